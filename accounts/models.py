@@ -1,0 +1,68 @@
+"""Users and their tiers."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from core.ids import id_field
+
+
+class Tier(models.TextChoices):
+    """The rate limit tiers of the API reference; `custom` carries its own numbers on the user."""
+
+    FREE = "free"
+    PRO = "pro"
+    ENTERPRISE = "enterprise"
+    CUSTOM = "custom"
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users with a normalised e-mail and a hashed password."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A stored user. `username` defaults to the e-mail. Raises IntegrityError on a taken name."""
+        email = self.normalize_email(email)
+        user = self.model(email=email, username=fields.pop("username", None) or email, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A user who is staff and may do everything; for `manage.py createsuperuser`."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def by_login(self, name: str) -> "User | None":
+        """The user whose e-mail or username is `name`, in any case (contract §4)."""
+        return self.filter(models.Q(email__iexact=name) | models.Q(username__iexact=name)).order_by("pk").first()
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """Who calls: a person or a service; logs in by e-mail or username."""
+
+    id = id_field()
+    email = models.EmailField(max_length=254)
+    username = models.CharField(max_length=254)
+    tier = models.CharField(max_length=12, choices=Tier.choices, default=Tier.FREE)
+    requests_per_hour = models.PositiveIntegerField(null=True, blank=True, help_text="custom tier only")
+    concurrent_executions = models.PositiveIntegerField(null=True, blank=True, help_text="custom tier only")
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects = UserManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="user_email_unique"),
+            models.UniqueConstraint(Lower("username"), name="user_username_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email

@@ -1,0 +1,193 @@
+"""All settings, read from the environment and checked at start; `.env.example` lists every variable."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+APG_VERSION = "1.0.0"
+DATA_DIR = env.folder("APG_DATA_DIR", BASE_DIR / "var")
+
+# --- safety -------------------------------------------------------------------------------------------------
+DEBUG = env.boolean("APG_DEBUG", default=False)
+SECRET_KEY = env.text("APG_SECRET_KEY", default="debug-only-key" if DEBUG else None)
+if not DEBUG and len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("APG_SECRET_KEY must have at least 32 characters")
+# 32 random bytes each, base64; the first seals, all open. Without the variable one is derived from the secret key.
+ENCRYPTION_KEYS = env.words("APG_ENCRYPTION_KEYS")
+ALLOWED_HOSTS = env.words("APG_ALLOWED_HOSTS", default=("localhost", "127.0.0.1", "[::1]"))
+CSRF_TRUSTED_ORIGINS = env.words("APG_TRUSTED_ORIGINS")
+HTTPS = env.boolean("APG_HTTPS", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# --- application --------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "django_filters",
+    "channels",
+    "graphene_django",
+    "accounts",
+    "events",
+    "workflows",
+    "executions",
+    "templates_app",
+    "webhooks",
+    "config",
+]
+MIDDLEWARE = [
+    "core.request_id.request_id_middleware",
+    "core.slashes.trailing_slash_middleware",
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+SERVESTATIC_USE_FINDERS = True
+TEST_RUNNER = "django.test.runner.DiscoverRunner"
+
+# --- accounts -----------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = ["accounts.hashers.Argon2Hasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.integer("APG_ACCESS_TOKEN_SECONDS", 3600, low=60, high=86400)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("APG_REFRESH_TOKEN_DAYS", 14, low=1, high=365)),
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": SECRET_KEY,
+    "ISSUER": "apg",
+    "AUDIENCE": "apg-api",
+    "USER_ID_FIELD": "id",
+    "USER_ID_CLAIM": "sub",
+    "UPDATE_LAST_LOGIN": False,
+}
+TRUSTED_PROXIES = env.networks("APG_TRUSTED_PROXIES")
+ANONYMOUS_REQUESTS_PER_HOUR = env.integer("APG_ANONYMOUS_REQUESTS_PER_HOUR", 1000, low=1, high=10**9)
+# Requests an hour and concurrent executions of the API reference's tiers.
+TIERS = {"free": (1_000, 5), "pro": (10_000, 25), "enterprise": (100_000, 100)}
+
+# --- REST ---------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.permissions.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.throttling.TierThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["core.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["core.envelope.EnvelopeRenderer"],
+    "EXCEPTION_HANDLER": "core.exception_handler.handle",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+APG_MAX_BODY_BYTES = env.integer("APG_MAX_BODY_BYTES", 5 * 1024 * 1024, low=1024, high=2**30)
+DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
+
+# --- data ---------------------------------------------------------------------------------------------------
+DATABASES = {
+    "default": env.database("DATABASE_URL", pool_size=env.integer("APG_DATABASE_POOL_SIZE", 0, low=0, high=200))
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
+REDIS_TIMEOUT_SECONDS = 2
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        # redis-py's default read timeout would end idle subscriptions.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
+    }
+}
+
+# --- engine -------------------------------------------------------------------------------------------------
+ENGINE = {
+    "LEASE_SECONDS": 15,
+    "RENEW_SECONDS": 3,
+    "TICK_SECONDS": 0.5,
+    "RING_AGAIN_SECONDS": 5,
+    "KEEP_SUCCESSOR_SECONDS": 0.25,
+    "MAX_CRASHES": 3,
+    "SWEEP_BATCH": 100,
+}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "apg"
+# A message is a doorbell: it is acknowledged when taken, and recovery is the leases' and sweeps' work.
+CELERY_TASK_ACKS_LATE = False
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_TIMEOUT = REDIS_TIMEOUT_SECONDS
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "queue_order_strategy": "priority",
+    "priority_steps": list(range(10)),
+    "sep": ":",
+    "socket_timeout": REDIS_TIMEOUT_SECONDS,
+    "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+    "health_check_interval": 10,
+}
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
+}
+MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
+MAX_DEFINITION_BYTES = env.integer("APG_MAX_DEFINITION_BYTES", 1024 * 1024, low=1024, high=2**28)
+OUTBOUND_ALLOW = env.networks("APG_OUTBOUND_ALLOW")
+
+# --- logs ---------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "core.request_id.RequestIdFilter"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+    "root": {"handlers": ["console"], "level": env.text("APG_LOG_LEVEL", default="INFO")},
+}

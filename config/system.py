@@ -1,0 +1,86 @@
+"""What looks at every part of the platform: health and liveness."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import psutil
+from core.redis import client
+from core.views import View
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from redis.exceptions import RedisError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.envelope import envelope
+from executions.models import ComponentRun, Worker
+from executions.states import RunStatus
+
+_HEARTBEAT_LATE = timedelta(seconds=15)
+
+
+class HealthView(View):
+    """`GET health`: the printed shape for anyone; `degraded` without Redis or workers, 503 without PostgreSQL."""
+
+    public = True
+
+    def get(self, request: Request) -> Response:
+        database = _timed(_ask_database)
+        redis = _timed(_ask_redis)
+        engine: dict[str, Any] = {"status": "unhealthy"}
+        scheduler: dict[str, Any] = {"status": "unhealthy"}
+        if database["status"] == "healthy":
+            late = timezone.now() - _HEARTBEAT_LATE
+            workers = Worker.objects.filter(heartbeat_at__gte=late).count()
+            engine = {"status": "healthy" if workers else "degraded", "workers": workers}
+            # The sweeps that schedule live in the workers; without one nothing is started.
+            scheduler = {
+                "status": engine["status"],
+                "queue_depth": ComponentRun.objects.filter(status=RunStatus.QUEUED).count(),
+            }
+        components = {
+            "database": database,
+            "redis": redis,
+            "workflow_engine": engine,
+            "scheduler": scheduler,
+        }
+        statuses = {component["status"] for component in components.values()}
+        if database["status"] != "healthy":
+            status = "unhealthy"
+        else:
+            status = "healthy" if statuses == {"healthy"} else "degraded"
+        data = {
+            "status": status,
+            "version": settings.APG_VERSION,
+            "uptime_seconds": int(time.time() - psutil.Process().create_time()),
+            "components": components,
+        }
+        healthy = status != "unhealthy"
+        return Response(envelope(success=healthy, data=data), status=200 if healthy else 503)
+
+
+def liveness(request: HttpRequest) -> HttpResponse:
+    """`GET /healthz`: this process answers; no detail, no look at anything else."""
+    return HttpResponse("ok", content_type="text/plain")
+
+
+def _ask_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _ask_redis() -> None:
+    client().ping()
+
+
+def _timed(ask: Callable[[], None]) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        ask()
+    except (DatabaseError, RedisError):
+        return {"status": "unhealthy"}
+    return {"status": "healthy", "response_time_ms": round((time.perf_counter() - started) * 1000, 1)}

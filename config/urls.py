@@ -1,0 +1,28 @@
+"""One list of API addresses, mounted at each base of the contract (§1)."""
+
+from django.contrib import admin
+from django.urls import include, path, register_converter
+
+from config import system
+from core.ids import IdConverter
+
+register_converter(IdConverter, "id")
+
+resources = [
+    path("", include("workflows.urls")),
+    path("", include("executions.urls")),
+    path("health", system.HealthView.as_view()),
+]
+
+urlpatterns = [
+    path("api/v1/workflow_orchestration/", include(resources)),
+    path("api/v1/auth/", include("accounts.urls")),
+    path("api/v1/", include(resources)),
+    path("healthz", system.liveness),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "core.exception_handler.bad_request"
+handler403 = "core.exception_handler.forbidden"
+handler404 = "core.exception_handler.not_found"
+handler500 = "core.exception_handler.server_error"

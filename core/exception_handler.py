@@ -1,0 +1,122 @@
+"""Any exception becomes one enveloped error (contract §3); DRF's handler and Django's 404/500 both end here."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+
+from core.envelope import error_body, error_headers, error_response
+from core.errors import (
+    APGError,
+    AuthenticationFailedError,
+    BadRequestError,
+    MethodNotAllowedError,
+    NotAllowedError,
+    NotFoundError,
+    Problem,
+    TooLargeError,
+    UnavailableError,
+    ValidationFailedError,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def handle(exception: Exception, context: dict[str, Any]) -> Response:
+    """DRF's EXCEPTION_HANDLER."""
+    error = to_error(exception)
+    headers = error_headers(error)
+    if isinstance(exception, drf.MethodNotAllowed) and (view := context.get("view")) is not None:
+        headers["Allow"] = ", ".join(view.allowed_methods)
+    return Response(error_body(error), status=error.status, headers=headers)
+
+
+def to_error(exception: Exception) -> APGError:
+    """The contract's error for any exception; what is none of ours is logged and answered without internals."""
+    if isinstance(exception, APGError):
+        return exception
+    for known, convert in _CONVERSIONS:
+        if isinstance(exception, known):
+            return convert(exception)
+    logger.error("Unhandled exception", exc_info=exception, extra={"action": "unhandled_exception"})
+    return APGError()
+
+
+def _from_validation(exception: Any) -> APGError:
+    return ValidationFailedError(problems=list(_problems("", exception.detail)))
+
+
+def _problems(path: str, detail: Any) -> Iterator[Problem]:
+    # DRF nests messages as the input was nested; the contract wants one flat entry with a path.
+    if isinstance(detail, dict):
+        for key, child in detail.items():
+            if key == "non_field_errors":
+                yield from _problems(path, child)
+            elif isinstance(key, int):
+                yield from _problems(f"{path}[{key}]", child)
+            else:
+                yield from _problems(f"{path}.{key}" if path else str(key), child)
+    elif isinstance(detail, list):
+        for index, child in enumerate(detail):
+            if isinstance(child, dict | list):
+                yield from _problems(f"{path}[{index}]", child)
+            else:
+                yield from _problems(path, child)
+    else:
+        yield Problem(str(detail), field=path or None)
+
+
+def _unavailable(exception: Any) -> APGError:
+    logger.warning("A backing service is away: %s", type(exception).__name__, extra={"action": "unavailable"})
+    return UnavailableError()
+
+
+def _unsupported(exception: Any) -> APGError:
+    return BadRequestError("Content-Type must be application/json")
+
+
+_CONVERSIONS: list[tuple[type[Exception], Any]] = [
+    (drf.ValidationError, _from_validation),
+    (drf.UnsupportedMediaType, _unsupported),
+    (drf.ParseError, lambda e: BadRequestError(str(e.detail))),
+    (drf.NotAuthenticated, lambda e: AuthenticationFailedError()),
+    (drf.AuthenticationFailed, lambda e: AuthenticationFailedError("Invalid or expired credentials")),
+    (drf.PermissionDenied, lambda e: NotAllowedError()),
+    (drf.MethodNotAllowed, lambda e: MethodNotAllowedError()),
+    (drf.NotAcceptable, lambda e: BadRequestError("Only application/json is served")),
+    (Http404, lambda e: NotFoundError()),
+    (PermissionDenied, lambda e: NotAllowedError()),
+    (RequestDataTooBig, lambda e: TooLargeError()),
+    (SuspiciousOperation, lambda e: BadRequestError()),
+    (OperationalError, _unavailable),
+    (InterfaceError, _unavailable),
+    (RedisConnectionError, _unavailable),
+    (RedisTimeoutError, _unavailable),
+]
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler404: unknown paths answer in the envelope."""
+    return error_response(NotFoundError())
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler400."""
+    return error_response(BadRequestError())
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler403."""
+    return error_response(NotAllowedError())
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500: what escaped every view; Django has logged it."""
+    return error_response(APGError())

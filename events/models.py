@@ -1,0 +1,31 @@
+"""The ledger: what happened, numbered without gaps within its subject."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from core.ids import ULIDField
+
+
+class Event(models.Model):
+    """One thing that happened to a workflow or an execution, in the words of `event_types`.
+
+    No foreign keys: the ledger lies below the apps that it tells of, and outlives what it tells of.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    subject_id = ULIDField()
+    sequence = models.IntegerField()
+    workflow_id = ULIDField()
+    owner_id = ULIDField()
+    type = models.CharField(max_length=40)
+    data = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    timestamp = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["subject_id", "sequence"], name="event_sequence_unique"),
+            models.CheckConstraint(condition=models.Q(sequence__gte=1), name="event_sequence_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject_id} #{self.sequence} {self.type}"

@@ -1,0 +1,133 @@
+"""How an attempt is recorded and what follows: retry or end, successors, dead paths, the execution's end."""
+
+from dataclasses import replace
+
+from django.db import transaction
+from workflows.definition import ComponentSpec, Definition
+
+from core.errors import ErrorCode
+from core.types import JSONObject
+from executions import admission, dispatch
+from executions.decider import Delta, Settled, settle_skipped
+from executions.states import ExecutionStatus, RunStatus
+from executions.transitions import ending, running
+from executions.transitions.statements import (
+    Ended,
+    ExecutionEnd,
+    Finished,
+    Holder,
+    QueuedRun,
+    RunKey,
+)
+
+
+def end_run(
+    key: RunKey,
+    component: ComponentSpec,
+    definition: Definition,
+    ended: Ended,
+    settled: Settled,
+    *,
+    holder: Holder,
+    keep: bool,
+) -> tuple[RunKey, str] | None:
+    """Record a run's end and what `decider.settle` made of it, move on whatever it set free, and send the messages.
+
+    With `keep`, one successor that is ready is claimed for `holder`: (its key, its component id). Forbids a
+    transaction. If the attempt no longer holds the run, its result is dropped.
+    """
+    ended = replace(ended, taken=settled.taken)
+    if settled.may_end:
+        with transaction.atomic(durable=True):
+            finished, queued, end = _finish_whole(key, component, definition, ended, settled, holder, keep)
+    else:
+        finished = running.finish(key, ended, settled.deltas, holder=holder, keep=_preferred(settled, definition, keep))
+        queued = finished.queued if finished else []
+        # Only an execution that is being stopped gets here with nothing left: its successors are cancelled.
+        end = ending.complete(key.execution_id) if finished and finished.remaining == 0 else None
+    dispatch.ring(queued)
+    _after_end(end)
+    return (finished.kept, finished.kept_component_id) if finished and finished.kept else None
+
+
+def _finish_whole(
+    key: RunKey,
+    component: ComponentSpec,
+    definition: Definition,
+    ended: Ended,
+    settled: Settled,
+    holder: Holder,
+    keep: bool,
+) -> tuple[Finished | None, list[QueuedRun], ExecutionEnd | None]:
+    """The finish with all that may follow from it in one transaction: a stop, dead paths, the execution's end."""
+    error = _execution_error(ended, component) if settled.unhandled_failure else None
+    stopping = error is not None and definition.settings.on_failure == "stop"
+    finished = running.finish(
+        key,
+        ended,
+        () if stopping else settled.deltas,
+        holder=holder,
+        keep=_preferred(settled, definition, keep),
+        execution_error=error,
+    )
+    if finished is None:
+        return None, [], None
+    queued, skipped, remaining = finished.queued, finished.skipped, finished.remaining
+    if stopping and remaining:
+        remaining = ending.stop(key.execution_id, ExecutionStatus.FAILED)
+    while skipped:
+        step = running.cascade(key.execution_id, settle_skipped(definition, skipped))
+        queued = queued + step.queued
+        skipped, remaining = step.skipped, step.remaining
+    end = ending.complete(key.execution_id) if remaining == 0 else None
+    return finished, queued, end
+
+
+def _preferred(settled: Settled, definition: Definition, keep: bool) -> str | None:
+    """The successor this worker would go on with: one that needs nobody else, else the first."""
+    live = [delta for delta in settled.deltas if delta.taken] if keep else []
+
+    def ready_now(delta: Delta) -> bool:
+        target = definition.by_id[delta.component_id]
+        return target.join == "any" or delta.decided == len(definition.incoming[target.id])
+
+    return next((delta.component_id for delta in [*filter(ready_now, live), *live]), None)
+
+
+def _execution_error(ended: Ended, component: ComponentSpec) -> JSONObject:
+    error = ended.error or {"code": str(ErrorCode.COMPONENT_ERROR), "message": "Component failed"}
+    return {"code": error["code"], "message": error["message"], "component_id": component.id}
+
+
+def fail_execution(key: RunKey, component_id: str, message: str, holder: Holder) -> None:
+    """End a claimed run and its execution that cannot go on at all (definition or parameters unreadable)."""
+    error = {"code": str(ErrorCode.WORKFLOW_INVALID), "message": message}
+    ended = Ended(RunStatus.FAILED, error=error)
+    whole = {**error, "component_id": component_id}
+    end = None
+    with transaction.atomic(durable=True):
+        finished = running.finish(key, ended, (), holder=holder, keep=None, execution_error=whole)
+        if finished and (finished.remaining == 0 or ending.stop(key.execution_id, ExecutionStatus.FAILED) == 0):
+            end = ending.complete(key.execution_id)
+    _after_end(end)
+
+
+def stop_execution(execution_id: str, stop_as: ExecutionStatus, error: JSONObject | None = None) -> bool:
+    """Start nothing new, end the waits, and end the execution if nothing is running. False if it had ended."""
+    with transaction.atomic(durable=True):
+        if not ending.lock(execution_id):
+            return False
+        remaining = ending.stop(execution_id, stop_as, error)
+        end = ending.complete(execution_id) if remaining == 0 else None
+    _after_end(end)
+    return True
+
+
+def complete_execution(execution_id: str) -> None:
+    """End an execution none of whose runs remains."""
+    _after_end(ending.complete(execution_id))
+
+
+def _after_end(end: ExecutionEnd | None) -> None:
+    if end is not None and end.others_waiting:
+        admission.admit(end.account_id)

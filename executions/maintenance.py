@@ -1,0 +1,127 @@
+"""The sweeps: what lost hints, lost workers and passing time leave behind is picked up here.
+
+Every state that is not final belongs to one of them. They need no leader: each takes small batches with
+SKIP LOCKED or conditional moves, and is harmless when run twice or by many workers at once.
+"""
+
+import logging
+from collections.abc import Callable
+
+from django.conf import settings
+
+from core.errors import ErrorCode
+from executions import admission, conclude, dispatch, plans
+from executions.decider import settle
+from executions.states import ExecutionStatus, RunStatus
+from executions.transitions import running, starting, sweeping
+from executions.transitions.statements import Ended, Holder
+from executions.transitions.sweeping import LostRun
+
+logger = logging.getLogger(__name__)
+
+_NOBODY = Holder("", 0)
+
+
+def sweep() -> int:
+    """Run every sweep once; how many things they moved. Forbids a transaction."""
+    return sum(one() for one in SWEEPS.values())
+
+
+def ring_unclaimed() -> int:
+    """Queued runs nobody claimed for RING_AGAIN_SECONDS: their message was lost. Ring again."""
+    runs = sweeping.ring_again(settings.ENGINE["SWEEP_BATCH"])
+    dispatch.ring(runs)
+    return len(runs)
+
+
+def wake_due() -> int:
+    """Waiting runs whose time has come (delays, retries) are queued."""
+    runs = sweeping.wake(settings.ENGINE["SWEEP_BATCH"])
+    dispatch.ring(runs)
+    return len(runs)
+
+
+def rescue_expired() -> int:
+    """Running runs whose lease passed: their worker is gone or frozen."""
+    lost = sweeping.expired(settings.ENGINE["SWEEP_BATCH"])
+    for run in lost:
+        rescue(run, "Worker lost: its lease passed; trying again")
+    return len(lost)
+
+
+def queue_scheduled() -> int:
+    """Pending executions whose `scheduled_at` has come."""
+    accounts = starting.queue_due(settings.ENGINE["SWEEP_BATCH"])
+    return len(accounts)
+
+
+def admit_waiting() -> int:
+    """Queued executions without a slot whose account has one free."""
+    return sum(admission.admit(account_id) for account_id in admission.waiting_accounts())
+
+
+def stop_overdue() -> int:
+    """Executions past their `settings.timeout_seconds` fail with TIMEOUT_ERROR."""
+    overdue = sweeping.overdue(settings.ENGINE["SWEEP_BATCH"])
+    error = {"code": str(ErrorCode.TIMEOUT_ERROR), "message": "The execution ran into its timeout"}
+    for execution_id in overdue:
+        conclude.stop_execution(execution_id, ExecutionStatus.FAILED, error)
+    return len(overdue)
+
+
+def complete_unfinished() -> int:
+    """Executions none of whose runs remains, but whose worker died before it said so."""
+    unfinished = sweeping.unfinished(settings.ENGINE["SWEEP_BATCH"])
+    for execution_id in unfinished:
+        conclude.complete_execution(execution_id)
+    return len(unfinished)
+
+
+SWEEPS: dict[str, Callable[[], int]] = {
+    "queue_scheduled": queue_scheduled,
+    "admit_waiting": admit_waiting,
+    "wake_due": wake_due,
+    "ring_unclaimed": ring_unclaimed,
+    "rescue_expired": rescue_expired,
+    "stop_overdue": stop_overdue,
+    "complete_unfinished": complete_unfinished,
+}
+
+
+def rescue(lost: LostRun, reason: str) -> None:
+    """Give a run whose holder is gone another attempt; after MAX_CRASHES, or in an ending execution, end it.
+
+    Harmless if the holder was not gone after all: the old attempt's record is then refused.
+    """
+    if lost.crashes + 1 < settings.ENGINE["MAX_CRASHES"]:
+        queued = running.release(lost.key, reason, crash=True)
+        dispatch.ring(queued)
+        if queued:
+            logger.warning(
+                "Run rescued",
+                extra={
+                    "action": "rescued",
+                    "execution_id": lost.key.execution_id,
+                    "component_id": lost.component_id,
+                    "attempt": lost.key.attempt,
+                },
+            )
+            return
+        # Not moved: it ended meanwhile, or its execution is stopping and the run is cancelled with it.
+        status, error = RunStatus.CANCELLED, None
+    else:
+        message = f"The worker process died {lost.crashes + 1} times while running this component"
+        status, error = RunStatus.FAILED, {"code": str(ErrorCode.COMPONENT_ERROR), "message": message}
+    _end_lost(lost, Ended(status, error=error))
+
+
+def _end_lost(lost: LostRun, ended: Ended) -> None:
+    version_id = plans.version_of(lost.key.execution_id)
+    try:
+        compiled = plans.compiled(version_id)
+    except plans.UnrunnableError as error:
+        conclude.fail_execution(lost.key, lost.component_id, str(error), _NOBODY)
+        return
+    component = compiled.definition.by_id[lost.component_id]
+    settled = settle(compiled.definition, component.id, ended.status)
+    conclude.end_run(lost.key, component, compiled.definition, ended, settled, holder=_NOBODY, keep=False)

@@ -1,0 +1,255 @@
+"""An execution and its component runs; the constraints, and one partial index for each sweep.
+
+Log lines are ledger events of type `log`: one table holds all that an execution tells.
+"""
+
+from typing import Any, Self
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from core.ids import id_field
+from events.event_types import EventType
+from events.models import Event
+from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, RunStatus
+from workflows.models import Workflow, WorkflowVersion
+
+_FINAL_EXECUTION = sorted(FINAL_EXECUTION)
+_FINAL_RUN = sorted(FINAL_RUN)
+
+
+def _choices(statuses: type[ExecutionStatus] | type[RunStatus]) -> list[tuple[str, str]]:
+    return [(str(status), status.name.title()) for status in statuses]
+
+
+class ExecutionQuerySet(models.QuerySet["Execution"]):
+    """Named filters of executions; reached from a workflow as `workflow.executions`."""
+
+    def active(self) -> Self:
+        """Those that have not ended."""
+        return self.exclude(status__in=_FINAL_EXECUTION)
+
+    def request_cancel(self) -> int:
+        """End those that have not ended as cancelled, at once; how many. For a workflow about to be deleted.
+
+        What still runs finds its run ended and is refused when it records. Needs a transaction.
+        """
+        ended = list(self.active().select_for_update(of=("self",), no_key=True))
+        now = timezone.now()
+        ComponentRun.objects.filter(execution__in=ended).exclude(status__in=_FINAL_RUN).update(
+            status=RunStatus.CANCELLED, completed_at=now, lease_until=None
+        )
+        for execution in ended:
+            Event.objects.create(
+                subject_id=execution.pk,
+                workflow_id=execution.workflow_id,
+                owner_id=execution.created_by_id,
+                sequence=execution.sequence + 1,
+                type=EventType.EXECUTION_CANCELLED,
+                data={"status": str(ExecutionStatus.CANCELLED)},
+            )
+        self.filter(pk__in=[execution.pk for execution in ended]).update(
+            status=ExecutionStatus.CANCELLED,
+            completed_at=now,
+            remaining=0,
+            sequence=models.F("sequence") + 1,
+        )
+        return len(ended)
+
+
+class Execution(models.Model):
+    """One run of one version of a workflow.
+
+    `admitted_at` is the account's concurrency slot: held from then until the end. `stop_as` is the end that
+    the execution is heading for while running components finish. `sequence` numbers its ledger events and
+    `remaining` counts the runs that are not final; both change only in statements that lock this row first.
+    """
+
+    id = id_field()
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="executions")
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.CASCADE, related_name="+")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="executions")
+    status = models.CharField(max_length=9, choices=_choices(ExecutionStatus))
+    priority = models.SmallIntegerField(default=5)
+    parameters = models.JSONField[Any, Any](default=dict)
+    sealed_parameters = models.BinaryField(null=True)
+    tags = ArrayField(models.CharField(max_length=100), default=list)
+    trigger = models.JSONField[Any, Any](default=dict)
+    request_id = models.CharField(max_length=128, blank=True)
+    results = models.JSONField[Any, Any](null=True)
+    error = models.JSONField[Any, Any](null=True)
+    stop_as = models.CharField(max_length=9, null=True)  # noqa: DJ001 - NULL says "not stopping"
+    total_components = models.IntegerField()
+    ended_components = models.IntegerField(default=0, db_default=0)
+    remaining = models.IntegerField()
+    sequence = models.IntegerField(default=0, db_default=0)
+    cpu_seconds = models.FloatField(default=0, db_default=0)
+    memory_mb = models.IntegerField(default=0, db_default=0)
+    network_bytes = models.BigIntegerField(default=0, db_default=0)
+    scheduled_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    admitted_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+
+    objects = ExecutionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=_FINAL_EXECUTION, completed_at__isnull=False)
+                | (~models.Q(status__in=_FINAL_EXECUTION) & models.Q(completed_at__isnull=True)),
+                name="execution_final_iff_completed_at",
+            ),
+            models.CheckConstraint(condition=models.Q(priority__range=(1, 10)), name="execution_priority_range"),
+            models.CheckConstraint(condition=models.Q(remaining__gte=0), name="execution_remaining_positive"),
+        ]
+        indexes = [
+            models.Index(fields=["workflow", "-id"], name="execution_workflow"),
+            models.Index(fields=["created_by", "-id"], name="execution_account"),
+            models.Index(
+                fields=["created_by"],
+                condition=models.Q(admitted_at__isnull=False, completed_at__isnull=True),
+                name="execution_slots",
+            ),
+            models.Index(
+                fields=["created_by", "-priority", "id"],
+                condition=models.Q(status=ExecutionStatus.QUEUED, admitted_at__isnull=True),
+                name="execution_sweep_admission",
+            ),
+            models.Index(
+                fields=["scheduled_at"],
+                condition=models.Q(status=ExecutionStatus.PENDING),
+                name="execution_sweep_scheduled",
+            ),
+            models.Index(
+                fields=["deadline_at"],
+                condition=models.Q(completed_at__isnull=True, deadline_at__isnull=False),
+                name="execution_sweep_deadline",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=models.Q(remaining=0, completed_at__isnull=True),
+                name="execution_sweep_unfinished",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class ComponentRun(models.Model):
+    """One component of one execution, through its attempts.
+
+    `pending` counts incoming connections not yet decided and `taken` those taken; both are kept only while
+    `blocked`. `taken_out` lists the outgoing connections (indexes into the definition) taken at its end.
+    `waited` says that the attempt's wait is over. A claim writes `worker`, `pid` and `lease_until`.
+    """
+
+    id = id_field()
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="runs")
+    component_id = models.CharField(max_length=64)
+    component_type = models.CharField(max_length=64)
+    position = models.IntegerField()
+    item_index = models.IntegerField(null=True)
+    status = models.CharField(max_length=9, choices=_choices(RunStatus))
+    join_any = models.BooleanField(default=False, db_default=False)
+    pending = models.IntegerField(default=0, db_default=0)
+    taken = models.IntegerField(default=0, db_default=0)
+    taken_out = ArrayField(models.IntegerField(), null=True)
+    attempt = models.IntegerField(default=1, db_default=1)
+    crashes = models.IntegerField(default=0, db_default=0)
+    waited = models.BooleanField(default=False, db_default=False)
+    output = models.JSONField[Any, Any](null=True)
+    sealed_output = models.BinaryField(null=True)
+    error = models.JSONField[Any, Any](null=True)
+    worker = models.CharField(max_length=200, blank=True, default="", db_default="")
+    pid = models.IntegerField(null=True)
+    rung_at = models.DateTimeField(null=True)
+    wake_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+    cpu_seconds = models.FloatField(default=0, db_default=0)
+    memory_mb = models.IntegerField(default=0, db_default=0)
+    network_bytes = models.BigIntegerField(default=0, db_default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["execution", "component_id", "item_index"],
+                nulls_distinct=False,
+                name="component_run_unique",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=_FINAL_RUN, completed_at__isnull=False)
+                | (~models.Q(status__in=_FINAL_RUN) & models.Q(completed_at__isnull=True)),
+                name="component_run_final_iff_completed_at",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status=RunStatus.RUNNING) | models.Q(lease_until__isnull=False),
+                name="component_run_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status=RunStatus.WAITING) | models.Q(wake_at__isnull=False),
+                name="component_run_waiting_has_wake_at",
+            ),
+            models.CheckConstraint(condition=models.Q(pending__gte=0), name="component_run_pending_positive"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["lease_until"],
+                condition=models.Q(status=RunStatus.RUNNING),
+                name="component_run_sweep_lease",
+            ),
+            models.Index(
+                fields=["worker", "pid"],
+                condition=models.Q(status=RunStatus.RUNNING),
+                name="component_run_worker",
+            ),
+            models.Index(
+                fields=["rung_at"],
+                condition=models.Q(status=RunStatus.QUEUED),
+                name="component_run_sweep_unclaimed",
+            ),
+            models.Index(
+                fields=["wake_at"],
+                condition=models.Q(status=RunStatus.WAITING),
+                name="component_run_sweep_wake",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.execution_id}/{self.component_id}"
+
+
+class IdempotencyKey(models.Model):
+    """An `Idempotency-Key` of an execute request and the execution that it made; honoured for 24 hours."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    request_digest = models.BinaryField()
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_unique")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Worker(models.Model):
+    """A worker's heartbeat; health and diagnosis read it, recovery does not depend on it."""
+
+    name = models.CharField(max_length=200, primary_key=True)
+    started_at = models.DateTimeField(db_default=Now())
+    heartbeat_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    def __str__(self) -> str:
+        return self.name

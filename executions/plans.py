@@ -1,0 +1,88 @@
+"""What the engine derives from a definition, once per version and process: versions never change."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from workflows.definition import ComponentSpec, Definition
+from workflows.validation import load, problems
+
+from core.errors import NotFoundError, Problem
+from core.types import JSONValue
+from executions.models import Execution
+from executions.transitions.starting import Plan
+from workflows.components import registry
+from workflows.expressions import References, has_expression, references
+from workflows.models import WorkflowVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A version ready to run: its definition, the runs to insert, what each component reads."""
+
+    workflow_id: str
+    number: int
+    definition: Definition
+    plan: Plan
+    reads: dict[str, References]
+
+
+class UnrunnableError(Exception):
+    """The stored definition no longer passes validation (a plug-in type was removed, a rule got stricter)."""
+
+    def __init__(self, found: tuple[Problem, ...]) -> None:
+        self.problems = found
+        super().__init__("the stored definition does not pass validation")
+
+
+@lru_cache(maxsize=512)
+def compiled(version_id: str) -> Compiled:
+    """The version, parsed. Raises UnrunnableError, and NotFoundError if it is gone; errors are not kept."""
+    version = WorkflowVersion.objects.filter(pk=version_id).only("workflow_id", "number", "definition").first()
+    if version is None:
+        raise NotFoundError("Workflow version not found")
+    found = problems(version.definition)
+    if found:
+        raise UnrunnableError(tuple(found))
+    definition = load(version.definition)
+    return Compiled(
+        workflow_id=version.workflow_id,
+        number=version.number,
+        definition=definition,
+        plan=_plan(definition),
+        reads={component.id: _reads(definition, component) for component in definition.components},
+    )
+
+
+def version_of(execution_id: str) -> str:
+    """The id of the version that an execution is pinned to."""
+    return Execution.objects.values_list("version_id", flat=True).get(pk=execution_id)
+
+
+def _plan(definition: Definition) -> Plan:
+    components = definition.components
+    return Plan(
+        component_ids=tuple(component.id for component in components),
+        component_types=tuple(component.type for component in components),
+        pending=tuple(len(definition.incoming[component.id]) for component in components),
+        join_any=tuple(component.join == "any" for component in components),
+    )
+
+
+def _reads(definition: Definition, component: ComponentSpec) -> References:
+    """The references of its config and of the conditions on its outgoing connections."""
+    known = registry.get(component.type)
+    unrendered = known.unrendered if known is not None else frozenset()
+    rendered = {name: value for name, value in component.config.items() if name not in unrendered}
+    conditions = [connection.condition for connection in definition.outgoing[component.id] if connection.condition]
+    conditions += _conditions({name: component.config[name] for name in unrendered & component.config.keys()})
+    return references([rendered, [text if has_expression(text) else "{{" + text + "}}" for text in conditions]])
+
+
+def _conditions(value: JSONValue) -> list[str]:
+    """The conditions in fields that a component evaluates itself: every text under the key `condition`."""
+    if isinstance(value, list):
+        return [text for item in value for text in _conditions(item)]
+    if isinstance(value, dict):
+        own = [value["condition"]] if isinstance(value.get("condition"), str) else []
+        return own + [text for item in value.values() for text in _conditions(item)]
+    return []

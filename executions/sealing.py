@@ -1,0 +1,61 @@
+"""Secret parameters and outputs: stored sealed, shown `[REDACTED]`, opened only in the worker (contract §4)."""
+
+from collections.abc import Iterable, Iterator
+
+import orjson
+from core.redact import REDACTED, looks_secret, redact
+
+from accounts import vault
+from core.json_text import dumps
+from core.types import JSONObject, JSONValue
+
+
+def split_parameters(
+    values: JSONObject, sensitive: Iterable[str], *, execution_id: str
+) -> tuple[JSONObject, bytes | None]:
+    """(what may be shown, the whole sealed or None if nothing in it is secret)."""
+    declared = frozenset(sensitive)
+    shown = {
+        name: REDACTED if name in declared and value is not None else redact({name: value})[name]
+        for name, value in values.items()
+    }
+    if shown == values:
+        return shown, None
+    return shown, vault.seal(dumps(values), bound_to=f"{execution_id}/parameters")
+
+
+def open_parameters(shown: JSONObject, sealed: bytes | None, *, execution_id: str) -> JSONObject:
+    """The values as they were given. Raises accounts.vault.SealBrokenError."""
+    if sealed is None:
+        return shown
+    opened: JSONObject = orjson.loads(vault.unseal(sealed, bound_to=f"{execution_id}/parameters"))
+    return opened
+
+
+def seal_output(output_text: str, *, run_id: str) -> bytes:
+    """An output that contains a secret, sealed for its run."""
+    return vault.seal(output_text.encode(), bound_to=f"{run_id}/output")
+
+
+def open_output(shown: JSONValue, sealed: bytes | None, *, run_id: str) -> JSONValue:
+    """A run's output as the component made it. Raises accounts.vault.SealBrokenError."""
+    return shown if sealed is None else orjson.loads(vault.unseal(bytes(sealed), bound_to=f"{run_id}/output"))
+
+
+def secret_values(values: JSONObject, sensitive: Iterable[str]) -> frozenset[str]:
+    """The texts that must not be told: all under a declared or secret-looking name."""
+    declared = frozenset(sensitive)
+    return frozenset(
+        text for name, value in values.items() for text in _secrets(value, name in declared or looks_secret(name))
+    )
+
+
+def _secrets(value: JSONValue, secret: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _secrets(child, secret or looks_secret(key))
+    elif isinstance(value, list):
+        for child in value:
+            yield from _secrets(child, secret)
+    elif secret and value is not None and not isinstance(value, bool):
+        yield str(value)

@@ -1,0 +1,163 @@
+"""Executions on the wire: what bodies may hold, and the shapes of the API reference."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from core.serializers import StrictCharField, StrictIntegerField, StrictSerializer
+from rest_framework import serializers
+
+from core.times import parse_time
+from core.types import JSONObject, JSONValue
+from events.models import Event
+from executions.models import ComponentRun, Execution
+from executions.services import StartRequest
+from executions.states import ExecutionStatus, RunStatus
+
+MAX_TAGS = 50
+
+
+class TimeField(serializers.Field[datetime, Any, str, Any]):
+    """An ISO 8601 time of a body, read as UTC where it names no offset."""
+
+    default_error_messages = {"invalid": "Must be an ISO 8601 date and time."}
+
+    def to_internal_value(self, data: Any) -> datetime:
+        if isinstance(data, str):
+            try:
+                return parse_time(data)
+            except ValueError:
+                pass
+        self.fail("invalid")
+
+    def to_representation(self, value: datetime) -> str:
+        return value.isoformat()
+
+
+class ParametersField(serializers.Field[JSONObject, Any, JSONObject, Any]):
+    """A JSON object of parameters."""
+
+    default_error_messages = {"invalid": "Must be an object."}
+
+    def to_internal_value(self, data: Any) -> JSONObject:
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        return data
+
+    def to_representation(self, value: JSONObject) -> JSONObject:
+        return value
+
+
+class ExecuteSerializer(StrictSerializer):
+    """The body of `POST workflows/{id}/execute`."""
+
+    parameters = ParametersField(required=False)
+    priority = StrictIntegerField(required=False, min_value=1, max_value=10)
+    scheduled_at = TimeField(required=False, allow_null=True)
+    tags = serializers.ListField(
+        child=StrictCharField(min_length=1, max_length=100), required=False, max_length=MAX_TAGS
+    )
+
+    def start_request(self, idempotency_key: str | None) -> StartRequest:
+        """The validated body as the service takes it."""
+        data = self.validated_data
+        return StartRequest(
+            parameters=data.get("parameters", {}),
+            priority=data.get("priority"),
+            scheduled_at=data.get("scheduled_at"),
+            tags=data.get("tags", ()),
+            idempotency_key=idempotency_key,
+        )
+
+
+def execution_data(execution: Execution, *, current_component: str | None) -> JSONObject:
+    """An execution as `GET executions/{id}` shows it (API reference, contract §7)."""
+    error = execution.error if execution.status == ExecutionStatus.FAILED else None
+    return {
+        "id": execution.pk,
+        "workflow_id": execution.workflow_id,
+        "workflow_name": execution.workflow.name,
+        "version": execution.version.number,
+        "status": execution.status,
+        "priority": execution.priority,
+        "progress": progress_data(execution, current_component),
+        "parameters": execution.parameters,
+        "results": execution.results,
+        "error_message": error["message"] if error else None,
+        "error": error,
+        "trigger": execution.trigger,
+        "tags": execution.tags,
+        "retry_of": None,
+        "scheduled_at": execution.scheduled_at,
+        "started_at": execution.started_at,
+        "completed_at": execution.completed_at,
+        "duration_seconds": _duration(execution.started_at, execution.completed_at, running=True),
+        "resource_usage": {
+            "cpu_seconds": round(execution.cpu_seconds, 3),
+            "memory_mb": execution.memory_mb,
+            "network_bytes": execution.network_bytes,
+        },
+        "created_by": execution.created_by_id,
+        "created_at": execution.created_at,
+    }
+
+
+def progress_data(execution: Execution, current_component: str | None) -> JSONObject:
+    """Completed and skipped over total; percentage 0–100."""
+    percentage = 100 * execution.ended_components / execution.total_components
+    return {
+        "current_component": current_component,
+        "completed_components": execution.ended_components,
+        "total_components": execution.total_components,
+        "percentage": round(percentage, 1),
+    }
+
+
+def log_data(event: Event) -> JSONObject:
+    """A ledger event of type `log` as a log entry."""
+    return {
+        "timestamp": event.timestamp,
+        "level": event.data["level"],
+        "component_id": event.data.get("component_id"),
+        "message": event.data["message"],
+        "metadata": event.data.get("metadata", {}),
+    }
+
+
+def event_data(event: Event) -> JSONObject:
+    """A ledger event as `GET executions/{id}/events` shows it."""
+    return {
+        "sequence": event.sequence,
+        "type": event.type,
+        "timestamp": event.timestamp,
+        "data": event.data,
+    }
+
+
+def component_run_data(run: ComponentRun, input_data: JSONValue) -> JSONObject:
+    """A component run; a blocked one reads `pending`, the word that the contract has for it."""
+    began = run.started_at is not None
+    return {
+        "id": run.pk,
+        "component_id": run.component_id,
+        "component_type": run.component_type,
+        "status": str(ExecutionStatus.PENDING) if run.status == RunStatus.BLOCKED else run.status,
+        "attempt": run.attempt,
+        "item_index": run.item_index,
+        "input_data": input_data if began else None,
+        "output_data": run.output,
+        "error": run.error,
+        "started_at": run.started_at,
+        "completed_at": run.completed_at,
+        "duration_seconds": _duration(run.started_at, run.completed_at, running=run.status == RunStatus.RUNNING),
+        "resource_usage": {
+            "cpu_seconds": round(run.cpu_seconds, 3),
+            "memory_mb": run.memory_mb,
+            "network_bytes": run.network_bytes,
+        },
+    }
+
+
+def _duration(started: datetime | None, ended: datetime | None, *, running: bool) -> int | None:
+    if started is None or (ended is None and not running):
+        return None
+    return int(((ended or datetime.now(UTC)) - started).total_seconds())

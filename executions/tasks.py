@@ -1,0 +1,18 @@
+"""Celery's entry points: ids and numbers in, one call, no result."""
+
+from celery import shared_task
+
+from executions import maintenance, runner
+from executions.worker import holder
+
+
+@shared_task(name="executions.run_component")
+def run_component(run_id: str, attempt: int) -> None:
+    """A doorbell: somebody claim this attempt of this run. Stale and doubled ones end at once."""
+    runner.run_component(run_id, attempt, holder())
+
+
+@shared_task(name="executions.sweep")
+def sweep() -> None:
+    """Beat's tick. Every worker sweeps by itself too, so a dead beat stops nothing."""
+    maintenance.sweep()

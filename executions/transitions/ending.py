@@ -1,0 +1,102 @@
+"""How an execution stops and ends."""
+
+from typing import cast
+
+from django.db import connection
+
+from core.ids import from_uuid, to_uuid
+from core.types import JSONObject
+from executions.states import ExecutionStatus
+from executions.transitions.statements import WRITTEN, ExecutionEnd, fetch_one, to_json
+
+_LOCK = """
+SELECT id FROM executions_execution WHERE id = %(execution)s AND completed_at IS NULL FOR NO KEY UPDATE
+"""
+
+
+def lock(execution_id: str) -> bool:
+    """Lock an execution that has not ended, so that the next statement sees all that was committed before.
+
+    Needs a transaction. False if it has ended (or never was).
+    """
+    assert connection.in_atomic_block
+    return fetch_one(_LOCK, {"execution": to_uuid(execution_id)}) is not None
+
+
+_STOP = """
+WITH stopped AS (
+    UPDATE executions_componentrun
+    SET status = 'cancelled', completed_at = clock_timestamp()
+    WHERE execution_id = %(execution)s AND status IN ('blocked', 'queued', 'waiting')
+    RETURNING id
+)
+UPDATE executions_execution
+SET stop_as = %(stop_as)s, error = COALESCE(error, %(error)s::jsonb),
+    remaining = remaining - (SELECT count(*) FROM stopped)
+WHERE id = %(execution)s AND completed_at IS NULL
+RETURNING remaining
+"""
+
+
+def stop(execution_id: str, stop_as: ExecutionStatus, error: JSONObject | None = None) -> int:
+    """Let nothing new start: what has not begun, or waits, is cancelled. The number of runs still going.
+
+    Needs a transaction that holds the execution's lock from an earlier statement: a run that went from
+    running to waiting while this one waited for the lock would otherwise be overlooked.
+    """
+    assert connection.in_atomic_block
+    row = fetch_one(_STOP, {"execution": to_uuid(execution_id), "stop_as": str(stop_as), "error": to_json(error)})
+    assert row is not None, "stop() needs the lock of an execution that has not ended"
+    return cast("int", row["remaining"])
+
+
+_COMPLETE = f"""
+WITH locked AS MATERIALIZED (
+    SELECT *, COALESCE(stop_as, CASE WHEN error IS NULL THEN 'completed' ELSE 'failed' END) AS outcome
+    FROM executions_execution
+    WHERE id = %(execution)s AND completed_at IS NULL AND remaining = 0
+    FOR NO KEY UPDATE
+), leaf AS (
+    SELECT run.component_id, run.component_type, run.output
+    FROM locked, executions_componentrun AS run
+    WHERE run.execution_id = locked.id AND locked.outcome = 'completed'
+      AND run.status = 'completed' AND run.taken_out = '{{}}' AND run.item_index IS NULL
+), result AS (
+    SELECT component_id, output FROM leaf
+    WHERE component_type = 'end' OR NOT EXISTS (SELECT 1 FROM leaf WHERE component_type = 'end')
+), touched AS (
+    UPDATE executions_execution AS execution
+    SET status = locked.outcome, completed_at = clock_timestamp(), sequence = execution.sequence + 1,
+        results = CASE (SELECT count(*) FROM result)
+            WHEN 0 THEN NULL
+            WHEN 1 THEN (SELECT output FROM result)
+            ELSE (SELECT jsonb_object_agg(component_id, output) FROM result) END
+    FROM locked WHERE execution.id = locked.id
+    RETURNING execution.status, execution.completed_at, execution.started_at
+), event AS (
+    SELECT 1 AS rank, 0 AS position, 'execution.' || touched.status AS type,
+           jsonb_strip_nulls(jsonb_build_object(
+               'status', touched.status, 'error', locked.error,
+               'duration_seconds', round(extract(epoch FROM touched.completed_at - touched.started_at), 3))
+           ) AS data,
+           touched.completed_at AS timestamp
+    FROM touched, locked
+), {WRITTEN}
+SELECT touched.status, locked.created_by_id AS account, EXISTS (
+    SELECT 1 FROM executions_execution AS other
+    WHERE other.created_by_id = locked.created_by_id AND other.status = 'queued' AND other.admitted_at IS NULL
+) AS others_waiting
+FROM touched, locked
+"""
+
+
+def complete(execution_id: str) -> ExecutionEnd | None:
+    """End an execution none of whose runs remains, with its results; None if it is not so far, or has ended.
+
+    Results (contract §6): the output of the `end` that ran, else of the last component; several by id.
+    A statement of its own: the outputs of runs that ended while a finish waited for the lock are then seen.
+    """
+    row = fetch_one(_COMPLETE, {"execution": to_uuid(execution_id)})
+    if row is None:
+        return None
+    return ExecutionEnd(ExecutionStatus(row["status"]), from_uuid(row["account"]), row["others_waiting"])

@@ -1,0 +1,168 @@
+"""What the moves share: their types, the prepared statement on Django's connection, common SQL parts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+from psycopg.rows import TupleRow, dict_row
+
+from core.ids import from_uuid
+from core.json_text import storable_dumps
+from core.types import JSONObject, JSONValue
+from executions.states import ExecutionStatus, RunStatus
+
+
+class QueuedRun(NamedTuple):
+    """A run that wants a worker: what its message carries, and the priority it is sent with."""
+
+    run_id: str
+    attempt: int
+    priority: int
+
+
+class RunKey(NamedTuple):
+    """A claim: the run, its attempt (the fence) and the execution that it belongs to."""
+
+    execution_id: str
+    run_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who runs a component: the worker's name and the process in it."""
+
+    worker: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an attempt used: CPU seconds of its own, peak MiB of its process, bytes on its wires."""
+
+    cpu_seconds: float = 0.0
+    memory_mb: int = 0
+    network_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a component run ended, ready to be recorded; `output_text` is JSON."""
+
+    status: RunStatus
+    output_text: str | None = None
+    sealed_output: bytes | None = None
+    error: JSONObject | None = None
+    taken: tuple[int, ...] = ()
+    lines: Sequence[JSONObject] = ()
+    measured: Measured = Measured()
+
+
+class Claimed(NamedTuple):
+    """A claimed run with the facts of its execution that the runner needs."""
+
+    key: RunKey
+    component_id: str
+    waited: bool
+    crashes: int
+    execution: Mapping[str, Any]
+
+
+class Finished(NamedTuple):
+    """What an end set free: the run kept by this worker, runs that want another, those skipped, those left."""
+
+    kept: RunKey | None
+    kept_component_id: str
+    queued: list[QueuedRun]
+    skipped: list[str]
+    remaining: int
+
+
+class ExecutionEnd(NamedTuple):
+    """An execution's end and whether its account has others waiting for a slot."""
+
+    status: ExecutionStatus
+    account_id: str
+    others_waiting: bool
+
+
+def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Run one statement, prepared, on Django's connection; its rows. Database errors come as Django's."""
+    connection.ensure_connection()
+    raw = cast("psycopg.Connection[TupleRow]", connection.connection)
+    with (
+        connection.wrap_database_errors,
+        psycopg.Cursor(raw, row_factory=dict_row) as cursor,
+    ):
+        cursor.execute(sql.encode(), parameters, prepare=True)
+        return cursor.fetchall()
+
+
+def fetch_one(sql: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first row of a statement, or None."""
+    rows = fetch_all(sql, parameters)
+    return rows[0] if rows else None
+
+
+def to_json(value: JSONValue) -> str | None:
+    """A jsonb parameter; None is SQL's NULL, not JSON's."""
+    return None if value is None else storable_dumps(value)
+
+
+LOCKED = """locked AS MATERIALIZED (
+    SELECT * FROM executions_execution WHERE id = %(execution)s FOR NO KEY UPDATE
+)"""
+
+# `event (rank, position, type, data, timestamp)` numbered in order of rank, then position.
+WRITTEN = """written AS (
+    INSERT INTO events_event (subject_id, workflow_id, owner_id, sequence, type, data, timestamp)
+    SELECT locked.id, locked.workflow_id, locked.created_by_id,
+           locked.sequence + row_number() OVER (ORDER BY event.rank, event.position),
+           event.type, event.data, event.timestamp
+    FROM locked, event
+    RETURNING sequence
+)"""
+
+LOG_EVENTS = """
+    SELECT 1 AS rank, line.position::int AS position, 'log' AS type, line.data - 'timestamp' AS data,
+           (line.data ->> 'timestamp')::timestamptz AS timestamp
+    FROM jsonb_array_elements(%(lines)s::jsonb) WITH ORDINALITY AS line (data, position)"""
+
+
+def queued_runs(rows: Sequence[Mapping[str, Any]]) -> list[QueuedRun]:
+    """Rows of (id, attempt, priority) as runs that want a worker."""
+    return [QueuedRun(from_uuid(row["id"]), row["attempt"], row["priority"]) for row in rows]
+
+
+def lease(holder: Holder) -> dict[str, Any]:
+    """Parameters of a claim."""
+    return {"worker": holder.worker, "pid": holder.pid, "lease": settings.ENGINE["LEASE_SECONDS"]}
+
+
+def measured_parameters(measured: Measured) -> dict[str, Any]:
+    """Parameters of an attempt's resource usage."""
+    return {
+        "cpu_seconds": measured.cpu_seconds,
+        "memory_mb": measured.memory_mb,
+        "network_bytes": measured.network_bytes,
+    }
+
+
+def finished(execution_id: str, rows: Sequence[Mapping[str, Any]]) -> Finished:
+    """Rows of (remaining, priority, id, component_id, attempt, status) as what an end set free."""
+    kept: RunKey | None = None
+    kept_component_id = ""
+    queued: list[QueuedRun] = []
+    skipped: list[str] = []
+    for row in rows:
+        if row["status"] == RunStatus.RUNNING:
+            kept = RunKey(execution_id, from_uuid(row["id"]), row["attempt"])
+            kept_component_id = row["component_id"]
+        elif row["status"] == RunStatus.QUEUED:
+            queued.append(QueuedRun(from_uuid(row["id"]), row["attempt"], row["priority"]))
+        elif row["status"] == RunStatus.SKIPPED:
+            skipped.append(row["component_id"])
+    return Finished(kept, kept_component_id, queued, skipped, rows[0]["remaining"])

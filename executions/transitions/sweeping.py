@@ -1,0 +1,126 @@
+"""What the sweeps look for, and the moves that time alone makes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from core.ids import from_uuid
+from executions.transitions.statements import QueuedRun, RunKey, fetch_all, queued_runs
+
+_WAKE = """
+UPDATE executions_componentrun AS run
+SET status = 'queued', rung_at = clock_timestamp(), wake_at = NULL,
+    waited = (run.error IS NULL), error = NULL
+FROM (
+    SELECT run.id, execution.priority
+    FROM executions_componentrun AS run JOIN executions_execution AS execution
+        ON execution.id = run.execution_id
+    WHERE run.status = 'waiting' AND run.wake_at <= clock_timestamp()
+    ORDER BY run.wake_at LIMIT %(limit)s FOR NO KEY UPDATE OF run SKIP LOCKED
+) AS due
+WHERE run.id = due.id AND run.status = 'waiting'
+RETURNING run.id, run.attempt, due.priority
+"""
+
+
+def wake(limit: int) -> list[QueuedRun]:
+    """Runs whose wait is over (timers, retries) want a worker again."""
+    return queued_runs(fetch_all(_WAKE, {"limit": limit}))
+
+
+_RING_AGAIN = """
+UPDATE executions_componentrun AS run
+SET rung_at = clock_timestamp()
+FROM (
+    SELECT run.id, execution.priority
+    FROM executions_componentrun AS run JOIN executions_execution AS execution
+        ON execution.id = run.execution_id
+    WHERE run.status = 'queued'
+      AND run.rung_at < clock_timestamp() - make_interval(secs => %(after)s)
+    ORDER BY run.rung_at LIMIT %(limit)s FOR NO KEY UPDATE OF run SKIP LOCKED
+) AS unclaimed
+WHERE run.id = unclaimed.id AND run.status = 'queued'
+RETURNING run.id, run.attempt, unclaimed.priority
+"""
+
+
+def ring_again(limit: int) -> list[QueuedRun]:
+    """Queued runs that nobody claimed for a while: their message was lost, or the fleet is busy."""
+    return queued_runs(fetch_all(_RING_AGAIN, {"limit": limit, "after": settings.ENGINE["RING_AGAIN_SECONDS"]}))
+
+
+_RENEW = """
+UPDATE executions_componentrun AS run
+SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+FROM executions_execution AS execution
+WHERE run.worker = %(worker)s AND run.status = 'running' AND run.pid = ANY(%(pids)s::int[])
+  AND execution.id = run.execution_id
+RETURNING run.pid, COALESCE(
+    execution.stop_as = 'cancelled' OR execution.deadline_at < clock_timestamp(), false) AS interrupt
+"""
+
+
+def renew(worker: str, pids: Sequence[int]) -> list[int]:
+    """Renew the leases held by living processes of a worker; those whose execution is cancelled or overdue."""
+    rows = fetch_all(_RENEW, {"worker": worker, "pids": list(pids), "lease": settings.ENGINE["LEASE_SECONDS"]})
+    return [row["pid"] for row in rows if row["interrupt"]]
+
+
+class LostRun(NamedTuple):
+    """A running run whose holder is gone."""
+
+    key: RunKey
+    component_id: str
+    crashes: int
+
+
+_RUN_COLUMNS = "id, execution_id, attempt, component_id, crashes"
+
+# A NULL lease is a bug elsewhere and must not hide the run for ever, hence the COALESCE.
+_EXPIRED = f"""
+SELECT {_RUN_COLUMNS} FROM executions_componentrun
+WHERE status = 'running' AND COALESCE(lease_until, '-infinity') < clock_timestamp()
+LIMIT %(limit)s
+"""
+
+_HELD_BY = f"""
+SELECT {_RUN_COLUMNS}, pid FROM executions_componentrun
+WHERE status = 'running' AND worker = %(worker)s
+"""
+
+
+def expired(limit: int) -> list[LostRun]:
+    """Running runs whose lease has passed."""
+    return [_lost(row) for row in fetch_all(_EXPIRED, {"limit": limit})]
+
+
+def held_by(worker: str) -> list[tuple[int, LostRun]]:
+    """What a worker's processes run now: (pid, run)."""
+    return [(row["pid"], _lost(row)) for row in fetch_all(_HELD_BY, {"worker": worker})]
+
+
+def _lost(row: Mapping[str, Any]) -> LostRun:
+    key = RunKey(from_uuid(row["execution_id"]), from_uuid(row["id"]), row["attempt"])
+    return LostRun(key, row["component_id"], row["crashes"])
+
+
+_OVERDUE = """
+SELECT id FROM executions_execution
+WHERE deadline_at < clock_timestamp() AND completed_at IS NULL AND stop_as IS NULL
+LIMIT %(limit)s
+"""
+
+_UNFINISHED = """
+SELECT id FROM executions_execution WHERE remaining = 0 AND completed_at IS NULL LIMIT %(limit)s
+"""
+
+
+def overdue(limit: int) -> list[str]:
+    """Executions past their own timeout that are not stopping yet."""
+    return [from_uuid(row["id"]) for row in fetch_all(_OVERDUE, {"limit": limit})]
+
+
+def unfinished(limit: int) -> list[str]:
+    """Executions none of whose runs remains: their last worker died between two commits."""
+    return [from_uuid(row["id"]) for row in fetch_all(_UNFINISHED, {"limit": limit})]

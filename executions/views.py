@@ -1,0 +1,142 @@
+"""REST: execute a workflow, and list, read, follow and cancel executions."""
+
+import re
+
+from accounts.scopes import Scope
+from core.views import View
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.envelope import reply
+from core.errors import BadRequestError, Problem
+from core.pagination import paginate, whole_number
+from events import ledger
+from executions import queries, services
+from executions.filters import LOG_LEVELS, choice, filter_executions
+from executions.models import Execution
+from executions.serializers import (
+    ExecuteSerializer,
+    component_run_data,
+    event_data,
+    execution_data,
+    log_data,
+)
+from workflows import access
+
+_MAX_SEQUENCE = 2**31 - 1
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+
+
+class ExecuteView(View):
+    """`POST workflows/{id}/execute`."""
+
+    scopes = {"POST": Scope.WORKFLOW_EXECUTE}
+
+    def post(self, request: Request, workflow_id: str) -> Response:
+        workflow = access.get_visible(request.auth, workflow_id)
+        access.require(request.auth, access.Action.EXECUTE, workflow)
+        body = ExecuteSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        started = services.start_execution(
+            workflow=workflow, user=request.user, request=body.start_request(_idempotency_key(request))
+        )
+        execution = started.execution
+        return reply(
+            {
+                "execution_id": execution.pk,
+                "status": execution.status,
+                "workflow_id": execution.workflow_id,
+                "priority": execution.priority,
+                "scheduled_at": execution.scheduled_at,
+                "estimated_duration": queries.estimated_duration(execution.workflow_id),
+                "queue_position": queries.queue_position(execution),
+            },
+            message="Workflow execution started",
+            status=201 if started.created else 200,
+        )
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise BadRequestError(
+            "Invalid Idempotency-Key",
+            problems=[Problem("Must be 1 to 255 printable ASCII characters without spaces", field="Idempotency-Key")],
+        )
+    return key
+
+
+class ExecutionListView(View):
+    """`GET executions`."""
+
+    scopes = {"GET": Scope.EXECUTION_READ}
+
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        visible = filter_executions(queries.visible_to(request.auth), query).order_by("-pk")
+        page = paginate(queries.with_progress(visible).select_related("workflow", "version"), query)
+        return reply([_data(execution) for execution in page.items], metadata=page.metadata)
+
+
+class ExecutionView(View):
+    """`GET executions/{id}`."""
+
+    scopes = {"GET": Scope.EXECUTION_READ}
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        return reply(_data(queries.get_visible(request.auth, execution_id)))
+
+
+class CancelView(View):
+    """`POST executions/{id}/cancel`."""
+
+    scopes = {"POST": Scope.EXECUTION_MANAGE}
+
+    def post(self, request: Request, execution_id: str) -> Response:
+        execution = queries.get_visible(request.auth, execution_id)
+        access.require(request.auth, access.Action.EXECUTE, execution.workflow)
+        services.cancel_execution(execution)
+        return reply(_data(queries.get_visible(request.auth, execution_id)), message="Execution cancellation requested")
+
+
+class LogListView(View):
+    """`GET executions/{id}/logs`."""
+
+    scopes = {"GET": Scope.EXECUTION_READ}
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        execution = queries.get_visible(request.auth, execution_id)
+        query = request.query_params
+        lines = queries.log_events(
+            execution, level=choice(query, "level", list(LOG_LEVELS)), component_id=query.get("component_id")
+        )
+        page = paginate(lines, query)
+        return reply([log_data(line) for line in page.items], metadata=page.metadata)
+
+
+class EventListView(View):
+    """`GET executions/{id}/events?since=SEQUENCE`."""
+
+    scopes = {"GET": Scope.EXECUTION_READ}
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        execution = queries.get_visible(request.auth, execution_id)
+        query = request.query_params
+        since = whole_number(query, "since", default=0, low=0, high=_MAX_SEQUENCE)
+        page = paginate(ledger.since(execution.pk, since), query)
+        return reply([event_data(event) for event in page.items], metadata=page.metadata)
+
+
+class ComponentRunListView(View):
+    """`GET executions/{id}/components`."""
+
+    scopes = {"GET": Scope.EXECUTION_READ}
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        runs = queries.component_runs(queries.get_visible(request.auth, execution_id))
+        page = paginate(runs, request.query_params)
+        return reply([component_run_data(run, handed_on) for run, handed_on in page.items], metadata=page.metadata)
+
+
+def _data(execution: Execution) -> dict[str, object]:
+    return execution_data(execution, current_component=getattr(execution, "current_component", None))

@@ -1,0 +1,71 @@
+"""A workflow and its immutable versions."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+
+from core.ids import id_field
+
+
+class WorkflowStatus(models.TextChoices):
+    """Contract §5: drafts and active ones run by hand, triggers fire only for active ones."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    ARCHIVED = "archived"
+
+
+class Workflow(models.Model):
+    """What a user defines and runs; its definition lives in the version numbered `version`."""
+
+    id = id_field()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="workflows")
+    name = models.CharField(max_length=255)
+    description = models.CharField(max_length=1000, blank=True)
+    status = models.CharField(max_length=8, choices=WorkflowStatus.choices, default=WorkflowStatus.DRAFT)
+    category = models.CharField(max_length=100, blank=True)
+    tags = ArrayField(models.CharField(max_length=100), default=list)
+    priority = models.SmallIntegerField(default=5)
+    version = models.PositiveIntegerField(default=1)
+    component_count = models.PositiveIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["created_by", "name"],
+                condition=~models.Q(status="archived"),
+                name="workflow_name_unique_per_owner",
+            ),
+            models.CheckConstraint(condition=models.Q(priority__range=(1, 10)), name="workflow_priority_range"),
+        ]
+        indexes = [
+            models.Index(fields=["created_by", "-created_at"], name="workflow_owner_created"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkflowVersion(models.Model):
+    """One definition of a workflow; never changed once written, executions are pinned to it."""
+
+    id = id_field()
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    definition = models.JSONField[Any, Any]()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workflow", "number"], name="workflow_version_number_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id} v{self.number}"
