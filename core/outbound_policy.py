@@ -69,116 +69,16 @@ _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.g
 
 # Ports where a well-known service that is not HTTP listens: the "bad ports" of the Fetch standard
 # (https://fetch.spec.whatwg.org/#port-blocking) and those of databases, caches, brokers and remote control.
-_DENIED_PORTS = frozenset(
-    # fmt: off
-    {
-        1,
-        7,
-        9,
-        11,
-        13,
-        15,
-        17,
-        19,
-        20,
-        21,
-        22,
-        23,
-        25,
-        37,
-        42,
-        43,
-        53,
-        69,
-        77,
-        79,
-        87,
-        95,
-        101,
-        102,
-        103,
-        104,
-        109,
-        110,
-        111,
-        113,
-        115,
-        117,
-        119,
-        123,
-        135,
-        137,
-        139,
-        143,
-        161,
-        179,
-        389,
-        427,
-        465,
-        512,
-        513,
-        514,
-        515,
-        526,
-        530,
-        531,
-        532,
-        540,
-        548,
-        554,
-        556,
-        563,
-        587,
-        601,
-        636,
-        989,
-        990,
-        993,
-        995,
-        1719,
-        1720,
-        1723,
-        2049,
-        3659,
-        4045,
-        4190,
-        5060,
-        5061,
-        6000,
-        6566,
-        6665,
-        6666,
-        6667,
-        6668,
-        6669,
-        6679,
-        6697,
-        10080,
-        445,
-        873,
-        1433,
-        1521,
-        2181,
-        3306,
-        3389,
-        4369,
-        5432,
-        5671,
-        5672,
-        5900,
-        6379,
-        6380,
-        9042,
-        9092,
-        9160,
-        9300,
-        11211,
-        27017,
-        27018,
-        27019,
-    }
-    # fmt: on
-)
+# fmt: off
+_DENIED_PORTS = frozenset({
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104,
+    109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 445, 465, 512, 513, 514,
+    515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 873, 989, 990, 993, 995, 1433, 1521,
+    1719, 1720, 1723, 2049, 2181, 3306, 3389, 3659, 4045, 4190, 4369, 5060, 5061, 5432, 5671, 5672, 5900,
+    6000, 6379, 6380, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 9092, 9160, 9300, 10080, 11211,
+    27017, 27018, 27019,
+})
+# fmt: on
 
 _URL = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):"
@@ -276,8 +176,7 @@ class OutboundPolicy:
 
     def _covers(self, address: IPAddress, port: int) -> bool:
         return any(
-            rule.network is not None and rule.port in (None, port) and address in rule.network
-            for rule in self._rules
+            rule.network is not None and rule.port in (None, port) and address in rule.network for rule in self._rules
         )
 
     def _names_host(self, host: str, port: int) -> bool:
@@ -368,9 +267,7 @@ def parse_host(text: str) -> tuple[str, IPAddress | None]:
     spelling, since resolvers disagree on what it means).
     """
     if not text.isascii():
-        raise OutboundError(
-            "invalid_url", "URL host must be ASCII; write an international name in its xn-- form"
-        )
+        raise OutboundError("invalid_url", "URL host must be ASCII; write an international name in its xn-- form")
     host = text.lower().removesuffix(".")
     if host.startswith("["):
         address = _as_address(host[1:-1])
@@ -389,9 +286,7 @@ def parse_host(text: str) -> tuple[str, IPAddress | None]:
 
 def check_host(host: str, port: int, address: IPAddress | None, policy: OutboundPolicy) -> None:
     """Refuse a host of `parse_host` that the policy does not let us look up or connect to (OutboundError `refused`)."""
-    allowed = (
-        policy.permits_name(host, port) if address is None else policy.permits_address(host, port, address)
-    )
+    allowed = policy.permits_name(host, port) if address is None else policy.permits_address(host, port, address)
     if not allowed:
         raise OutboundError("refused", f"{NOT_ALLOWED}: {host}")
 
@@ -419,7 +314,7 @@ def _is_denied(address: IPAddress) -> bool:
 
 def _as_address(text: str) -> IPAddress | None:
     try:
-        return ip_address(text)
+        return None if "%" in text else ip_address(text)  # a zone id has no meaning in a URL
     except ValueError:
         return None
 

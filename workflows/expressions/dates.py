@@ -59,9 +59,7 @@ def to_time(value: object) -> datetime:
             return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise ExpressionError(
-        f"filter `date` needs ISO 8601 text or seconds since 1970, not this {kind_of(value)}"
-    )
+    raise ExpressionError(f"filter `date` needs ISO 8601 text or seconds since 1970, not this {kind_of(value)}")
 
 
 def to_iso(time: datetime) -> str:
@@ -72,16 +70,13 @@ def to_iso(time: datetime) -> str:
 
 def formatted(time: datetime, pattern: str) -> str:
     """The time in a format of `%` directives, in English, in UTC. Raises ExpressionError for unknown ones."""
-    parts: list[str] = []
-    literal, *directives = pattern.split("%")
-    parts.append(literal)
-    rest = iter(directives)
+    literal, *pieces = pattern.split("%")
+    parts = [literal]
+    rest = iter(pieces)
     for piece in rest:
-        # An empty piece stands between two percent signs: `%%`, and the literal text after it.
-        directive, literal = (piece[0], piece[1:]) if piece else ("%", next(rest, None))
-        if literal is None or directive not in _DIRECTIVES:
-            raise ExpressionError(
-                f"filter `date` knows the directives {' '.join('%' + name for name in _DIRECTIVES)}"
-            )
-        parts.extend((_DIRECTIVES[directive](time), literal))
+        # An empty piece stands between two percent signs: `%%`, and then the literal text after it.
+        directive, after = (piece[0], piece[1:]) if piece else ("%", next(rest, None))
+        if after is None or directive not in _DIRECTIVES:
+            raise ExpressionError(f"filter `date` knows the directives {' '.join('%' + name for name in _DIRECTIVES)}")
+        parts.extend((_DIRECTIVES[directive](time), after))
     return "".join(parts)

@@ -7,7 +7,7 @@ from jinja2 import nodes
 
 from workflows.expressions import operators
 from workflows.expressions.budget import Budget
-from workflows.expressions.errors import ExpressionError
+from workflows.expressions.errors import MAX_QUOTED_CHARS, ExpressionError
 from workflows.expressions.filters import FILTERS, NAMING_FILTERS, apply_naming_filter
 from workflows.expressions.functions import FUNCTIONS
 from workflows.expressions.list_filters import KEY_BYTES, item_at
@@ -54,7 +54,7 @@ def _name(node: Node, run: Run) -> object:
     try:
         return run.scope[node.name]
     except KeyError:
-        return Undefined(f"`{node.name}` is undefined")
+        return Undefined(f"`{node.name[:MAX_QUOTED_CHARS]}` is undefined")
 
 
 def _const(node: Node, run: Run) -> object:
@@ -79,9 +79,9 @@ def _dict(node: Node, run: Run) -> object:
 
 def _getattr(node: Node, run: Run) -> object:
     value = EVALUATORS[type(node.node)](node.node, run)
-    if type(value) is dict and node.attr in value:
-        return value[node.attr]
-    return item_at(value, node.attr, described(node))
+    if type(value) is Undefined:
+        return value
+    return _found(value, node.attr, node)
 
 
 def _getitem(node: Node, run: Run) -> object:
@@ -90,25 +90,33 @@ def _getitem(node: Node, run: Run) -> object:
         return value
     if type(node.arg) is nodes.Slice:
         return _slice(value, node.arg, run)
-    return item_at(value, evaluate(node.arg, run), described(node))
+    return _found(value, evaluate(node.arg, run), node)
+
+
+def _found(value: object, key: object, node: Node) -> object:
+    found = item_at(value, key)
+    if type(found) is Undefined:
+        return Undefined(f"`{described(node)[:MAX_QUOTED_CHARS]}` is undefined: {found.message}")
+    return found
 
 
 def _slice(value: object, node: nodes.Slice, run: Run) -> object:
     bounds = []
     for part in (node.start, node.stop, node.step):
         bound = None if part is None else evaluate(part, run)
-        if bound is not None and not is_integer(bound):
+        if bound is not None and (not isinstance(bound, int) or not is_integer(bound)):
             raise ExpressionError(f"a slice needs whole numbers, not {kind_of(bound)}")
         bounds.append(bound)
     if bounds[2] == 0:
         raise ExpressionError("a slice needs a step other than 0")
+    span = slice(*bounds)
     if isinstance(value, list):
-        run.budget.allocate_list(len(value))
-    elif isinstance(value, str):
-        run.budget.allocate_text(len(value))
-    else:
-        raise ExpressionError(f"{kind_of(value)} can't be sliced, only a list or text")
-    return value[slice(*bounds)]
+        run.budget.allocate_list(len(range(*span.indices(len(value)))))
+        return value[span]
+    if isinstance(value, str):
+        run.budget.allocate_text(len(range(*span.indices(len(value)))))
+        return value[span]
+    raise ExpressionError(f"{kind_of(value)} can't be sliced, only a list or text")
 
 
 def _not(node: Node, run: Run) -> object:

@@ -5,10 +5,10 @@ from typing import Final
 
 from workflows.expressions import list_filters, text_filters
 from workflows.expressions.budget import Budget
-from workflows.expressions.list_filters import attribute_of, defined, list_of, path_of
+from workflows.expressions.list_filters import attribute_of, list_of, path_of
 from workflows.expressions.operations import NOT_GIVEN, Operation
 from workflows.expressions.predicates import TAKING_UNDEFINED, TESTS
-from workflows.expressions.values import Undefined, truth
+from workflows.expressions.values import Undefined, defined, truth
 
 _FUNCTIONS: Final[dict[str, Callable[..., object]]] = {
     "default": text_filters.default,
@@ -65,15 +65,13 @@ def apply_naming_filter(
     return _keep(budget, items, arguments, by=name)
 
 
-def _map(
-    budget: Budget, items: list[object], arguments: list[object], keywords: dict[str, object]
-) -> list[object]:
+def _map(budget: Budget, items: list[object], arguments: list[object], keywords: dict[str, object]) -> list[object]:
     if arguments:
         function = FILTERS[str(arguments[0])].function
         return [defined(function(budget, item, *arguments[1:], **keywords)) for item in items]
     attribute, default = keywords["attribute"], keywords.get("default", NOT_GIVEN)
     path = path_of(attribute, "map")
-    found = [attribute_of(budget, item, path, attribute) for item in items]
+    found = [attribute_of(budget, item, path) for item in items]
     if default is not NOT_GIVEN:
         return [default if isinstance(item, Undefined) else item for item in found]
     return [defined(item) for item in found]
@@ -86,17 +84,11 @@ def _keep(budget: Budget, items: list[object], arguments: list[object], by: str)
         attribute, *arguments = arguments
         path = path_of(attribute, by)
         budget.allocate_list(len(items))
-        subjects = [attribute_of(budget, item, path, attribute) for item in items]
+        subjects = [attribute_of(budget, item, path) for item in items]
     if not arguments:
-        return [
-            item for item, subject in zip(items, subjects, strict=True) if truth(defined(subject)) is wanted
-        ]
+        return [item for item, subject in zip(items, subjects, strict=True) if truth(defined(subject)) is wanted]
     test, *others = arguments
     function = TESTS[str(test)].function
     if test not in TAKING_UNDEFINED:
         subjects = [defined(subject) for subject in subjects]
-    return [
-        item
-        for item, subject in zip(items, subjects, strict=True)
-        if function(budget, subject, *others) is wanted
-    ]
+    return [item for item, subject in zip(items, subjects, strict=True) if function(budget, subject, *others) is wanted]

@@ -1,7 +1,9 @@
 """Arithmetic, comparison and membership over JSON values, bounded before they are computed."""
 
+import math
+import operator
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from workflows.expressions.budget import Budget
 from workflows.expressions.errors import ExpressionError
@@ -18,9 +20,11 @@ Operator = Callable[[Budget, object, object], object]
 
 
 def number_operand(value: object, symbol: str) -> int | float:
-    """The value as a number to calculate with. Raises ExpressionError if it is none, or over 64 bits."""
+    """The value as a number to calculate with. Raises ExpressionError if it is none."""
     if type(value) is float:
-        return value
+        if math.isfinite(value):
+            return value
+        raise ExpressionError("a number that is not finite is not JSON data")
     if type(value) is int:
         if MIN_INTEGER <= value <= MAX_INTEGER:
             return value
@@ -47,9 +51,7 @@ def add(budget: Budget, left: object, right: object) -> object:
         budget.allocate_list(len(left) + len(right))
         return left + right
     if isinstance(left, str) or isinstance(right, str):
-        raise ExpressionError(
-            f"`+` can't add {kind_of(left)} and {kind_of(right)}; `~` joins any values as text"
-        )
+        raise ExpressionError(f"`+` can't add {kind_of(left)} and {kind_of(right)}; `~` joins any values as text")
     first, second = _numbers(left, right, "+")
     return checked_number(first + second)
 
@@ -109,35 +111,16 @@ def power(budget: Budget, left: object, right: object) -> object:
     return checked_number(result)
 
 
-def _ordered(
-    budget: Budget, left: object, right: object, symbol: str
-) -> tuple[float, float] | tuple[str, str]:
-    if type(left) in (int, float) and type(right) in (int, float):
-        return left, right  # type: ignore[return-value]  # the tests above, which mypy can't follow
-    if isinstance(left, str) and isinstance(right, str):
-        budget.spend(min(len(left), len(right)) >> 8)
-        return left, right
-    raise ExpressionError(f"`{symbol}` can't compare {kind_of(left)} with {kind_of(right)}")
+def _order(symbol: str, compare: Callable[[Any, Any], bool]) -> Operator:
+    # Any: Python's comparison takes anything; here only two numbers or two texts arrive at it.
+    def ordered(budget: Budget, left: object, right: object) -> bool:
+        if isinstance(left, str) and isinstance(right, str):
+            budget.spend(min(len(left), len(right)) >> 8)
+        elif not (kind_of(left) == kind_of(right) == "number"):
+            raise ExpressionError(f"`{symbol}` can't compare {kind_of(left)} with {kind_of(right)}")
+        return compare(left, right)
 
-
-def _less(budget: Budget, left: object, right: object) -> bool:
-    first, second = _ordered(budget, left, right, "<")
-    return first < second  # type: ignore[operator]  # both numbers or both text
-
-
-def _less_or_equal(budget: Budget, left: object, right: object) -> bool:
-    first, second = _ordered(budget, left, right, "<=")
-    return first <= second  # type: ignore[operator]  # both numbers or both text
-
-
-def _greater(budget: Budget, left: object, right: object) -> bool:
-    first, second = _ordered(budget, left, right, ">")
-    return first > second  # type: ignore[operator]  # both numbers or both text
-
-
-def _greater_or_equal(budget: Budget, left: object, right: object) -> bool:
-    first, second = _ordered(budget, left, right, ">=")
-    return first >= second  # type: ignore[operator]  # both numbers or both text
+    return ordered
 
 
 def is_equal(budget: Budget, left: object, right: object) -> bool:
@@ -171,10 +154,10 @@ def is_not_in(budget: Budget, left: object, right: object) -> bool:
 COMPARISONS: Final[dict[str, Operator]] = {
     "eq": is_equal,
     "ne": is_unequal,
-    "lt": _less,
-    "lteq": _less_or_equal,
-    "gt": _greater,
-    "gteq": _greater_or_equal,
+    "lt": _order("<", operator.lt),
+    "lteq": _order("<=", operator.le),
+    "gt": _order(">", operator.gt),
+    "gteq": _order(">=", operator.ge),
     "in": is_in,
     "notin": is_not_in,
 }

@@ -1,9 +1,8 @@
 """From text to checked syntax trees: finds the expressions, bounds and parses them, allows what is listed."""
 
-import difflib
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,12 +10,9 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.lexer import describe_token
 from jinja2.parser import Parser
 
+from workflows.expressions.calls import check_call
 from workflows.expressions.errors import ExpressionError
 from workflows.expressions.evaluator import EVALUATORS
-from workflows.expressions.filters import ATTRIBUTE_FILTERS, FILTERS, NAMING_FILTERS, TESTING_FILTERS
-from workflows.expressions.functions import FUNCTIONS
-from workflows.expressions.operations import Operation
-from workflows.expressions.predicates import TESTS
 from workflows.expressions.values import MAX_INTEGER, checked_text
 
 # Bounds on the text, since the parser recurses (about 14 frames a bracket, one a prefix or `else`), and on
@@ -44,6 +40,7 @@ _TOKEN: Final = re.compile(
       | (?P<other>.)""",
     re.DOTALL | re.VERBOSE,
 )
+_LINE_END: Final = re.compile(r"\r\n|\r")
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _KNOWN_ESCAPES: Final = frozenset("\\'\"abfnrtvxuUN")
 _INSTEAD: Final = {
@@ -54,21 +51,6 @@ _INSTEAD: Final = {
     "$": "the name alone",
     ";": "one expression only",
 }
-_METHODS: Final = {
-    "strip": "trim",
-    "get": "default",
-    "toUpperCase": "upper",
-    "toLowerCase": "lower",
-    "format": "replace",
-    "size": "length",
-    "count": "length",
-    "toString": "string",
-    "stringify": "tojson",
-    "parse": "fromjson",
-    "update": "merge",
-    "filter": "select",
-}
-
 HELPERS: Final = frozenset({nodes.Keyword, nodes.Operand, nodes.Pair, nodes.Slice})
 ALLOWED: Final[frozenset[type[nodes.Node]]] = frozenset(EVALUATORS) | HELPERS
 """The node types an expression may be made of. Everything else is refused, future types too."""
@@ -164,9 +146,7 @@ def _too_long(text: str, offset: int) -> ExpressionError:
 
 
 def _too_deep(text: str, offset: int) -> ExpressionError:
-    return ExpressionError(
-        "the expression is nested too deeply", kind="budget", position=_place(text, offset)
-    )
+    return ExpressionError("the expression is nested too deeply", kind="budget", position=_place(text, offset))
 
 
 def _scan(text: str, start: int, *, braced: bool) -> int:
@@ -182,31 +162,38 @@ def _scan(text: str, start: int, *, braced: bool) -> int:
         token = _TOKEN.match(text, offset)
         assert token is not None  # one of the groups takes any character
         kind, source = token.lastgroup, token.group()
-        if offset - start > MAX_SOURCE_CHARS:
-            raise _too_long(text, start)
-        prefix = kind == "sign" or source == "not"
-        prefixes = prefixes + 1 if prefix else prefixes if kind == "space" else 0
-        elses += source == "else"
+        _check_token(text, offset, kind, source)
         if kind == "open":
             brackets += 1
         elif kind == "close":
             brackets -= 1
             if brackets < 0:
                 raise _error(f"unexpected `{source}`", text, offset)
-        elif kind == "quote":
-            raise _error("the text in quotes is not closed", text, offset)
-        elif kind == "string":
-            _check_escapes(text, offset, source)
-        elif kind == "number" and (len(source) > MAX_NUMBER_CHARS or not source.isascii()):
-            raise _error("not a number, or one of more than 40 characters", text, offset)
+        if kind == "sign" or source == "not":
+            prefixes += 1
+        elif kind != "space":
+            prefixes = 0
+        elses += source == "else"
         if brackets > MAX_BRACKETS or prefixes > MAX_PREFIXES or elses > MAX_ELSES:
             raise _too_deep(text, offset)
         offset = token.end()
+        if offset - start > MAX_SOURCE_CHARS:
+            raise _too_long(text, start)
     if braced:
-        raise _error("`{{` is not closed by `}}`", text, max(start - 2, 0))
-    if len(text) - start > MAX_SOURCE_CHARS:
-        raise _too_long(text, start)
+        raise _error("`{{` is not closed by `}}`", text, start - 2)
     return offset
+
+
+def _check_token(text: str, offset: int, kind: str | None, source: str) -> None:
+    if kind == "quote":
+        raise _error("the text in quotes is not closed", text, offset)
+    if kind == "string":
+        _check_escapes(text, offset, source)
+    if kind == "other" and source.isalnum():
+        # Digits of other scripts: the lexer hands some of them on to Python's own parser.
+        raise _error(_unexpected(source), text, offset)
+    if kind == "number" and (len(source) > MAX_NUMBER_CHARS or not source.isascii()):
+        raise _error(f"not a number, or one of more than {MAX_NUMBER_CHARS} characters", text, offset)
 
 
 def _check_escapes(text: str, offset: int, source: str) -> None:
@@ -237,15 +224,15 @@ def _parse_source(source: str, text: str, first: int) -> nodes.Expr:
         node = parser.parse_expression()
         rest = parser.stream.current
     except TemplateSyntaxError as error:
-        message = error.message or "not an expression"
-        line, position = error.lineno, ""
+        message = (error.message or "").replace("'end of template'", "the end")
+        position = ""
         if message.startswith("unexpected char "):
-            # Jinja2 tells the character and its offset in the source, where line ends count as one.
-            character, offset = source[0:0], int(message.rpartition(" at ")[2])
-            character = "\n".join(re.split(r"\r\n|\r|\n", source))[offset]
-            message, position = _unexpected(character), _place(text, min(first + offset, len(text)))
-        elif line > 1:
-            position = f"line {text.count(chr(10), 0, first) + line}"
+            # Jinja2 tells the offset in the source as it reads it, with one character for a line end.
+            offset = int(message.rpartition(" at ")[2])
+            message = _unexpected(_LINE_END.sub("\n", source)[offset])
+            position = _place(text, min(first + offset, len(text)))
+        elif error.lineno > 1:
+            position = f"line {text.count(chr(10), 0, first) + error.lineno}"
         raise ExpressionError(message, kind="syntax", position=position) from None
     except RecursionError:
         raise _too_deep(text, first) from None
@@ -276,7 +263,7 @@ def _check(root: nodes.Expr) -> tuple[int, References]:
             raise ExpressionError("the expression is nested too deeply", kind="budget")
         if type(node) not in ALLOWED:
             raise ExpressionError(f"{type(node).__name__} is not part of the language", kind="syntax")
-        children: list[nodes.Node] = list(node.iter_child_nodes())
+        children = list(node.iter_child_nodes())
         if isinstance(node, nodes.Name):
             names.add(node.name)
             if node.name in keys:
@@ -286,15 +273,16 @@ def _check(root: nodes.Expr) -> tuple[int, References]:
                 raise ExpressionError("an index is one value, not several", kind="syntax")
             key = _constant_key(node)
             if isinstance(node.node, nodes.Name) and node.node.name in keys and key is not None:
+                # The name is judged together with its key, here.
                 names.add(node.node.name)
                 keys[node.node.name].add(key)
-                children.remove(node.node)
+                children = children[1:]
         elif isinstance(node, nodes.Const):
             _check_constant(node.value)
         elif isinstance(node, nodes.Filter | nodes.Test | nodes.Call):
-            _check_call(node)
+            check_call(node)
             if isinstance(node, nodes.Call):
-                children.remove(node.node)
+                children = children[1:]
         pending.extend((child, depth + 1) for child in children)
     components, secrets = keys["components"], keys["secrets"]
     return size, References(
@@ -324,96 +312,3 @@ def _check_constant(value: object) -> None:
         raise ExpressionError("the number is too large", kind="syntax")
     elif isinstance(value, int) and value > MAX_INTEGER:
         raise ExpressionError("a whole number is limited to 64 bits", kind="syntax")
-
-
-def _check_call(node: nodes.Filter | nodes.Test | nodes.Call) -> None:
-    if node.dyn_args is not None or node.dyn_kwargs is not None:
-        raise ExpressionError("`*` and `**` can't spread arguments", kind="syntax")
-    keywords = [keyword.key for keyword in node.kwargs]
-    if isinstance(node, nodes.Call):
-        name = _called_name(node.node)
-        _check_arguments(f"function `{name}`", FUNCTIONS[name], len(node.args), keywords)
-    elif isinstance(node, nodes.Test):
-        _check_arguments(f"test `{node.name}`", _known("test", node.name, TESTS), len(node.args), keywords)
-    elif node.name in TESTING_FILTERS:
-        _check_testing_filter(node, keywords)
-    elif node.name == "map":
-        _check_map(node, keywords)
-    else:
-        _check_arguments(
-            f"filter `{node.name}`",
-            _known("filter", node.name, FILTERS, NAMING_FILTERS),
-            len(node.args),
-            keywords,
-        )
-
-
-def _called_name(callee: nodes.Expr) -> str:
-    """The name of the function that is called. Raises ExpressionError, with advice, if it is none."""
-    if isinstance(callee, nodes.Name):
-        if callee.name in FUNCTIONS:
-            return callee.name
-        advice = (
-            f"`{callee.name}` is a filter: write `value | {callee.name}`"
-            if callee.name in FILTERS or callee.name in NAMING_FILTERS
-            else f"the functions are {', '.join(f'`{name}`' for name in FUNCTIONS)}"
-        )
-        raise ExpressionError(f"unknown function `{callee.name[:50]}`; {advice}", kind="syntax")
-    if isinstance(callee, nodes.Getattr):
-        names = [*FILTERS, *NAMING_FILTERS]
-        close = [_METHODS[callee.attr]] if callee.attr in _METHODS else _close(callee.attr, names)
-        advice = f"; use the filter `| {close[0]}`" if close else ""
-        raise ExpressionError(f"methods can't be called: `.{callee.attr[:50]}()`{advice}", kind="syntax")
-    raise ExpressionError("only functions can be called", kind="syntax")
-
-
-def _known(
-    what: str, name: str, operations: dict[str, Operation], others: frozenset[str] = frozenset()
-) -> Operation:
-    operation = operations.get(name)
-    if operation is None:
-        close = _close(name, [*operations, *others])
-        advice = f"; did you mean `{close[0]}`?" if close else ""
-        raise ExpressionError(f"unknown {what} `{name[:50]}`{advice}", kind="syntax")
-    return operation
-
-
-def _close(name: str, names: Collection[str]) -> list[str]:
-    return difflib.get_close_matches(name[:50], names, n=1)
-
-
-def _check_arguments(what: str, operation: Operation, positional: int, keywords: list[str]) -> None:
-    misfit = operation.misfit(positional, keywords)
-    if misfit:
-        raise ExpressionError(f"{what} {misfit}", kind="syntax")
-
-
-def _literal_name(node: nodes.Filter, position: int, what: str) -> str:
-    argument = node.args[position]
-    if isinstance(argument, nodes.Const) and isinstance(argument.value, str):
-        return argument.value
-    raise ExpressionError(f"filter `{node.name}` needs the name of a {what} in quotes", kind="syntax")
-
-
-def _check_map(node: nodes.Filter, keywords: list[str]) -> None:
-    if not node.args:
-        if "attribute" not in keywords or not set(keywords) <= {"attribute", "default"}:
-            raise ExpressionError(
-                "filter `map` needs the name of a filter in quotes, or `attribute=` (and `default=`)",
-                kind="syntax",
-            )
-        return
-    name = _literal_name(node, 0, "filter")
-    operation = _known("filter", name, FILTERS)
-    _check_arguments(f"filter `{name}`", operation, len(node.args) - 1, keywords)
-
-
-def _check_testing_filter(node: nodes.Filter, keywords: list[str]) -> None:
-    first = 1 if node.name in ATTRIBUTE_FILTERS else 0
-    if keywords:
-        raise ExpressionError(f"filter `{node.name}` takes no named arguments", kind="syntax")
-    if len(node.args) < first:
-        raise ExpressionError(f"filter `{node.name}` needs the key to look at", kind="syntax")
-    if len(node.args) > first:
-        name = _literal_name(node, first, "test")
-        _check_arguments(f"test `{name}`", _known("test", name, TESTS), len(node.args) - first - 1, keywords)

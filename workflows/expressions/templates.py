@@ -11,7 +11,8 @@ from workflows.expressions.evaluator import Run, evaluate
 from workflows.expressions.syntax import Expression, References, bare_expression, split
 from workflows.expressions.values import JSON, plain, to_text, truth
 
-# Long texts are parsed each time: a tree takes about a hundred times its source, and anybody may fill a cache.
+# Long texts are parsed each time: a tree takes about a hundred times its source, and anybody may fill the
+# cache.
 MAX_CACHED_CHARS: Final = 400
 MAX_CACHED_TEXTS: Final = 1024
 _DEFAULT_LIMITS: Final = Limits()
@@ -47,9 +48,7 @@ class Template:
         run = Run(scope, budget)
         if self._whole is not None:
             return _value_of(self._whole, run, as_text=False)
-        texts = [
-            part if isinstance(part, str) else str(_value_of(part, run, as_text=True)) for part in self._parts
-        ]
+        texts = [part if isinstance(part, str) else str(_value_of(part, run, as_text=True)) for part in self._parts]
         budget.allocate_text(sum(map(len, texts)))
         return "".join(texts)
 
@@ -92,12 +91,12 @@ def parse_condition(text: str) -> Template:
 
 
 def _parse_condition(text: str) -> Template:
-    if not has_expression(text):
+    if not text.lstrip().startswith("{{"):
         return Template((bare_expression(text),))
     template = parse(text)
     if not template.is_whole:
         raise ExpressionError(
-            "a condition is one expression; inside it names stand without braces",
+            "a condition is one expression: inside its braces, or without any",
             kind="syntax",
             expression=text.strip(),
         )
@@ -107,9 +106,7 @@ def _parse_condition(text: str) -> Template:
 _parse_condition_cached = lru_cache(maxsize=MAX_CACHED_TEXTS)(_parse_condition)
 
 
-def render(
-    value: JSON, scope: Mapping[str, object], *, now: datetime, limits: Limits = _DEFAULT_LIMITS
-) -> JSON:
+def render(value: JSON, scope: Mapping[str, object], *, now: datetime, limits: Limits = _DEFAULT_LIMITS) -> JSON:
     """A configuration with the expressions in its strings evaluated; keys are left as they are.
 
     All of it shares one budget. `scope` maps names to JSON data (any Mapping stands for an object, so that
@@ -123,9 +120,7 @@ def _render(value: JSON, path: str, run: Run, depth_left: int) -> JSON:
     budget = run.budget
     budget.spend(1)
     if isinstance(value, dict | list) and depth_left == 0:
-        raise ExpressionError(
-            f"the value is nested deeper than {budget.limits.depth}", kind="budget", path=path
-        )
+        raise ExpressionError(f"the value is nested deeper than {budget.limits.depth}", kind="budget", path=path)
     if isinstance(value, dict):
         return {key: _render(item, _path(path, key), run, depth_left - 1) for key, item in value.items()}
     if isinstance(value, list):

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from workflows.expressions.values import (
     Undefined,
     checked_number,
     checked_text,
+    defined,
     is_integer,
     kind_of,
     plain,
@@ -31,7 +32,6 @@ MAX_DIGITS: Final = 15
 MAX_NUMBER_TEXT: Final = 64
 # Parsed JSON takes several times the memory of its text; the densest is a list of empty lists.
 PARSED_BYTES_PER_CHAR: Final = 4
-MAX_URL_CHARS_PER_CHAR: Final = 12
 # A part of a split text: the text object and its place in the list.
 PART_BYTES: Final = 64
 
@@ -56,7 +56,7 @@ def whole_of(value: object, name: str, what: str) -> int:
 
 def default(budget: Budget, value: object, default_value: object = "", boolean: object = False) -> object:
     """The other value where this one is undefined; with `boolean`, where it is false or empty too."""
-    replaced = isinstance(value, Undefined) or (truth(boolean) and not truth(value))
+    replaced = isinstance(value, Undefined) or (truth(defined(boolean)) and not truth(value))
     return default_value if replaced else value
 
 
@@ -192,13 +192,13 @@ def round_number(budget: Budget, value: object, digits: object = 0, method: obje
     rounding = _ROUNDINGS.get(method) if isinstance(method, str) else None
     if rounding is None:
         raise ExpressionError("filter `round` knows the methods common, ceil and floor")
-    if isinstance(number, float) and not math.isfinite(number):
-        raise ExpressionError("a number that is not finite is not JSON data")
     if places == 0:
         return checked_number(rounding(number))
     if method == "common":
         return checked_number(round(number, places))
-    scale = 10**places if places > 0 else 1 / 10**-places
+    scale = 10 ** abs(places)
+    if places < 0:
+        return checked_number(rounding(number / scale) * scale)
     return checked_number(rounding(checked_number(number * scale)) / scale)
 
 
@@ -209,9 +209,9 @@ def date(budget: Budget, value: object, format: object = None) -> str:  # noqa: 
         budget.allocate_text(MAX_NUMBER_TEXT)
         return to_iso(time)
     pattern = text_of(format, "date", "format")
-    # The longest directive writes nine letters for its two.
+    # The longest directive, `%s`, writes up to twelve characters for its two.
     budget.spend(pattern.count("%"))
-    budget.allocate_text(5 * len(pattern))
+    budget.allocate_text(6 * len(pattern))
     return formatted(time, pattern)
 
 
@@ -235,16 +235,28 @@ def fromjson(budget: Budget, value: object) -> JSON:
         )
     except json.JSONDecodeError as error:
         raise ExpressionError(
-            f"filter `fromjson` got text that is not JSON ({error.msg} at line {error.lineno}, "
-            f"column {error.colno})"
+            f"filter `fromjson` got text that is not JSON ({error.msg} at line {error.lineno}, column {error.colno})"
         ) from None
     except RecursionError:
         raise ExpressionError("filter `fromjson` got text nested too deeply", kind="budget") from None
     result = plain(parsed, budget)
-    if "\\" in text or "\0" in text:
-        # Only an escape can have made a character that the text itself may not hold.
-        checked_text(json.dumps(result, ensure_ascii=False).replace("\\u0000", "\0"), "the JSON text")
+    if "\\u" in text:
+        for made in _texts(result):
+            checked_text(made, "the JSON text")
     return result
+
+
+def _texts(value: JSON) -> Iterator[str]:
+    """All the text in a value, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
 
 
 def _unique_keys(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
@@ -294,7 +306,7 @@ def b64decode(budget: Budget, value: object) -> str:
 
 def urlencode(budget: Budget, value: object) -> str:
     """Text for one place in a URL, or an object as a query string (a list gives its key several times)."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         budget.allocate_list(len(value))
         return "&".join(
             f"{_quoted(budget, key)}={_quoted(budget, item)}"
@@ -305,11 +317,11 @@ def urlencode(budget: Budget, value: object) -> str:
 
 
 def _quoted(budget: Budget, value: object) -> str:
-    if isinstance(value, dict | list):
+    if isinstance(value, Mapping | list):
         raise ExpressionError(f"filter `urlencode` can't write {kind_of(value)} in this place")
     text = to_text(value, budget)
     budget.spend(1 + (len(text) >> 3))
-    budget.allocate_text(MAX_URL_CHARS_PER_CHAR * len(text))
+    budget.allocate_text((3 if text.isascii() else 12) * len(text))
     try:
         return quote(text, safe="")
     except UnicodeEncodeError:

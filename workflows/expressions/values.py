@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from workflows.expressions.budget import Budget
 from workflows.expressions.errors import ExpressionError
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**63 - 1
@@ -27,9 +27,7 @@ _KINDS: Final[dict[type, str]] = {
 }
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_encode_sorted = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True
-).encode
+_encode_sorted = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True).encode
 
 
 class Undefined:
@@ -43,6 +41,13 @@ class Undefined:
     def error(self) -> ExpressionError:
         """The error of using it."""
         return ExpressionError(self.message, kind="undefined")
+
+
+def defined(value: object) -> object:
+    """The value. Raises ExpressionError (undefined) if it is not there."""
+    if isinstance(value, Undefined):
+        raise value.error()
+    return value
 
 
 def kind_of(value: object) -> str:
@@ -111,6 +116,8 @@ def identity(value: object, budget: Budget) -> str:
     A text, because Python hashes those with a random key: a set of numbers or tuples that somebody chose
     can be made to collide.
     """
+    if type(value) is str:
+        return f'"{value}'  # no JSON of another kind starts with a quote
     return _encode_sorted(_with_whole_floats_as_integers(plain(value, budget)))
 
 

@@ -1,0 +1,94 @@
+"""What engine tests start from: workflows by definition, and workers without Celery."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.conf import settings
+
+from accounts.models import User
+from core.types import JSONObject
+from executions import dispatch, runner
+from executions.models import Execution
+from executions.services import StartRequest, start_execution
+from executions.transitions.statements import Holder, QueuedRun
+from workflows.models import Workflow
+from workflows.services import create_workflow
+
+Start = Callable[..., Execution]
+
+_names = (f"workflow {number}" for number in itertools.count(1))
+
+
+def linear(*components: JSONObject, **settings_: object) -> JSONObject:
+    """A definition whose components follow one another by success."""
+    ids = [component["id"] for component in components]
+    connections = [{"source": a, "target": b, "type": "success"} for a, b in itertools.pairwise(ids)]
+    return {"components": list(components), "connections": connections, "settings": settings_}
+
+
+def log(id_: str, message: str = "m", **more: object) -> JSONObject:
+    """A `log` component."""
+    return {"id": id_, "type": "log", "config": {"message": message}, **more}
+
+
+def transform(id_: str, output: object, **more: object) -> JSONObject:
+    """A `transform` component."""
+    return {"id": id_, "type": "transform", "config": {"output": output}, **more}
+
+
+def make_workflow(user: User, definition: JSONObject) -> Workflow:
+    """A stored workflow under a new name."""
+    return create_workflow(user=user, name=next(_names), definition=definition)
+
+
+def start(user: User, definition: JSONObject, **request: object) -> Execution:
+    """An accepted execution of a new workflow."""
+    request = {"parameters": {}, **request}
+    workflow = make_workflow(user, definition)
+    return start_execution(workflow=workflow, user=user, request=StartRequest(**request)).execution  # type: ignore[arg-type]
+
+
+class Doorbells:
+    """Takes the messages instead of a worker, so that a test decides who claims what, and when."""
+
+    def __init__(self) -> None:
+        self.waiting: list[QueuedRun] = []
+
+    def receive(self) -> None:
+        """Read what was sent from the real broker into `waiting`."""
+        from celery import current_app
+
+        with current_app.connection_for_read() as connection:
+            queue = connection.SimpleQueue(settings.CELERY_TASK_DEFAULT_QUEUE)
+            while True:
+                try:
+                    message = queue.get_nowait()
+                except queue.Empty:
+                    break
+                message.ack()
+                run_id, attempt = message.payload[0]
+                priority = 10 - message.properties.get("priority", 5)
+                self.waiting.append(QueuedRun(run_id, attempt, priority))
+            queue.close()
+
+    def work(self, worker: str = "test") -> int:
+        """Serve every message, those that serving sends too; how many were served."""
+        served = 0
+        self.receive()
+        while self.waiting:
+            run = self.waiting.pop(0)
+            runner.run_component(run.run_id, run.attempt, Holder(worker, 1))
+            served += 1
+            if not self.waiting:
+                self.receive()
+        return served
+
+
+@pytest.fixture
+def doorbells(transactional_db: None, valkey_flushed: None) -> Iterator[Doorbells]:
+    """An empty broker whose messages the test serves itself."""
+    yield Doorbells()
+
+
+__all__ = ["Doorbells", "Start", "dispatch", "linear", "log", "make_workflow", "start", "transform"]
