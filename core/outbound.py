@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin
 
 from core.outbound_policy import (
-    NOT_ALLOWED,
     OutboundError,
     OutboundPolicy,
     Target,
@@ -177,7 +176,7 @@ def _with_query(url: str, query: Mapping[str, str | Sequence[str]]) -> str:
     return f"{base}{'&' if '?' in base else '?'}{added}"
 
 
-def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, bytes], ...]:
+def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Validate names and values (RFC 9110 §5). Messages name the header, never show its value."""
     seen: set[str] = set()
 
@@ -196,7 +195,7 @@ def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, bytes], ...
         if _HEADER_VALUE.fullmatch(stripped) is None:
             refuse(name, "holds a line break, a control character or a character outside Latin-1")
         seen.add(name.lower())
-        checked.append((name, stripped.encode("latin-1")))
+        checked.append((name, stripped))
     return tuple(checked)
 
 
@@ -208,7 +207,7 @@ def _redirect_target(call: Call, target: Target, location: str | None, policy: O
         check_characters(text)
         return parse_url(urljoin(target.url, text), policy)
     except (OutboundError, ValueError):
-        raise OutboundError("refused", f"redirect to an {NOT_ALLOWED}: {call.host}") from None
+        raise OutboundError("refused", f"redirect to an address that is not allowed: {call.host}") from None
 
 
 def _redirected(

@@ -297,7 +297,7 @@ def embedded_addresses(address: IPAddress) -> tuple[IPv4Address, ...]:
     IPv4-mapped and -compatible (RFC 4291), SIIT (RFC 7915), NAT64 (RFC 6052), 6to4 (RFC 3056), Teredo (RFC 4380: the
     server, and the client with its bits inverted).
     """
-    if isinstance(address, IPv4Address):
+    if isinstance(address, IPv4Address) or int(address) <= 1:  # :: and ::1 carry none
         return ()
     if any(address in network for network in _V4_IN_LOW_BITS):
         return (IPv4Address(int(address) & 0xFFFFFFFF),)

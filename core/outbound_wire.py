@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, ip_address
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ _GZIP = frozenset({"gzip", "x-gzip", "deflate"})
 @dataclass(frozen=True, slots=True)
 class Request:
     method: str
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, str], ...]
     body: bytes | None
 
 
@@ -134,30 +134,32 @@ class Exchange:
     def _wire_form(self, target: Target, request: Request) -> bytes:
         given = {name.lower() for name, _ in request.headers}
         defaults = {"Accept": "*/*", "Accept-Encoding": "gzip", "User-Agent": "apg-workflow"}
-        headers: list[tuple[str, str | bytes]] = [("Host", target.authority)]
+        headers = [("Host", target.authority)]
         headers += [(name, value) for name, value in defaults.items() if name.lower() not in given]
-        headers += request.headers
-        headers.append(("Connection", "close"))
+        headers += [*request.headers, ("Connection", "close")]
         if request.body is not None or request.method in {"POST", "PUT", "PATCH"}:
             headers.append(("Content-Length", str(len(request.body or b""))))
-        head = h11.Request(method=request.method, target=target.path, headers=headers)
+        raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+        head = h11.Request(method=request.method, target=target.path, headers=raw)
         parts = (head, h11.Data(data=request.body or b""), h11.EndOfMessage())
         return b"".join(self._http.send(part) or b"" for part in parts)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            sent = self._call.until_done(self._sock, lambda chunk=view[:_CHUNK_BYTES]: self._sock.send(chunk))
+            sent = self._call.until_done(self._sock, partial(self._sock.send, view[:_CHUNK_BYTES]))
             self._call.bytes_sent += sent
             view = view[sent:]
 
-    def _next_event(self) -> h11.Event | type[h11.PAUSED]:
+    def _next_event(self) -> h11.Event:
         """The next part of the answer, interim answers (1xx) left out."""
         try:
             while True:
                 event = self._http.next_event()
                 if event is h11.NEED_DATA:
                     self._receive()
+                elif not isinstance(event, h11.Event):  # h11.PAUSED: more than the one answer we asked for
+                    raise OutboundError("protocol", f"answer is not sound HTTP: {self._call.host}")
                 elif not isinstance(event, h11.InformationalResponse):
                     return event
         except h11.RemoteProtocolError as error:
@@ -167,7 +169,7 @@ class Exchange:
 
     def _receive(self) -> None:
         try:
-            data = self._call.until_done(self._sock, lambda: self._sock.recv(_CHUNK_BYTES))
+            data = self._call.until_done(self._sock, partial(self._sock.recv, _CHUNK_BYTES))
         except _BrokenError:
             raise OutboundError("connect", f"connection broke off: {self._call.host}") from None
         self._call.count_received(len(data))
@@ -228,12 +230,12 @@ def connect(call: Call, target: Target, policy: OutboundPolicy, resolver: Resolv
             sock.settimeout(min(call.seconds_left() / attempts_left, _CONNECT_SECONDS))
             try:
                 sock.connect((str(address), target.port))
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 peer = ip_address(sock.getpeername()[0].partition("%")[0])
             except OSError:
                 continue
             if peer != address:
                 raise OutboundError("refused", f"{NOT_ALLOWED}: {call.host}")
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected = _secure(call, sock, target.host) if target.scheme == "https" else sock
             on_failure.pop_all()
             return connected
@@ -243,7 +245,11 @@ def connect(call: Call, target: Target, policy: OutboundPolicy, resolver: Resolv
 
 def _secure(call: Call, sock: socket.socket, host: str) -> ssl.SSLSocket:
     """TLS with the certificate checked against the host that the URL names."""
-    secured = _tls_context().wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    context = _tls_context()
+    try:
+        secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    except OSError:
+        raise OutboundError("connect", f"TLS handshake failed: {call.host}") from None
     with contextlib.ExitStack() as on_failure:
         on_failure.enter_context(secured)
         try:

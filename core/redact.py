@@ -27,8 +27,10 @@ _SECRET_WORDS = frozenset(
     {"password", "passwords", "passwd", "pwd", "passphrase", "passcode", "secret", "secrets", "token", "tokens"}
     | {"apikey", "apikeys", "credential", "credentials", "authorization", "cookie", "cookies", "bearer", "jwt", "dsn"}
 )
-_SECRET_ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey", "accesskey")
-_SECRET_ENDINGS += ("credentials",)
+_SECRET_ENDINGS = (
+    *("password", "passwd", "passphrase", "secret", "token", "credentials"),
+    *("apikey", "privatekey", "accesskey"),
+)
 _KEY_KINDS = frozenset(
     {"api", "access", "private", "secret", "encryption", "signing", "master", "auth", "ssh", "shared", "hmac"}
     | {"account", "session", "host"}
@@ -110,7 +112,7 @@ class Redactor:
             slots = list(enumerate(container)) if isinstance(container, list) else list(container.items())
             for slot, item in slots:
                 copied = self._shallow(item, by_name)
-                container[slot] = copied  # type: ignore[call-overload,index]  # an index or a key, as slots has it
+                container[slot] = copied  # type: ignore[index]  # an index or a key, as slots has it
                 if isinstance(copied, list | dict):
                     open_containers.append(copied)
         return root[0]

@@ -1,12 +1,13 @@
 """What a component is: its description, its `run`, what it may ask of the engine, and the outcomes it can have."""
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from core.errors import ErrorCode
-from core.outbound import OutboundPolicy
+from core.errors import ErrorCode, Problem
+from core.outbound_policy import OutboundPolicy
 from core.types import JSONObject, JSONValue
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -77,11 +78,11 @@ class Context:
         self.network_bytes += byte_count
 
 
-class Component(Protocol):
-    """One type of component. `config` arrives rendered and checked against `config_schema`.
+class Component(ABC):
+    """One type of component; plug-ins subclass it.
 
-    Fields named in `unrendered` hold expressions that the component evaluates itself (over `context.scope`);
-    they arrive as they were written. `run` returns an outcome; what it raises counts as a failed attempt.
+    `config` reaches `run` rendered and checked against `config_schema`. Fields named in `unrendered` hold
+    expressions that the component evaluates itself over `context.scope`; they arrive as they were written.
     """
 
     type: ClassVar[str]
@@ -91,6 +92,15 @@ class Component(Protocol):
     config_schema: ClassVar[JSONObject]
     input_schema: ClassVar[JSONObject]
     output_schema: ClassVar[JSONObject]
-    unrendered: ClassVar[frozenset[str]]
+    unrendered: ClassVar[frozenset[str]] = frozenset()
 
-    def run(self, config: JSONObject, context: Context) -> Outcome: ...
+    @abstractmethod
+    def run(self, config: JSONObject, context: Context) -> Outcome:
+        """One attempt. What it raises counts as a failed attempt."""
+
+    def check(self, config: JSONObject) -> Iterator[Problem]:
+        """Faults of a config that its schema cannot express, with paths below the config; asked when saved.
+
+        Strings with expressions stand for values not known yet.
+        """
+        yield from ()

@@ -1,0 +1,270 @@
+"""Components that steer the flow: start, end, condition, delay, log."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from core.errors import Problem
+from core.json_text import dumps
+from core.times import parse_time
+from core.types import JSONObject
+from workflows.components.base import Completed, Component, Context, Failed, Outcome, Waiting
+from workflows.expressions import evaluate_condition, has_expression
+from workflows.schemas import short
+
+ANY: JSONObject = {"title": "Any JSON value"}
+TEN_YEARS_SECONDS = 315_576_000
+
+
+def object_schema(properties: JSONObject, *required: str, **more: object) -> JSONObject:
+    """An object without unknown fields, as every config schema is."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+        **more,
+    }
+
+
+class Start(Component):
+    """Where an execution begins."""
+
+    type: ClassVar = "start"
+    name: ClassVar = "Start"
+    description: ClassVar = "Begins the workflow and says what may trigger it"
+    category: ClassVar = "control"
+    unrendered: ClassVar[frozenset[str]] = frozenset({"parameters", "hmac_secret"})
+    config_schema: ClassVar[JSONObject] = object_schema(
+        {
+            "trigger_type": {
+                "title": "Trigger",
+                "description": "What starts an execution besides a call of execute",
+                "enum": ["manual", "schedule", "webhook", "event"],
+                "default": "manual",
+                "examples": ["manual"],
+            },
+            "cron": {
+                "title": "Cron",
+                "description": "Five fields; for trigger_type schedule",
+                "type": "string",
+                "examples": ["0 6 * * 1-5"],
+            },
+            "interval_seconds": {
+                "title": "Interval",
+                "description": "Seconds between two executions; for trigger_type schedule",
+                "type": "integer",
+                "minimum": 1,
+                "maximum": TEN_YEARS_SECONDS,
+                "examples": [300],
+            },
+            "timezone": {
+                "title": "Time zone",
+                "description": "IANA name that the cron fields are read in",
+                "type": "string",
+                "default": "UTC",
+                "examples": ["Europe/Berlin"],
+            },
+            "parameters": {
+                "title": "Parameters",
+                "description": "Parameters of the executions that the schedule starts",
+                "type": "object",
+                "default": {},
+                "examples": [{"batch_size": 100}],
+            },
+            "overlap": {
+                "title": "Overlap",
+                "description": "What happens when the execution before still runs",
+                "enum": ["skip", "queue", "allow"],
+                "default": "skip",
+                "examples": ["queue"],
+            },
+            "catchup": {
+                "title": "Catch-up",
+                "description": "Which slots missed while nothing ran are made up for",
+                "enum": ["none", "latest", "all"],
+                "default": "latest",
+                "examples": ["none"],
+            },
+            "hmac_secret": {
+                "title": "Signature secret",
+                "description": "Checked against X-Webhook-Signature; for trigger_type webhook",
+                "type": "string",
+                "minLength": 16,
+                "examples": ["a-long-random-secret"],
+            },
+            "event": {
+                "title": "Event",
+                "description": "A name of the webhook event table; for trigger_type event",
+                "type": "string",
+                "examples": ["execution.failed"],
+            },
+            "workflow_id": {
+                "title": "Workflow",
+                "description": "Only events of this workflow; for trigger_type event",
+                "type": "string",
+                "examples": ["01HQNZ2G5XKJ8P7M9N6V3R4T5W"],
+            },
+        },
+        "trigger_type",
+        allOf=[
+            {
+                "if": {"properties": {"trigger_type": {"const": "schedule"}}, "required": ["trigger_type"]},
+                "then": {"oneOf": [{"required": ["cron"]}, {"required": ["interval_seconds"]}]},
+            },
+            {
+                "if": {"properties": {"trigger_type": {"const": "event"}}, "required": ["trigger_type"]},
+                "then": {"required": ["event"]},
+            },
+        ],
+    )
+    input_schema: ClassVar[JSONObject] = ANY
+    output_schema: ClassVar[JSONObject] = {
+        "title": "The parameters; what the hook or the event brought, where one started the execution"
+    }
+
+    def run(self, config: JSONObject, context: Context) -> Outcome:
+        return Completed(context.scope["input"])
+
+
+class End(Component):
+    """An end of the workflow, and its result."""
+
+    type: ClassVar = "end"
+    name: ClassVar = "End"
+    description: ClassVar = "Ends the workflow with a result"
+    category: ClassVar = "control"
+    config_schema: ClassVar[JSONObject] = object_schema(
+        {
+            "output": {
+                "title": "Output",
+                "description": "The execution's results; any JSON with expressions in its strings",
+                "default": None,
+                "examples": [{"total": "{{ components.sum.output }}"}],
+            }
+        }
+    )
+    input_schema: ClassVar[JSONObject] = ANY
+    output_schema: ClassVar[JSONObject] = {"title": "The rendered output"}
+
+    def run(self, config: JSONObject, context: Context) -> Outcome:
+        return Completed(config.get("output"))
+
+
+class Condition(Component):
+    """A question with the answer true or false."""
+
+    type: ClassVar = "condition"
+    name: ClassVar = "Condition"
+    description: ClassVar = "Evaluates a condition; route on its result with conditional connections"
+    category: ClassVar = "control"
+    unrendered: ClassVar[frozenset[str]] = frozenset({"condition"})
+    config_schema: ClassVar[JSONObject] = object_schema(
+        {
+            "condition": {
+                "title": "Condition",
+                "description": "One expression, with or without braces",
+                "type": "string",
+                "minLength": 1,
+                "examples": ["input.total > 100"],
+            }
+        },
+        "condition",
+    )
+    input_schema: ClassVar[JSONObject] = ANY
+    output_schema: ClassVar[JSONObject] = {
+        "type": "object",
+        "properties": {"result": {"title": "Result", "type": "boolean"}},
+        "required": ["result"],
+    }
+
+    def run(self, config: JSONObject, context: Context) -> Outcome:
+        return Completed({"result": evaluate_condition(config["condition"], context.scope, now=context.now())})
+
+
+class Delay(Component):
+    """A pause that holds no worker."""
+
+    type: ClassVar = "delay"
+    name: ClassVar = "Delay"
+    description: ClassVar = "Waits for a number of seconds or until a time, without holding a worker"
+    category: ClassVar = "control"
+    config_schema: ClassVar[JSONObject] = object_schema(
+        {
+            "seconds": {
+                "title": "Seconds",
+                "description": "How long to wait",
+                "type": "number",
+                "minimum": 0,
+                "maximum": TEN_YEARS_SECONDS,
+                "examples": [30],
+            },
+            "until": {
+                "title": "Until",
+                "description": "An ISO 8601 date and time; one that has passed ends the wait at once",
+                "type": "string",
+                "examples": ["2030-01-01T09:00:00Z"],
+            },
+        },
+        oneOf=[{"required": ["seconds"]}, {"required": ["until"]}],
+    )
+    input_schema: ClassVar[JSONObject] = ANY
+    output_schema: ClassVar[JSONObject] = {"type": "object", "maxProperties": 0}
+
+    def check(self, config: JSONObject) -> Iterator[Problem]:
+        until = config.get("until")
+        if until is not None and not has_expression(until):
+            try:
+                parse_time(until)
+            except ValueError:
+                yield Problem("Expected an ISO 8601 date and time", field="until", details={"received": short(until)})
+
+    def run(self, config: JSONObject, context: Context) -> Outcome:
+        if context.resumed:
+            return Completed({})
+        now = context.now()
+        try:
+            until = self._until(config, now)
+        except ValueError as error:
+            return Failed(f"until: {error}; expected an ISO 8601 date and time", permanent=True)
+        return Completed({}) if until <= now else Waiting(until)
+
+    @staticmethod
+    def _until(config: JSONObject, now: datetime) -> datetime:
+        if "until" in config:
+            return parse_time(config["until"])
+        return now + timedelta(seconds=config["seconds"])
+
+
+class Log(Component):
+    """A line in the execution's log."""
+
+    type: ClassVar = "log"
+    name: ClassVar = "Log"
+    description: ClassVar = "Writes a line to the execution's log"
+    category: ClassVar = "control"
+    config_schema: ClassVar[JSONObject] = object_schema(
+        {
+            "message": {
+                "title": "Message",
+                "description": "Text with expressions; another value is written as JSON",
+                "examples": ["Loaded {{ input | length }} rows"],
+            },
+            "level": {
+                "title": "Level",
+                "description": "How serious it is",
+                "enum": ["debug", "info", "warning", "error"],
+                "default": "info",
+                "examples": ["warning"],
+            },
+        },
+        "message",
+    )
+    input_schema: ClassVar[JSONObject] = ANY
+    output_schema: ClassVar[JSONObject] = {"type": "object", "maxProperties": 0}
+
+    def run(self, config: JSONObject, context: Context) -> Outcome:
+        message = config["message"]
+        context.log(config.get("level", "info"), message if isinstance(message, str) else dumps(message).decode())
+        return Completed({})
