@@ -1,14 +1,15 @@
-"""Users and their tiers."""
+"""Users, their tiers, and the sessions that their tokens belong to."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from core.ids import id_field
+from core.ids import ULIDField, id_field
 
 
 class Tier(models.TextChoices):
@@ -18,6 +19,13 @@ class Tier(models.TextChoices):
     PRO = "pro"
     ENTERPRISE = "enterprise"
     CUSTOM = "custom"
+
+
+class Limits(NamedTuple):
+    """What a tier allows."""
+
+    requests_per_hour: int
+    concurrent_executions: int
 
 
 class UserManager(BaseUserManager["User"]):
@@ -44,7 +52,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """Who calls: a person or a service; logs in by e-mail or username."""
 
     id = id_field()
-    email = models.EmailField(max_length=254)
+    email = models.EmailField(max_length=254, unique=True)
     username = models.CharField(max_length=254)
     tier = models.CharField(max_length=12, choices=Tier.choices, default=Tier.FREE)
     requests_per_hour = models.PositiveIntegerField(null=True, blank=True, help_text="custom tier only")
@@ -66,3 +74,35 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    @property
+    def limits(self) -> Limits:
+        """The tier's numbers; a custom one's own, the free tier's where one is missing."""
+        if self.tier != Tier.CUSTOM:
+            return Limits(*settings.TIERS[self.tier])
+        free = Limits(*settings.TIERS[Tier.FREE])
+        return Limits(
+            free.requests_per_hour if self.requests_per_hour is None else self.requests_per_hour,
+            free.concurrent_executions if self.concurrent_executions is None else self.concurrent_executions,
+        )
+
+
+class Session(models.Model):
+    """One login: a family of refresh tokens of which the last made is good, and the access tokens beside them.
+
+    A request's token is good only while its session is: log out, a changed password or a disabled user end
+    it at once.
+    """
+
+    id = id_field()
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    refresh_id = ULIDField()
+    address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.user_id} since {self.created_at:%Y-%m-%d}"

@@ -6,8 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import psutil
-from core.redis import client
-from core.views import View
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.envelope import envelope
+from core.redis import client
+from core.views import View
 from executions.models import ComponentRun, Worker
 from executions.states import RunStatus
 

@@ -37,6 +37,7 @@ _KEY_KINDS = frozenset(
 )
 _SECRET_PAIRS = frozenset(
     {("connection", "string"), ("connection", "uri"), ("connection", "url"), ("database", "url")}
+    | {("pass", "word"), ("pass", "phrase"), ("pass", "code")}
     | {(owner, "pass") for owner in ("user", "db", "smtp", "ftp", "mail", "email", "proxy", "root", "admin")}
     | {(kind, key) for kind in _KEY_KINDS for key in ("key", "keys")}
 )
@@ -45,8 +46,9 @@ _FACT_STARTS = frozenset({"max", "min", "num", "total", "is", "has", "needs", "r
 _FACT_ENDS = frozenset(
     {"count", "counts", "type", "length", "size", "limit", "limits", "ttl", "policy", "expiry", "expires", "at", "in"}
     | {"name", "names", "used", "usage", "budget", "index", "enabled", "required", "remaining", "rate"}
-    | {"url", "uri", "endpoint"}
 )
+# OAuth's addresses are public; other URLs (password_reset_url) carry what they are named after.
+_OAUTH_ADDRESSES = frozenset((what, end) for what in ("token", "authorization") for end in ("url", "uri", "endpoint"))
 # Places where `tokens` are counted, and the marks by which pages of a list are fetched.
 _COUNTED_TOKENS = frozenset({"input", "output", "prompt", "completion", "cached", "reasoning", "used", "remaining"})
 _PAGE_TOKENS = frozenset({"page", "continuation", "cursor", "sync"})
@@ -202,7 +204,8 @@ def _is_fact(words: list[str]) -> bool:
     before = words[-2]
     return (
         words[0] in _FACT_STARTS
-        or (words[-1] in _FACT_ENDS and before not in {"database", "connection"})
+        or words[-1] in _FACT_ENDS
+        or (before, words[-1]) in _OAUTH_ADDRESSES
         or (words[-1] == "tokens" and before in _COUNTED_TOKENS)
         or (words[-1] == "token" and before in _PAGE_TOKENS)
     )

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from django.db import transaction
-from workflows.definition import ComponentSpec, Definition
 
 from core.errors import ErrorCode
 from core.types import JSONObject
@@ -19,6 +18,7 @@ from executions.transitions.statements import (
     QueuedRun,
     RunKey,
 )
+from workflows.definition import ComponentSpec, Definition
 
 
 def end_run(

@@ -9,9 +9,8 @@ queued after a cancel, nor, under `on_failure: stop`, after an unhandled failure
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from workflows.definition import ComponentSpec, ConnectionType, Definition
-
 from executions.states import FINAL_RUN, ExecutionStatus, RunStatus
+from workflows.definition import ComponentSpec, ConnectionType, Definition
 
 
 @dataclass(frozen=True, slots=True)

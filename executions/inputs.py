@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.definition import ComponentSpec, ConnectionType
-
 from core.times import iso
 from core.types import JSONObject, JSONValue
 from executions import sealing
 from executions.models import ComponentRun
 from executions.plans import Compiled
 from executions.states import FINAL_RUN, RunStatus
+from workflows.definition import ComponentSpec, ConnectionType
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Log lines are ledger events of type `log`: one table holds all that an execution tells.
 """
 
-from typing import Any, Self
+from typing import Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField

@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from workflows.definition import ComponentSpec, Definition
-from workflows.validation import load, problems
-
 from core.errors import NotFoundError, Problem
 from core.types import JSONValue
 from executions.models import Execution
 from executions.transitions.starting import Plan
 from workflows.components import registry
+from workflows.definition import ComponentSpec, Definition
 from workflows.expressions import References, has_expression, references
 from workflows.models import WorkflowVersion
+from workflows.validation import load, problems
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from statistics import median
 
-from accounts.authentication import Caller
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
+from accounts.authentication import Caller
 from core.errors import NotFoundError
 from core.types import JSONValue
 from events.event_types import EventType

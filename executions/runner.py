@@ -9,15 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from core.redact import Redactor
 from django.conf import settings
-from workflows.definition import MAX_NESTING, ComponentSpec
-from workflows.validation import check_rendered
 
 from accounts.vault import SealBrokenError
 from core.errors import ErrorCode
 from core.json_text import storable_dumps
 from core.outbound import OutboundPolicy
+from core.redact import Redactor
 from core.request_id import set_request_id
 from core.times import iso
 from core.types import JSONObject, JSONValue
@@ -31,7 +29,9 @@ from executions.transitions import running
 from executions.transitions.statements import Claimed, Ended, Holder, Measured, RunKey
 from workflows.components import registry
 from workflows.components.base import Completed, Component, Context, Failed, LogLine, Outcome, Waiting
+from workflows.definition import MAX_NESTING, ComponentSpec
 from workflows.expressions import ExpressionError, evaluate_condition, render
+from workflows.validation import check_rendered
 
 logger = logging.getLogger(__name__)
 

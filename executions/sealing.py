@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 import orjson
-from core.redact import REDACTED, looks_secret, redact
 
 from accounts import vault
 from core.json_text import dumps
+from core.redact import REDACTED, looks_secret, redact
 from core.types import JSONObject, JSONValue
 
 

@@ -3,14 +3,13 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from core.serializers import StrictCharField, StrictIntegerField, StrictSerializer
 from rest_framework import serializers
 
+from core.serializers import StrictCharField, StrictIntegerField, StrictSerializer
 from core.times import parse_time
 from core.types import JSONObject, JSONValue
 from events.models import Event
 from executions.models import ComponentRun, Execution
-from executions.services import StartRequest
 from executions.states import ExecutionStatus, RunStatus
 
 MAX_TAGS = 50
@@ -56,17 +55,6 @@ class ExecuteSerializer(StrictSerializer):
     tags = serializers.ListField(
         child=StrictCharField(min_length=1, max_length=100), required=False, max_length=MAX_TAGS
     )
-
-    def start_request(self, idempotency_key: str | None) -> StartRequest:
-        """The validated body as the service takes it."""
-        data = self.validated_data
-        return StartRequest(
-            parameters=data.get("parameters", {}),
-            priority=data.get("priority"),
-            scheduled_at=data.get("scheduled_at"),
-            tags=data.get("tags", ()),
-            idempotency_key=idempotency_key,
-        )
 
 
 def execution_data(execution: Execution, *, current_component: str | None) -> JSONObject:

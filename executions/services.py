@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from workflows.parameters import ParameterError, check
 
 from accounts.models import User
 from core.errors import ConflictError, NotFoundError, Problem, ValidationFailedError, WorkflowInvalidError
@@ -21,6 +20,7 @@ from executions.models import Execution, IdempotencyKey
 from executions.states import ExecutionStatus
 from executions.transitions import starting
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
+from workflows.parameters import ParameterError, check
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 _RUNNABLE = frozenset({WorkflowStatus.DRAFT, WorkflowStatus.ACTIVE})
@@ -30,7 +30,7 @@ _RUNNABLE = frozenset({WorkflowStatus.DRAFT, WorkflowStatus.ACTIVE})
 class StartRequest:
     """What a caller asks for when starting a workflow; `scheduled_at` is an aware datetime."""
 
-    parameters: JSONObject
+    parameters: JSONObject = field(default_factory=dict)
     priority: int | None = None
     scheduled_at: datetime | None = None
     tags: Sequence[str] = ()

@@ -2,14 +2,14 @@
 
 import re
 
-from accounts.scopes import Scope
-from core.views import View
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.scopes import Scope
 from core.envelope import reply
 from core.errors import BadRequestError, Problem
 from core.pagination import paginate, whole_number
+from core.views import View
 from events import ledger
 from executions import queries, services
 from executions.filters import LOG_LEVELS, choice, filter_executions
@@ -35,10 +35,11 @@ class ExecuteView(View):
     def post(self, request: Request, workflow_id: str) -> Response:
         workflow = access.get_visible(request.auth, workflow_id)
         access.require(request.auth, access.Action.EXECUTE, workflow)
-        body = ExecuteSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = ExecuteSerializer(data=request.data).validated()
         started = services.start_execution(
-            workflow=workflow, user=request.user, request=body.start_request(_idempotency_key(request))
+            workflow=workflow,
+            user=request.user,
+            request=services.StartRequest(**body, idempotency_key=_idempotency_key(request)),
         )
         execution = started.execution
         return reply(

@@ -203,8 +203,10 @@ def _graph_problems(raw: JSONObject) -> Iterator[Problem]:
             yield Problem(f"Component {connection['source']} is connected to itself", field=path)
         type_, condition = connection.get("type", "success"), connection.get("condition")
         if (type_ == ConnectionType.CONDITIONAL) != (condition is not None):
-            wanted = "a conditional connection needs a condition" if condition is None else (
-                f"a connection of type {type_} takes no condition"
+            wanted = (
+                "a conditional connection needs a condition"
+                if condition is None
+                else (f"a connection of type {type_} takes no condition")
             )
             yield Problem(wanted.capitalize(), field=f"{path}.condition")
         key = (connection["source"], connection["target"], type_, condition)

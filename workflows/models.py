@@ -1,6 +1,5 @@
 """A workflow and its immutable versions."""
 
-
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models

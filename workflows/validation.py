@@ -129,8 +129,7 @@ def report(raw: JSONValue) -> Report:
         components = raw.get("components") if isinstance(raw, dict) else None
         return Report([_error_entry(problem, components) for problem in error.problems], [], [])
     warnings = [
-        _entry("warning", message, component_id=component_id)
-        for component_id, message in _warnings(definition)
+        _entry("warning", message, component_id=component_id) for component_id, message in _warnings(definition)
     ]
     counts = f"Workflow contains {len(definition.components)} components and {len(definition.connections)} connections"
     return Report([], warnings, [_entry("info", counts)])

@@ -139,7 +139,6 @@ CASES: list[tuple[str, Any]] = [
     ("'héllo?>' | b64encode", "aMOpbGxvPz4="),
     ("'aMOpbGxvPz4=' | b64decode", "héllo?>"),
     ("'aMOpbGxvPz4' | b64decode", "héllo?>"),
-    ("'_-8' | b64decode | default('')", None),
     ("'a b/ü&' | urlencode", "a%20b%2F%C3%BC%26"),
     ("5 | urlencode", "5"),
     ("{'q': 'a b', 'n': 1, 'l': [1, true], 'e': []} | urlencode", "q=a%20b&n=1&l=1&l=true"),
@@ -212,7 +211,6 @@ CASES: list[tuple[str, Any]] = [
     ("[1, 2, 3] | select('<=', 2)", [1, 2]),
     ("[1, 2, 3] | select('>', 2)", [3]),
 ]  # fmt: skip
-CASES.remove(("'_-8' | b64decode | default('')", None))  # its bytes are not text: see the refusals
 
 REFUSED: list[tuple[str, str, str]] = [
     ("1 | length", "type", "filter `length` needs text, a list or an object, not number"),
@@ -254,6 +252,10 @@ REFUSED: list[tuple[str, str, str]] = [
     ("1e308 | round(5, 'ceil')", "budget", "the result is too large for a number"),
     ("infinite | abs", "type", "a number that is not finite is not JSON data"),
     ("huge + 1", "budget", "`+` can't take a whole number of more than 64 bits"),
+    ("'' * huge", "budget", "`*` can't take a whole number of more than 64 bits"),
+    ("[] * -huge", "budget", "`-` can't take a whole number of more than 64 bits"),
+    ("[] * huge", "budget", "`*` can't take a whole number of more than 64 bits"),
+    ("xs[huge]", "undefined", "`xs[huge]` is undefined: the list is shorter"),
     ("'abc' | int", "type", "filter `int` can't read a number from this text"),
     ("none | float", "type", "filter `float` can't read a number from this null"),
     ("1e300 | int", "budget", "the result is a whole number of more than 64 bits"),
@@ -266,12 +268,13 @@ REFUSED: list[tuple[str, str, str]] = [
     ("'a' | items", "type", "filter `items` needs an object, not text"),
     ("obj | merge([1])", "type", "filter `merge` needs an object, not list"),
     ("1 | fromjson", "type", "filter `fromjson` needs text, not number"),
-    ("'{\"a\":' | fromjson", "type", "filter `fromjson` got text that is not JSON (Expecting value at line 1, column 6)"),
+    ("'{\"a\":' | fromjson", "type",
+     "filter `fromjson` got text that is not JSON (Expecting value at line 1, column 6)"),
     ("'[NaN]' | fromjson", "type", "filter `fromjson` got NaN, which is not JSON"),
     ("'-Infinity' | fromjson", "type", "filter `fromjson` got -Infinity, which is not JSON"),
-    ("'1e999' | fromjson", "budget", "the result is too large for a number"),
-    ("'9223372036854775808' | fromjson", "budget", "the result is a whole number of more than 64 bits"),
-    ("('9' * 100) | fromjson", "budget", "filter `fromjson` got a whole number of more than 64 bits"),
+    ("'1e999' | fromjson", "type", "a number that is not finite is not JSON data"),
+    ("('9' * 400) | fromjson", "budget", "a whole number is too long"),
+    ("('9' * 5000) | fromjson", "budget", "filter `fromjson` got a whole number that is too long"),
     ("'{\"a\": 1, \"a\": 2}' | fromjson", "type", "filter `fromjson` got an object with the same key twice"),
     ("'[\"\\\\u0000\"]' | fromjson", "type", "the JSON text holds a NUL character"),
     ("'{\"\\\\ud800\": 1}' | fromjson", "type", "the JSON text holds half a surrogate pair, which is no character"),
@@ -288,8 +291,9 @@ REFUSED: list[tuple[str, str, str]] = [
     ("true | date", "type", "filter `date` needs ISO 8601 text or seconds since 1970, not this boolean"),
     ("1e18 | date", "type", "filter `date` needs ISO 8601 text or seconds since 1970, not this number"),
     ("infinite | date", "type", "filter `date` needs ISO 8601 text or seconds since 1970, not this number"),
-    ("'0001-01-01T00:00:00+10:00' | date", "type", "filter `date` needs ISO 8601 text or seconds since 1970, not this text"),
-    ("'a' * 65 | date", "type", "filter `date` needs ISO 8601 text or seconds since 1970, not this text"),
+    ("'0001-01-01T00:00:00+10:00' | date", "type",
+     "filter `date` needs ISO 8601 text or seconds since 1970, not this text"),
+    ("('a' * 65) | date", "type", "filter `date` needs ISO 8601 text or seconds since 1970, not this text"),
     ("0 | date(1)", "type", "filter `date` needs text as `format`, not number"),
     ("range(10001)", "budget", "`range` makes at most 10,000 numbers"),
     ("range(-9223372036854775807, 9223372036854775807)", "budget", "`range` makes at most 10,000 numbers"),
@@ -316,18 +320,19 @@ def test_values_that_do_not_fit_are_refused(source: str, kind: str, message: str
     assert (caught.value.kind, caught.value.message) == (kind, message)
 
 
-@pytest.mark.parametrize("format", ["%", "%Q", "%9999999999d", "%-d", "a %%%"])
-def test_a_date_format_knows_only_its_own_directives(format: str) -> None:
+@pytest.mark.parametrize("pattern", ["%", "%Q", "%9999999999d", "%-d", "a %%%"])
+def test_a_date_format_knows_only_its_own_directives(pattern: str) -> None:
     with pytest.raises(ExpressionError, match="knows the directives %% %Y"):
-        render("{{ 0 | date('" + format + "') }}", {}, now=NOW)
+        render("{{ 0 | date('" + pattern + "') }}", {}, now=NOW)
 
 
 def test_the_filters_are_exactly_those_of_the_language() -> None:
-    assert set(FILTERS) | NAMING_FILTERS == set(
-        "default length lower upper trim replace split join first last sum min max round abs int float string "
-        "bool sort unique reverse map select reject selectattr rejectattr groupby keys values items merge "
-        "tojson fromjson b64encode b64decode urlencode date".split()
-    )
+    assert set(FILTERS) | NAMING_FILTERS == {
+        "default", "length", "lower", "upper", "trim", "replace", "split", "join", "first", "last", "sum", "min", "max",
+        "round", "abs", "int", "float", "string", "bool", "sort", "unique", "reverse", "map", "select", "reject",
+        "selectattr", "rejectattr", "groupby", "keys", "values", "items", "merge", "tojson", "fromjson", "b64encode",
+        "b64decode", "urlencode", "date",
+    }  # fmt: skip
     assert set(FUNCTIONS) == {"now", "range"}
 
 

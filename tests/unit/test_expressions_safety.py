@@ -26,7 +26,7 @@ from workflows.expressions import (
     references,
     render,
 )
-from workflows.expressions.syntax import ALLOWED
+from workflows.expressions.syntax import ALLOWED, check
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SCOPE: dict[str, Any] = {
@@ -35,7 +35,7 @@ SCOPE: dict[str, Any] = {
 
 REFUSED_NODES = {
     # Abstract, never made by the parser
-    "BinExpr", "Expr", "Helper", "Literal", "Node", "Stmt", "UnaryExpr",
+    "BinExpr", "_FilterTestCommon", "Expr", "Helper", "Literal", "Node", "Stmt", "UnaryExpr",
     # Statements
     "Assign", "AssignBlock", "Block", "Break", "CallBlock", "Continue", "EvalContextModifier", "ExprStmt", "Extends",
     "FilterBlock", "For", "FromImport", "If", "Import", "Include", "Macro", "NSRef", "Output", "OverlayScope",
@@ -64,6 +64,17 @@ def test_every_node_type_of_jinja_is_either_allowed_or_refused_on_purpose() -> N
     assert len(allowed) == len(ALLOWED)
     assert not allowed & REFUSED_NODES
     assert set(every) == allowed | REFUSED_NODES
+
+
+@pytest.mark.parametrize(
+    "node",
+    [nodes.ContextReference(), nodes.MarkSafe(nodes.Const(1)), nodes.InternalName.__new__(nodes.InternalName),
+     nodes.ImportedName("os.system"), nodes.EnvironmentAttribute("filters"), nodes.NSRef("a", "b")],
+)  # fmt: skip
+def test_a_node_that_is_not_allowed_is_refused_wherever_it_stands(node: nodes.Expr) -> None:
+    for tree in (node, nodes.Not(node), nodes.List([nodes.Const(1), node])):
+        with pytest.raises(ExpressionError, match=f"^{type(node).__name__} is not part of the language$"):
+            check(tree)
 
 
 HOST_ACCESS = [
@@ -180,7 +191,6 @@ HOST_ACCESS = [
     "`x`",
     "@x",
     "x; n",
-    "{{ x }}",
     "{{ {{ x }} }}",
     "eval('1')",
     "exec('1')",
@@ -224,23 +234,31 @@ def test_names_of_the_host_language_are_plain_data_where_the_data_has_them() -> 
 
 
 class Trap(str):
-    """Text whose every operation would run code of the host."""
+    """Text of a type of the host, every operation of which would run the host's code."""
 
-    def __getattribute__(self, name: str) -> Any:
-        raise AssertionError(f"attribute {name} of the host was read")
+    def _run(self, *_: object) -> Any:
+        pytest.fail("code of the host was run")
 
-    __eq__ = __lt__ = __add__ = __contains__ = __getitem__ = __len__ = __mul__ = __bool__ = __iter__ = (  # type: ignore[assignment]
-        lambda *_: pytest.fail("an operator of the host was called")
-    )
-    __hash__ = str.__hash__
+    __eq__ = __lt__ = __le__ = __add__ = __radd__ = __mul__ = __contains__ = __getitem__ = __len__ = __bool__ = _run
+    __iter__ = __str__ = __repr__ = __format__ = __hash__ = _run
+    lower = upper = strip = split = replace = join = encode = startswith = _run  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize("source", ["o", "o.a", "o['a']", "o[0]", "o == o", "o == 'a'", "o < 'a'", "o in [o]", "not o",
-                                    "o ~ ''", "o + o", "o * 2", "[o] | unique", "[o] | sort", "o is string",
-                                    "1 if o else 2", "{o: 1}", "d[o]", "o | tojson", "o | default(1, true)"])  # fmt: skip
-def test_subclasses_of_json_types_are_not_operated_on(source: str) -> None:
+USES = [
+    "o", "o.a", "o['a']", "o[0]", "o[:1]", "o == o", "o == 'a'", "o < 'a'", "'a' >= o", "o in [o]", "o in 'abc'",
+    "'a' in o", "not o", "o ~ ''", "o + o", "'a' + o", "o * 2", "-o", "[o] | unique", "[o] | sort", "[o] | join",
+    "o is string", "o is lower", "1 if o else 2", "{o: 1}", "d[o]", "o | tojson", "o | lower", "o | trim",
+    "o | replace('a', 'b')", "'a' | replace(o, 'b')", "o | split", "o | length", "o | first", "o | reverse",
+    "o | int", "o | bool", "o | date", "o | fromjson", "o | b64encode", "o | b64decode", "o | urlencode",
+    "o | default(1, true)", "0 | date(o)", "1 | round(1, o)", "[d] | map(attribute=o)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", USES)
+@pytest.mark.parametrize("value", [Trap("a"), object()], ids=["subclass", "object"])
+def test_values_of_other_types_are_refused_before_any_of_their_code_runs(source: str, value: object) -> None:
     with pytest.raises(ExpressionError):
-        render("{{ " + source + " }}", {"o": object(), "d": {}}, now=NOW)
+        render("{{ " + source + " }}", {"o": value, "d": {}}, now=NOW)
 
 
 HOSTILE = [
@@ -298,44 +316,45 @@ HOSTILE = [
     "(['a' * 100000] * 1000) | select('==', 'a' * 99999 ~ 'b')",
     "(['a' * 100000] * 1000) | select('<', 'a' * 99999 ~ 'b')",
     "({'a': 'x' * 100000} | merge({'b': 1})) | tojson | tojson | tojson | tojson | length",
-    "('\\\\' * 1000) | tojson | tojson | tojson | tojson | tojson | tojson | tojson | tojson | tojson | tojson | tojson",
+    "('\\\\' * 1000)" + " | tojson" * 11,
     "('\\x01' * 300000) | tojson | tojson | tojson",
     "range(10000) | map('date') | map('date', '%A %B' * 10)",
     "'{{ x }}' * 1000000",
     "(" * 10_000 + "1" + ")" * 10_000,
     "(" * 31 + "1" + ")" * 31,
-    "[" * 5_000,
+    "[" * 3_100,
     "{'a':" * 40 + "1" + "}" * 40,
-    "x" + "[0]" * 3_000,
-    "x" + ".a" * 4_000,
-    "x" + "|upper" * 1_500,
-    "1" + "+1" * 4_000,
-    "1" + "**1" * 3_000,
-    "not " * 2_000 + "x",
-    "-" * 5_000 + "1",
-    "- " * 4_000 + "1",
+    "x" + "[0]" * 1_600,
+    "x" + ".a" * 2_400,
+    "x" + "|upper" * 800,
+    "1" + "+1" * 2_400,
+    "1" + "**1" * 1_600,
+    "not " * 1_200 + "x",
+    "-" * 3_100 + "1",
+    "{" * 30 + "}" * 30,
+    "- " * 2_400 + "1",
     "1 if 1 else " * 800 + "1",
-    "1 " + "if 1 " * 1_900,
-    "x is " + "not " * 2_000 + "none",
-    "(-" * 3_000 + "1" + ")" * 3_000,
-    "'" * 9_999,
-    "'\\" + "'\\" * 4_900,
-    "'\\'" * 3_000,
-    "\"'" * 4_999,
-    "1_" * 4_999,
-    "0." * 4_999,
-    "1" * 5_000,
-    "0x" + "f" * 5_000,
+    "1 " + "if 1 " * 900,
+    "x is " + "not " * 1_200 + "none",
+    "(-" * 1_600 + "1" + ")" * 1_600,
+    "'" * 4_950,
+    "'\\" + "'\\" * 2_400,
+    "'\\'" * 1_600,
+    "\"'" * 2_450,
+    "1_" * 2_400,
+    "0." * 2_400,
+    "1" * 3_100,
+    "0x" + "f" * 3_100,
     "1e" + "9" * 30,
-    "'\\N{" + "A" * 9_000 + "}'",
-    "1," * 4_999,
-    "[" + "1," * 4_990 + "]",
-    "[" + "'a'," * 2_490 + "]",
-    "x or " * 2_000 + "x",
-    "xs | map('" + "upper" * 1_900 + "')",
-    "xs | " + "q" * 9_900,
-    "q" * 9_900 + "()",
-    "x." + "q" * 9_900 + "()",
+    "'\\N{" + "A" * 4_900 + "}'",
+    "1," * 2_400,
+    "[" + "1," * 2_450 + "]",
+    "[" + "'a'," * 1_200 + "]",
+    "x or " * 900 + "x",
+    "xs | map('" + "upper" * 900 + "')",
+    "xs | " + "q" * 4_900,
+    "q" * 4_900 + "()",
+    "x." + "q" * 4_900 + "()",
     "f(" * 29 + ")" * 29,
     "x" * 1_000_000,
     " " * 1_000_000,
@@ -354,7 +373,9 @@ def fits(text: str, scope: dict[str, Any]) -> float:
 def test_hostile_expressions_end_within_100_milliseconds(source: str) -> None:
     text = "{{ " + source + " }}"
     # The best of three: a busy machine may disturb one measurement, not what the expression costs.
-    assert min(fits(text, SCOPE) for _ in range(3)) < 0.1
+    # A coverage tracer makes each line several times as slow.
+    allowed = 0.1 if sys.gettrace() is None else 1.0
+    assert min(fits(text, SCOPE) for _ in range(3)) < allowed
 
 
 @pytest.mark.parametrize(
@@ -372,14 +393,22 @@ def test_what_is_too_much_is_a_budget_error(source: str) -> None:
     assert caught.value.kind == "budget"
 
 
+def test_many_expressions_of_one_text_are_bounded_together() -> None:
+    assert attempt("{{ n }}" * 1_666) == "1" * 1_666
+    error = attempt("{{ n }}" * 1_667)
+    assert isinstance(error, ExpressionError)
+    assert (error.kind, error.position) == ("budget", "line 1, column 11663")
+
+
 def test_memory_stays_flat_under_hostile_expressions() -> None:
-    for source in HOSTILE:
-        attempt("{{ " + source + " }}")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for source in HOSTILE:
-        attempt("{{ " + source + " }}")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8 * 1024
-    assert before < 600 * 1024
+    peaks = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
+    for _ in range(2):
+        for source in HOSTILE:
+            attempt("{{ " + source + " }}")
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    first, second = peaks[1] - peaks[0], peaks[2] - peaks[1]  # KiB
+    assert first < 96 * 1024
+    assert second < 8 * 1024
 
 
 def test_large_data_passes_through_and_is_worked_on_within_the_budget() -> None:
@@ -409,7 +438,7 @@ def test_the_parts_of_one_configuration_share_one_budget() -> None:
     ],
 )
 def test_each_limit_can_be_set(limits: Limits, message: str) -> None:
-    config = {"a": "{{ [[xs]] + [n] }}", "b": "{{ xs + xs + xs }}"}
+    config: Any = {"a": "{{ [[xs]] + [n] }}", "b": "{{ xs + xs + xs }}"}
     assert render(config, SCOPE, now=NOW) == {"a": [[[1, 2]], 1], "b": [1, 2, 1, 2, 1, 2]}
     with pytest.raises(ExpressionError) as caught:
         render(config, SCOPE, now=NOW, limits=limits)
@@ -430,8 +459,11 @@ def test_a_deep_or_long_number_in_the_data_is_an_error_and_not_a_crash() -> None
     deep: Any = 1
     for _ in range(5_000):
         deep = [deep]
-    for source in ("v", "v ~ ''", "v | tojson", "[v] | unique", "v == v"):
-        assert attempt("{{ " + source + " }}", {"v": deep}) is True or isinstance(attempt("{{ " + source + " }}", {"v": deep}), ExpressionError)  # fmt: skip
+    for source in ("v", "v ~ ''", "v | tojson", "[v] | unique"):
+        error = attempt("{{ " + source + " }}", {"v": deep})
+        assert isinstance(error, ExpressionError)
+        assert error.kind == "budget"
+    assert attempt("{{ v == v }}", {"v": deep}) is True
     assert isinstance(attempt("a{{ v }}", {"v": 10**5_000}), ExpressionError)
     assert attempt("{{ v }}", {"v": 2**1_000}) == 2**1_000
 
@@ -452,15 +484,18 @@ def test_near_the_recursion_limit_parsing_is_an_error_and_not_a_crash() -> None:
 
 def test_what_parses_at_the_bounds_evaluates() -> None:
     assert attempt("{{ " + "(" * 30 + "n" + ")" * 30 + " }}") == 1
-    assert attempt("{{ " + "(-----" * 30 + "n" + ")" * 30 + " }}") == 1
+    assert attempt("{{ " + "(--" * 30 + "n" + ")" * 30 + " }}") == 1
     assert attempt("{{ 0" + " + 1" * 90 + " }}") == 90
     assert attempt("{{ " + "0 if no else " * 50 + "1 }}", {"no": False}) == 1
-    assert attempt("{{ 'a'" + " ~ 'a'" * 1_000 + " }}") == "a" * 1_001
+    assert attempt("{{ 'a'" + " ~ 'a'" * 700 + " }}") == "a" * 701
 
 
 @pytest.mark.parametrize("text", ["{{ secret }}", "{{ 1 + 1 }}", "{% x %}", "{{", "}}", "{# #}", "{{ x }", "\\{{ x }}"])
-@pytest.mark.parametrize("source", ["v", "[v][0]", "d.v", "v ~ ''", "v | default('')", "[v] | join", "d | tojson | fromjson | values | first",
-                                    "v | replace('q', v)", "[v] | map('string') | first"])  # fmt: skip
+@pytest.mark.parametrize(
+    "source",
+    ["v", "[v][0]", "d.v", "v ~ ''", "v | default('')", "[v] | join", "d | tojson | fromjson | values | first",
+     "v | replace('q', v)", "[v] | map('string') | first"],
+)  # fmt: skip
 def test_text_that_comes_out_of_data_is_never_evaluated(text: str, source: str) -> None:
     scope = {"v": text, "d": {"v": text}, "secret": "hunter2", "x": "hunter2"}
     assert render("{{ " + source + " }}", scope, now=NOW) == text
@@ -484,10 +519,11 @@ def test_errors_never_hold_a_value() -> None:
     secret = "hunter2-hunter2"
     scope = {"s": secret, "d": {}, "l": [{"a": secret}, {"a": 1}]}
     for source in (
-        "s + 1", "1 + s", "d[s]", "s.x", "s[99]", "s | int", "s | float", "s | bool", "s | date", "s | fromjson",
-        "('{\"' ~ s ~ '\":1,\"' ~ s ~ '\":2}') | fromjson", "(s ~ '!') | b64decode", "0 | date('%' ~ s)", "s < 1", "s in 5", "s in d + 1",
-        "l | sort(attribute='a')", "l | map(attribute=s)", "l | groupby(s)", "s is odd", "1 | round(1, s)", "s | keys",
-        "xs[s]", "[1][s:]", "s | urlencode | date", "{1: s}", "range(s)", "s()", "s.a()", "-s",
+        "s + 1", "1 + s", "d[s]", "s.x", "s[99]", "s | int", "s | float", "s | bool", "s | date",
+        "s | fromjson", "('{\"' ~ s ~ '\":1,\"' ~ s ~ '\":2}') | fromjson", "(s ~ '!') | b64decode",
+        "0 | date('%' ~ s)", "s < 1", "s in 5", "s in d + 1", "l | sort(attribute='a')", "l | map(attribute=s)",
+        "l | groupby(s)", "s is odd", "1 | round(1, s)", "s | keys", "xs[s]", "[1][s:]", "s | urlencode | date",
+        "{1: s}", "range(s)", "s()", "s.a()", "-s",
     ):  # fmt: skip
         error = attempt("{{ " + source + " }}", scope)
         assert isinstance(error, ExpressionError), source
@@ -515,10 +551,12 @@ def test_no_global_state_changes_under_ten_thousand_expressions() -> None:
 
 
 PIECES = st.sampled_from(
-    ["{{", "}}", " ", "x", "n", "xs", "d", "(", ")", "[", "]", "{", "}", ",", ":", ".", "|", "~", "+", "-", "*", "**",
-     "/", "//", "%", "<", ">", "==", "!=", "is", "not", "in", "and", "or", "if", "else", "'a'", "'", '"', "\\", "1", "0",
-     "2.5", "1e9", "\n", "\r", "٣", "²", "ａ", "·", "$", "!", "=", "upper", "map('upper')", "now()", "range(", "|sort",
-     "|map(", "|default(", "defined", "\0", "\ud800", "{%", "{#", "_", "é"]
+    [
+    "{{", "}}", " ", "x", "n", "xs", "d", "(", ")", "[", "]", "{", "}", ",", ":", ".", "|", "~", "+", "-", "*",
+    "**", "/", "//", "%", "<", ">", "==", "!=", "is", "not", "in", "and", "or", "if", "else", "'a'", "'", '"',
+    "\\", "1", "0", "2.5", "1e9", "\n", "\r", "٣", "²", "ａ", "·", "$", "!", "=", "upper", "map('upper')", "now()",
+    "range(", "|sort", "|map(", "|default(", "defined", "\0", "\ud800", "{%", "{#", "_", "é",
+    ]
 )  # fmt: skip
 
 

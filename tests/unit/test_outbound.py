@@ -1,6 +1,7 @@
 """Requests through the outbound client: what goes over the wire, redirects, lookups, TLS, headers."""
 
 import gzip
+import socket
 import ssl
 import zlib
 from collections.abc import Iterator
@@ -245,6 +246,13 @@ def test_unknown_name_and_closed_port_read_the_same() -> None:
     assert str(closed) == str(unknown) == "could not be reached: name.example"
 
 
+def test_answers_of_other_families_are_no_addresses() -> None:
+    error = refusal(
+        "http://name.example/", resolver=lambda *_, **__: [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", ("/run/x",))]
+    )
+    assert (error.kind, str(error)) == ("connect", "could not be reached: name.example")
+
+
 def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with peer(response(b"proxy")) as proxy, peer(response(b"direct")) as far:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
@@ -309,6 +317,13 @@ def test_redirect_to_what_may_not_be_reached_is_refused(status: int, location: s
     assert str(error) == "redirect to an address that is not allowed: start.example"
     assert error.bytes_sent == len(far.requests[0])
     assert error.bytes_received > 0
+
+
+@pytest.mark.parametrize("location", ["/ne\txt", "/next\\", "/next page", "/caf\u200b\u00e9"])
+def test_redirect_that_parsers_read_differently_is_refused(location: str) -> None:
+    with peer(redirect(location), response()) as far:
+        assert refusal(far.url()).kind == "refused"
+    assert len(far.requests) == 1
 
 
 def test_sixth_redirect_is_refused() -> None:
@@ -384,7 +399,7 @@ def test_tls_is_checked_against_the_name_and_connected_to_the_address(trusting: 
     def note_name(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> None:
         asked_for.append(name)
 
-    trusting.sni_callback = note_name  # type: ignore[assignment]  # typeshed misses that the name may be None
+    trusting.sni_callback = note_name
     with peer(response(b"secure"), tls=trusting) as far:
         got = fetch(far.url(host="service.example"), resolver=Resolver(("127.0.0.1",)))
         assert fetch(far.url()).body == b"secure"

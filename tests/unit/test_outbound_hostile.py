@@ -136,20 +136,25 @@ def test_deadline_covers_a_lookup_that_hangs(ask: str) -> None:
     done.set()
 
 
+ENDLESS_HINTS = itertools.repeat(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 20)
+MANY_HEADERS = HEAD + b"".join(b"X-%d: y\r\n" % number for number in range(257)) + b"\r\n"
+
+
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "message"),
     [
-        endless(HEAD, lambda: (b"X-%d: y\r\n" % number for number in itertools.count())),
-        endless(HEAD + b"X: ", lambda: itertools.repeat(b"y" * 1000)),
-        endless(b"", lambda: itertools.repeat(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 20)),
-        HEAD + b"".join(b"X-%d: y\r\n" % number for number in range(257)) + b"Content-Length: 0\r\n\r\n",
+        (endless(HEAD, lambda: (b"X-%d: y\r\n" % number for number in itertools.count())), "headers are too large"),
+        (endless(HEAD + b"X: ", lambda: itertools.repeat(b"y" * 1000)), "headers are too large"),
+        (endless(b"", lambda: ENDLESS_HINTS), "answer is too large"),
+        (MANY_HEADERS, "too many headers"),
     ],
     ids=["endless headers", "endless header", "endless interim answers", "257 headers"],
 )
-def test_head_of_the_answer_is_bounded(answer: Any) -> None:
+def test_head_of_the_answer_is_bounded(answer: Any, message: str) -> None:
     with peer(answer) as far:
         error, _ = failure(far.url(), max_response_bytes=1000)
     assert (error.kind, error.permanent) == ("too_large", True)
+    assert message in str(error)
     assert error.bytes_received < 1_000_000
 
 

@@ -13,8 +13,8 @@ LIST_OVERHEAD_BYTES = 56
 class Limits:
     """Bounds of one call of `render` or `evaluate_condition`, shared by all expressions in it."""
 
-    source_chars: int = 100_000
-    """Characters of expression source. (One string may hold 10,000 of them, whatever this says.)"""
+    source_chars: int = 50_000
+    """Characters of expression source. (One string may hold 5,000 of them, whatever this says.)"""
     steps: int = 300_000
     """Nodes visited, items iterated, and pieces of 256 characters processed."""
     depth: int = 64

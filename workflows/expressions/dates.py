@@ -54,7 +54,7 @@ def to_time(value: object) -> datetime:
     try:
         if type(value) is int or type(value) is float:
             return _EPOCH + timedelta(seconds=value)
-        if isinstance(value, str) and len(value) <= MAX_TIME_CHARS:
+        if type(value) is str and len(value) <= MAX_TIME_CHARS:
             time = datetime.fromisoformat(value.strip())
             return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):

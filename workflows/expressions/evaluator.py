@@ -13,7 +13,7 @@ from workflows.expressions.functions import FUNCTIONS
 from workflows.expressions.list_filters import KEY_BYTES, item_at
 from workflows.expressions.operators import COMPARISONS, number_operand
 from workflows.expressions.predicates import TAKING_UNDEFINED, TESTS
-from workflows.expressions.values import Undefined, checked_number, is_integer, kind_of, to_text, truth
+from workflows.expressions.values import Undefined, checked_number, kind_of, to_text, truth
 
 # The node's type is fixed by the table at the end; a signature can't say so.
 Node = Any
@@ -47,6 +47,8 @@ def described(node: nodes.Node) -> str:
         return f"{described(node.node)}[{described(node.arg)}]"
     if isinstance(node, nodes.Const):
         return repr(node.value)
+    if isinstance(node, nodes.Neg):
+        return f"-{described(node.node)}"
     return "…"
 
 
@@ -104,16 +106,16 @@ def _slice(value: object, node: nodes.Slice, run: Run) -> object:
     bounds = []
     for part in (node.start, node.stop, node.step):
         bound = None if part is None else evaluate(part, run)
-        if bound is not None and (not isinstance(bound, int) or not is_integer(bound)):
+        if bound is not None and type(bound) is not int:
             raise ExpressionError(f"a slice needs whole numbers, not {kind_of(bound)}")
         bounds.append(bound)
     if bounds[2] == 0:
         raise ExpressionError("a slice needs a step other than 0")
     span = slice(*bounds)
-    if isinstance(value, list):
+    if type(value) is list:
         run.budget.allocate_list(len(range(*span.indices(len(value)))))
         return value[span]
-    if isinstance(value, str):
+    if type(value) is str:
         run.budget.allocate_text(len(range(*span.indices(len(value)))))
         return value[span]
     raise ExpressionError(f"{kind_of(value)} can't be sliced, only a list or text")

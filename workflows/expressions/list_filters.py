@@ -14,7 +14,6 @@ from workflows.expressions.values import (
     checked_number,
     defined,
     identity,
-    is_integer,
     kind_of,
     to_text,
     truth,
@@ -28,7 +27,7 @@ KEY_BYTES: Final = 100
 
 def list_of(budget: Budget, value: object, name: str) -> list[object]:
     """The value, which must be a list; one step is taken per item. Raises ExpressionError."""
-    if not isinstance(value, list):
+    if type(value) is not list:
         advice = "; `keys`, `values` or `items` make one" if isinstance(value, Mapping) else ""
         raise ExpressionError(f"filter `{name}` needs a list, not {kind_of(value)}{advice}")
     budget.spend(1 + len(value))
@@ -48,26 +47,26 @@ def item_at(value: object, key: object) -> object:
 
     Reads JSON keys and list items, nothing else ever.
     """
-    if isinstance(key, str):
+    if type(key) is str:
         if isinstance(value, Mapping):
             try:
                 return value[key]
             except KeyError:
                 return Undefined("the object has no such key")
         return Undefined(f"{kind_of(value)} has no keys")
-    if not isinstance(key, int) or not is_integer(key):
+    if type(key) is not int:
         raise ExpressionError(f"a key is text and an index a whole number, not {kind_of(key)}")
-    if isinstance(value, list | str):
+    if type(value) is list or type(value) is str:
         try:
             return value[key]
         except IndexError:
-            return Undefined(f"the {kind_of(value)} ends before")
+            return Undefined(f"the {kind_of(value)} is shorter")
     return Undefined(f"{kind_of(value)} has no index")
 
 
 def path_of(attribute: object, name: str) -> list[str | int]:
     """The steps of an `attribute`: an index, or keys and indexes joined by dots. Raises ExpressionError."""
-    if isinstance(attribute, int) and is_integer(attribute):
+    if type(attribute) is int:
         return [attribute]
     path = text_of(attribute, name, "attribute")
     if len(path) > MAX_PATH_CHARS:
@@ -81,6 +80,7 @@ def attribute_of(budget: Budget, item: object, path: list[str | int]) -> object:
     for key in path:
         item = item_at(item, key)
         if isinstance(item, Undefined):
+            budget.spend(8)
             return Undefined(f"an item has no attribute `{'.'.join(map(str, path))}`: {item.message}")
     return item
 
@@ -101,7 +101,7 @@ def _comparable(budget: Budget, keys: list[object], name: str, rounds: int = 8) 
     kinds = {kind_of(key) for key in keys}
     if not kinds <= {"number"} and not kinds <= {"text"}:
         raise ExpressionError(f"filter `{name}` needs only numbers or only text, not {' and '.join(sorted(kinds))}")
-    chars = sum(len(key) for key in keys if isinstance(key, str))
+    chars = sum(len(key) for key in keys if type(key) is str)
     # Python compares about eight pairs, or 2,048 characters, in the time of a step.
     budget.spend(rounds * (len(keys) + (chars >> 8)) >> 3)
     return keys
@@ -109,7 +109,7 @@ def _comparable(budget: Budget, keys: list[object], name: str, rounds: int = 8) 
 
 def length(budget: Budget, value: object) -> int:
     """Characters of a text, items of a list, keys of an object."""
-    if not isinstance(value, str | list | Mapping):
+    if type(value) is not str and type(value) is not list and not isinstance(value, Mapping):
         raise ExpressionError(f"filter `length` needs text, a list or an object, not {kind_of(value)}")
     return len(value)
 
@@ -135,7 +135,7 @@ def last(budget: Budget, value: object) -> object:
 
 
 def _end(value: object, index: int, name: str) -> object:
-    if not isinstance(value, list | str):
+    if type(value) is not list and type(value) is not str:
         raise ExpressionError(f"filter `{name}` needs a list or text, not {kind_of(value)}")
     return value[index] if value else Undefined(f"`{name}` of an empty {kind_of(value)} is undefined")
 
@@ -143,11 +143,12 @@ def _end(value: object, index: int, name: str) -> object:
 def total(budget: Budget, value: object, attribute: object = None) -> int | float:
     """The sum of numbers; 0 of none."""
     numbers = [number_operand(key, "sum") for key in _keyed(budget, value, attribute, "sum")[1]]
-    # fsum rounds once, at the end, and the same in every version of Python.
-    whole = all(isinstance(number, int) for number in numbers)
+    if all(isinstance(number, int) for number in numbers):
+        return checked_number(sum(numbers))
     try:
-        return checked_number(sum(numbers) if whole else math.fsum(numbers))
-    except (OverflowError, ValueError):
+        # Rounds once, at the end, and the same in every version of Python.
+        return math.fsum(numbers)
+    except OverflowError:
         raise ExpressionError("the result is too large for a number", kind="budget") from None
 
 
@@ -190,7 +191,7 @@ def unique(budget: Budget, value: object, attribute: object = None) -> list[obje
 
 def _identity(budget: Budget, key: object) -> str:
     text = identity(key, budget)
-    budget.spend(3)
+    budget.spend(2)
     budget.allocate(len(text) + KEY_BYTES)
     return text
 
@@ -212,7 +213,7 @@ def group(budget: Budget, value: object, attribute: object, default: object = NO
 
 def reverse(budget: Budget, value: object) -> str | list[object]:
     """The list or text backwards."""
-    if isinstance(value, str):
+    if type(value) is str:
         budget.allocate_text(len(value))
         return value[::-1]
     items = list_of(budget, value, "reverse")

@@ -12,7 +12,6 @@ from workflows.expressions.values import (
     MIN_INTEGER,
     checked_number,
     equal,
-    is_integer,
     kind_of,
 )
 
@@ -44,13 +43,13 @@ def _divisor(value: int | float, symbol: str) -> int | float:
 
 def add(budget: Budget, left: object, right: object) -> object:
     """`left + right`: two numbers, two texts or two lists."""
-    if isinstance(left, str) and isinstance(right, str):
+    if type(left) is str and type(right) is str:
         budget.allocate_text(len(left) + len(right))
         return left + right
-    if isinstance(left, list) and isinstance(right, list):
+    if type(left) is list and type(right) is list:
         budget.allocate_list(len(left) + len(right))
         return left + right
-    if isinstance(left, str) or isinstance(right, str):
+    if type(left) is str or type(right) is str:
         raise ExpressionError(f"`+` can't add {kind_of(left)} and {kind_of(right)}; `~` joins any values as text")
     first, second = _numbers(left, right, "+")
     return checked_number(first + second)
@@ -64,15 +63,16 @@ def subtract(budget: Budget, left: object, right: object) -> object:
 
 def multiply(budget: Budget, left: object, right: object) -> object:
     """`left * right`: numbers, or a text or list repeated (`"ab" * 3`)."""
-    if is_integer(left) and isinstance(right, str | list):
+    if type(left) is int and type(right) is not int:
         left, right = right, left
-    if isinstance(left, str | list) and isinstance(right, int) and is_integer(right):
-        times = max(right, 0)
-        if isinstance(left, str):
-            budget.allocate_text(len(left) * times)
-            return left * times
-        budget.allocate_list(len(left) * times)
-        return left * times
+    if type(left) is str and type(right) is int:
+        number_operand(right, "*")
+        budget.allocate_text(len(left) * max(right, 0))
+        return left * right
+    if type(left) is list and type(right) is int:
+        number_operand(right, "*")
+        budget.allocate_list(len(left) * max(right, 0))
+        return left * right
     first, second = _numbers(left, right, "*")
     return checked_number(first * second)
 
@@ -114,7 +114,7 @@ def power(budget: Budget, left: object, right: object) -> object:
 def _order(symbol: str, compare: Callable[[Any, Any], bool]) -> Operator:
     # Any: Python's comparison takes anything; here only two numbers or two texts arrive at it.
     def ordered(budget: Budget, left: object, right: object) -> bool:
-        if isinstance(left, str) and isinstance(right, str):
+        if type(left) is str and type(right) is str:
             budget.spend(min(len(left), len(right)) >> 8)
         elif not (kind_of(left) == kind_of(right) == "number"):
             raise ExpressionError(f"`{symbol}` can't compare {kind_of(left)} with {kind_of(right)}")
@@ -135,13 +135,13 @@ def is_unequal(budget: Budget, left: object, right: object) -> bool:
 
 def is_in(budget: Budget, left: object, right: object) -> bool:
     """`left in right`: an item of a list, a key of an object, a part of a text."""
-    if isinstance(right, list):
+    if type(right) is list:
         return any(equal(left, item, budget) for item in right)
-    if not isinstance(right, str | Mapping):
+    if type(right) is not str and not isinstance(right, Mapping):
         raise ExpressionError(f"`in` can't look into {kind_of(right)}")
-    if not isinstance(left, str):
+    if type(left) is not str:
         raise ExpressionError(f"`in` can't look for {kind_of(left)} in {kind_of(right)}")
-    if isinstance(right, str):
+    if type(right) is str:
         budget.spend(len(right) >> 8)
     return left in right
 

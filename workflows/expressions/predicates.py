@@ -1,13 +1,13 @@
 """The tests behind `is`, and behind `select`, `reject`, `selectattr` and `rejectattr`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from workflows.expressions.budget import Budget
 from workflows.expressions.errors import ExpressionError
 from workflows.expressions.operations import Operation
 from workflows.expressions.operators import COMPARISONS, modulo
-from workflows.expressions.values import Undefined, is_integer, kind_of
+from workflows.expressions.values import Undefined, kind_of
 
 
 def _of_kind(kind: str) -> Callable[[Budget, object], bool]:
@@ -15,7 +15,7 @@ def _of_kind(kind: str) -> Callable[[Budget, object], bool]:
 
 
 def _integer(budget: Budget, value: object) -> bool:
-    return is_integer(value)
+    return type(value) is int
 
 
 def _float(budget: Budget, value: object) -> bool:
@@ -31,11 +31,11 @@ def _false(budget: Budget, value: object) -> bool:
 
 
 def _sequence(budget: Budget, value: object) -> bool:
-    return isinstance(value, str | list)
+    return kind_of(value) in ("text", "list")
 
 
 def _iterable(budget: Budget, value: object) -> bool:
-    return isinstance(value, str | list | Mapping)
+    return kind_of(value) in ("text", "list", "object")
 
 
 def _defined(budget: Budget, value: object) -> bool:
@@ -67,7 +67,7 @@ def _even(budget: Budget, value: object) -> bool:
 
 
 def _text(budget: Budget, value: object, name: str) -> str:
-    if not isinstance(value, str):
+    if type(value) is not str:
         raise ExpressionError(f"test `{name}` needs text, not {kind_of(value)}")
     budget.spend(len(value) >> 8)
     return value

@@ -18,7 +18,7 @@ from workflows.expressions.values import MAX_INTEGER, checked_text
 # Bounds on the text, since the parser recurses (about 14 frames a bracket, one a prefix or `else`), and on
 # the tree, since the evaluator does (two frames a level). Together they stay far below Python's 1,000
 # frames, so that what one process accepts another doesn't refuse.
-MAX_SOURCE_CHARS: Final = 10_000
+MAX_SOURCE_CHARS: Final = 5_000
 MAX_BRACKETS: Final = 30
 MAX_PREFIXES: Final = 5
 MAX_ELSES: Final = 50
@@ -211,7 +211,7 @@ def _parse(text: str, start: int, end: int, marker: int) -> Expression:
         if not source:
             raise ExpressionError("the expression is empty", kind="syntax")
         node = _parse_source(source, text, first)
-        size, references = _check(node)
+        size, references = check(node)
     except ExpressionError as error:
         error.locate(expression=source, position=position)
         raise
@@ -224,7 +224,7 @@ def _parse_source(source: str, text: str, first: int) -> nodes.Expr:
         node = parser.parse_expression()
         rest = parser.stream.current
     except TemplateSyntaxError as error:
-        message = (error.message or "").replace("'end of template'", "the end")
+        message = (error.message or "").replace("end of template", "the end")
         position = ""
         if message.startswith("unexpected char "):
             # Jinja2 tells the offset in the source as it reads it, with one character for a line end.
@@ -246,7 +246,7 @@ def _unexpected(found: str) -> str:
     return f"unexpected `{found[:50]}`" + (f"; write {instead}" if instead else "")
 
 
-def _check(root: nodes.Expr) -> tuple[int, References]:
+def check(root: nodes.Expr) -> tuple[int, References]:
     """Check every node against the allow-list, every call against its signature; collect the names.
 
     Iterative, so that a deep tree is an error and not a crash. Returns the number of nodes, too.

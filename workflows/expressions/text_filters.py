@@ -19,7 +19,6 @@ from workflows.expressions.values import (
     checked_number,
     checked_text,
     defined,
-    is_integer,
     kind_of,
     plain,
     to_json,
@@ -41,7 +40,7 @@ _FALSE_WORDS: Final = frozenset({"false", "no", "off", "0", ""})
 
 def text_of(value: object, name: str, what: str = "") -> str:
     """The value, which must be text. Raises ExpressionError naming the filter (and argument)."""
-    if not isinstance(value, str):
+    if type(value) is not str:
         place = f"filter `{name}` needs text" + (f" as `{what}`" if what else "")
         raise ExpressionError(f"{place}, not {kind_of(value)}")
     return value
@@ -49,7 +48,7 @@ def text_of(value: object, name: str, what: str = "") -> str:
 
 def whole_of(value: object, name: str, what: str) -> int:
     """The value, which must be a whole number. Raises ExpressionError naming filter and argument."""
-    if not isinstance(value, int) or not is_integer(value):
+    if type(value) is not int:
         raise ExpressionError(f"`{name}` needs a whole number as `{what}`, not {kind_of(value)}")
     return value
 
@@ -148,7 +147,7 @@ def _number_of(value: object) -> int | float | None:
     if type(value) is int or type(value) is float:
         return number_operand(value, "int")
     # Python would take digits of any script and `_` between them, and "nan", which is no JSON number.
-    if not isinstance(value, str) or len(value) > MAX_NUMBER_TEXT or "_" in value or not value.isascii():
+    if type(value) is not str or len(value) > MAX_NUMBER_TEXT or "_" in value or not value.isascii():
         return None
     try:
         return int(value)
@@ -163,7 +162,7 @@ def _number_of(value: object) -> int | float | None:
 
 def to_bool(budget: Budget, value: object) -> bool:
     """True or false: of the words true/false, yes/no, on/off, 1/0 in any case; of others by truth."""
-    if not isinstance(value, str):
+    if type(value) is not str:
         return truth(value)
     word = value.strip().lower() if len(value) <= MAX_NUMBER_TEXT else value
     if word in _TRUE_WORDS or word in _FALSE_WORDS:
@@ -189,7 +188,7 @@ def round_number(budget: Budget, value: object, digits: object = 0, method: obje
     places = whole_of(digits, "round", "digits")
     if abs(places) > MAX_DIGITS:
         raise ExpressionError(f"filter `round` takes at most {MAX_DIGITS} digits")
-    rounding = _ROUNDINGS.get(method) if isinstance(method, str) else None
+    rounding = _ROUNDINGS.get(method) if type(method) is str else None
     if rounding is None:
         raise ExpressionError("filter `round` knows the methods common, ceil and floor")
     if places == 0:
@@ -204,13 +203,14 @@ def round_number(budget: Budget, value: object, digits: object = 0, method: obje
 
 def date(budget: Budget, value: object, format: object = None) -> str:  # noqa: A002  # the users' word
     """A time, from ISO 8601 text or seconds since 1970, as ISO 8601 in UTC or in a format."""
+    budget.spend(8)
     time = to_time(value)
     if format is None:
         budget.allocate_text(MAX_NUMBER_TEXT)
         return to_iso(time)
     pattern = text_of(format, "date", "format")
     # The longest directive, `%s`, writes up to twelve characters for its two.
-    budget.spend(pattern.count("%"))
+    budget.spend(6 * pattern.count("%"))
     budget.allocate_text(6 * len(pattern))
     return formatted(time, pattern)
 
@@ -221,22 +221,21 @@ def tojson(budget: Budget, value: object) -> str:
 
 
 def fromjson(budget: Budget, value: object) -> JSON:
-    """The value of a JSON text. Strict: no NaN, no duplicate keys, no NUL, whole numbers up to 64 bits."""
+    """The value of a JSON text. Strict: no NaN, no duplicate keys, no NUL."""
     text = text_of(value, "fromjson")
     budget.spend(1 + (len(text) >> 3))
     budget.allocate(PARSED_BYTES_PER_CHAR * len(text))
     try:
-        parsed = json.loads(
-            text,
-            object_pairs_hook=_unique_keys,
-            parse_int=_parse_int,
-            parse_float=_parse_float,
-            parse_constant=_parse_constant,
-        )
+        parsed = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_parse_constant)
+    except ExpressionError:
+        raise
     except json.JSONDecodeError as error:
         raise ExpressionError(
             f"filter `fromjson` got text that is not JSON ({error.msg} at line {error.lineno}, column {error.colno})"
         ) from None
+    except ValueError:
+        # Python's own bound on the digits of a whole number, which its error doesn't tell apart.
+        raise ExpressionError("filter `fromjson` got a whole number that is too long", kind="budget") from None
     except RecursionError:
         raise ExpressionError("filter `fromjson` got text nested too deeply", kind="budget") from None
     result = plain(parsed, budget)
@@ -248,9 +247,9 @@ def fromjson(budget: Budget, value: object) -> JSON:
 
 def _texts(value: JSON) -> Iterator[str]:
     """All the text in a value, keys too."""
-    if isinstance(value, str):
+    if type(value) is str:
         yield value
-    elif isinstance(value, list):
+    elif type(value) is list:
         for item in value:
             yield from _texts(item)
     elif isinstance(value, dict):
@@ -264,16 +263,6 @@ def _unique_keys(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
     if len(result) != len(pairs):
         raise ExpressionError("filter `fromjson` got an object with the same key twice")
     return result
-
-
-def _parse_int(digits: str) -> int | float:
-    if len(digits) > MAX_NUMBER_TEXT:
-        raise ExpressionError("filter `fromjson` got a whole number of more than 64 bits", kind="budget")
-    return checked_number(int(digits))
-
-
-def _parse_float(digits: str) -> int | float:
-    return checked_number(float(digits))
 
 
 def _parse_constant(word: str) -> float:
@@ -311,7 +300,7 @@ def urlencode(budget: Budget, value: object) -> str:
         return "&".join(
             f"{_quoted(budget, key)}={_quoted(budget, item)}"
             for key, items in value.items()
-            for item in (items if isinstance(items, list) else [items])
+            for item in (items if type(items) is list else [items])
         )
     return _quoted(budget, value)
 

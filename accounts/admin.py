@@ -1,0 +1,35 @@
+"""Users in the admin."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+
+from accounts.models import Session, User
+
+
+@admin.register(User)
+class APGUserAdmin(UserAdmin):
+    """List, search, tier, active."""
+
+    list_display = ("email", "username", "tier", "is_active", "is_staff", "created_at")
+    list_filter = ("tier", "is_active", "is_staff")
+    search_fields = ("email", "username")
+    ordering = ("email",)
+    readonly_fields = ("id", "created_at", "last_login")
+    fieldsets = (
+        (None, {"fields": ("id", "email", "username", "password")}),
+        ("Limits", {"fields": ("tier", "requests_per_hour", "concurrent_executions")}),
+        ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        ("Times", {"fields": ("created_at", "last_login")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "username", "password1", "password2", "tier")}),)
+
+
+@admin.register(Session)
+class SessionAdmin(admin.ModelAdmin):
+    """Who is logged in, from where."""
+
+    list_display = ("user", "address", "created_at", "last_used_at", "revoked_at")
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    readonly_fields = ("user", "address", "user_agent", "created_at", "last_used_at", "expires_at", "revoked_at")
+    exclude = ("refresh_id",)

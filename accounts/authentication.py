@@ -1,0 +1,59 @@
+"""Who is calling: a bearer token becomes (user, caller). The one place where credentials are read."""
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts import tokens
+from accounts.models import Session, User
+from accounts.scopes import ALL, Scope
+from core.errors import AuthenticationFailedError
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated user and what the credential at hand may be used for."""
+
+    user: User
+    scopes: frozenset[Scope]
+
+    def allows(self, scope: Scope) -> bool:
+        """Whether the credential carries the scope."""
+        return scope in self.scopes
+
+
+class BearerAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <token>`; sets request.user and, as request.auth, the Caller."""
+
+    def authenticate(self, request: Request) -> tuple[User, Caller] | None:
+        """None without credentials. Raises AuthenticationFailedError for bad ones."""
+        header = request.headers.get("Authorization")
+        if header is None:
+            return None
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise AuthenticationFailedError("Authorization must be a Bearer token")
+        caller = caller_of(token.strip())
+        return caller.user, caller
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+
+def caller_of(access_token: str) -> Caller:
+    """The caller of a good access token; one query. Raises AuthenticationFailedError.
+
+    A token of an ended session, or of a disabled user, is bad however long it would still live.
+    """
+    claims = tokens.read("access", access_token)
+    session = (
+        Session.objects.select_related("user")
+        .filter(pk=claims.session_id, user=claims.user_id, revoked_at=None, user__is_active=True)
+        .filter(expires_at__gt=timezone.now())
+        .first()
+    )
+    if session is None:
+        raise AuthenticationFailedError("Invalid or expired credentials")
+    return Caller(session.user, ALL)

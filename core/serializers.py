@@ -1,0 +1,69 @@
+"""Request bodies, read strictly: no unknown fields, and no "5" where 5 is meant."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rest_framework import serializers
+
+from core.errors import Problem, ValidationFailedError
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A body whose every key is a field of ours; a read-only or unknown one is 422 and named."""
+
+    def validated(self) -> dict[str, Any]:
+        """The checked fields. Raises ValidationFailedError with one problem for each fault."""
+        unknown = [
+            Problem("Unknown field", field=name, details={"expected": "one of " + ", ".join(self.fields)})
+            for name in self.initial_data
+            if name not in self.fields
+        ]
+        self.is_valid()
+        problems = [*unknown, *_problems(self.errors, "")]
+        if problems:
+            raise ValidationFailedError(problems=problems)
+        return dict(self.validated_data)
+
+
+def _problems(errors: Any, path: str) -> Iterator[Problem]:
+    if isinstance(errors, dict):
+        for key, child in errors.items():
+            here = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}" if path else str(key)
+            yield from _problems(child, path if key == "non_field_errors" else here)
+    else:
+        for error in errors:
+            if isinstance(error, dict):
+                yield from _problems(error, path)
+            else:
+                yield Problem(str(error), field=path or None)
+
+
+class StrictCharField(serializers.CharField):
+    """Text and nothing else; NUL was refused by the parser already."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """A JSON integer: no text, no fraction, no boolean."""
+
+    default_error_messages = {"invalid": "Must be an integer."}
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
+class StrictBooleanField(serializers.BooleanField):
+    """true or false."""
+
+    default_error_messages = {"invalid": "Must be true or false."}
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data

@@ -1,0 +1,135 @@
+"""Workflows on the wire: what bodies may hold, and the shapes of the API reference."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from core.serializers import StrictCharField, StrictIntegerField, StrictSerializer
+from core.types import JSONObject, JSONValue
+from workflows.components.base import Component
+from workflows.models import Workflow, WorkflowStatus
+from workflows.queries import Statistics
+from workflows.validation import Report
+
+MAX_TAGS = 50
+
+
+class AnyField(serializers.Field):
+    """Any JSON; what it must be is checked elsewhere, with paths."""
+
+    def to_internal_value(self, data: Any) -> JSONValue:
+        return data
+
+    def to_representation(self, value: JSONValue) -> JSONValue:
+        return value
+
+
+class TagsField(serializers.ListField):
+    """A list of distinct short texts."""
+
+    child = StrictCharField(min_length=1, max_length=100)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        tags = super().to_internal_value(data)
+        return list(dict.fromkeys(tags))
+
+
+class WorkflowSerializer(StrictSerializer):
+    """The body of create and PUT; with partial=True, of PATCH."""
+
+    name = StrictCharField(min_length=1, max_length=255)
+    description = StrictCharField(max_length=1000, allow_blank=True, required=False, default="", trim_whitespace=False)
+    definition = AnyField()
+    category = StrictCharField(max_length=100, allow_blank=True, required=False, default="")
+    tags = TagsField(required=False, default=list, max_length=MAX_TAGS)
+    priority = StrictIntegerField(min_value=1, max_value=10, required=False, default=5)
+
+
+class UpdateSerializer(WorkflowSerializer):
+    """As create, and what only an existing workflow has."""
+
+    status = serializers.ChoiceField(choices=WorkflowStatus.choices, required=False)
+    expected_version = StrictIntegerField(min_value=1, required=False)
+
+
+class ValidateSerializer(StrictSerializer):
+    """The body of `validate`; without a definition the stored one is judged."""
+
+    definition = AnyField(required=False)
+
+
+def list_item(workflow: Workflow, statistics: Statistics) -> JSONObject:
+    """One entry of `GET workflows`."""
+    return {
+        "id": workflow.pk,
+        "name": workflow.name,
+        "description": workflow.description,
+        "status": workflow.status,
+        "category": workflow.category,
+        "tags": workflow.tags,
+        "version": workflow.version,
+        "priority": workflow.priority,
+        "component_count": workflow.component_count,
+        **_numbers(statistics),
+        "created_by": workflow.created_by_id,
+        "created_at": workflow.created_at,
+        "updated_at": workflow.updated_at,
+    }
+
+
+def detail(
+    workflow: Workflow,
+    permissions: JSONObject,
+    *,
+    definition: JSONValue = None,
+    statistics: Statistics | None = None,
+) -> JSONObject:
+    """`GET workflows/{id}`; `definition` and the numbers where they were asked for."""
+    return {
+        "id": workflow.pk,
+        "name": workflow.name,
+        "description": workflow.description,
+        **({"definition": definition} if definition is not None else {}),
+        "status": workflow.status,
+        "category": workflow.category,
+        "tags": workflow.tags,
+        "version": workflow.version,
+        "priority": workflow.priority,
+        "component_count": workflow.component_count,
+        "permissions": permissions,
+        **(_numbers(statistics) if statistics is not None else {}),
+        "created_by": workflow.created_by_id,
+        "created_at": workflow.created_at,
+        "updated_at": workflow.updated_at,
+    }
+
+
+def _numbers(statistics: Statistics) -> JSONObject:
+    return {
+        "execution_count": statistics.execution_count,
+        "success_rate": statistics.success_rate,
+        "last_execution_at": statistics.last_execution_at,
+    }
+
+
+def report_data(report: Report) -> JSONObject:
+    """The answer of `validate`."""
+    return {
+        "is_valid": report.is_valid,
+        "errors": report.errors,
+        "warnings": report.warnings,
+        "info": report.info,
+    }
+
+
+def component_data(component: Component) -> JSONObject:
+    """A component type with its schemas."""
+    return {
+        "type": component.type,
+        "name": component.name,
+        "description": component.description,
+        "category": component.category,
+        "config_schema": component.config_schema,
+        "input_schema": component.input_schema,
+        "output_schema": component.output_schema,
+    }

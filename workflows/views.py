@@ -1,0 +1,173 @@
+"""REST: workflows, validation, and the component catalogue."""
+
+import re
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.scopes import Scope
+from core.envelope import reply
+from core.errors import BadRequestError, NotFoundError, Problem
+from core.pagination import paginate
+from core.views import View
+from workflows import access, queries, services
+from workflows.components import registry
+from workflows.filters import boolean, filter_workflows
+from workflows.queries import Statistics
+from workflows.serializers import (
+    UpdateSerializer,
+    ValidateSerializer,
+    WorkflowSerializer,
+    component_data,
+    detail,
+    list_item,
+    report_data,
+)
+from workflows.validation import report
+
+_IF_MATCH = re.compile(r'(?:W/)?"(\d{1,9})"', re.ASCII)
+
+
+class WorkflowListView(View):
+    """`GET workflows`, `POST workflows`."""
+
+    scopes = {"GET": Scope.WORKFLOW_READ, "POST": Scope.WORKFLOW_WRITE}
+
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        page = paginate(filter_workflows(access.visible_to(request.auth), query), query)
+        numbers = queries.statistics(page.items)
+        items = [list_item(workflow, numbers.get(workflow.pk, Statistics())) for workflow in page.items]
+        return reply(items, metadata=page.metadata)
+
+    def post(self, request: Request) -> Response:
+        body = WorkflowSerializer(data=request.data).validated()
+        workflow = services.create_workflow(user=request.user, **body)
+        data = {
+            "id": workflow.pk,
+            "name": workflow.name,
+            "status": workflow.status,
+            "version": workflow.version,
+            "created_at": workflow.created_at,
+        }
+        return reply(data, message="Workflow created successfully", status=201)
+
+
+class WorkflowView(View):
+    """`GET`, `PUT`, `PATCH`, `DELETE workflows/{id}`."""
+
+    scopes = {
+        "GET": Scope.WORKFLOW_READ,
+        "PUT": Scope.WORKFLOW_WRITE,
+        "PATCH": Scope.WORKFLOW_WRITE,
+        "DELETE": Scope.WORKFLOW_DELETE,
+    }
+
+    def get(self, request: Request, workflow_id: str) -> Response:
+        workflow = access.get_visible(request.auth, workflow_id)
+        query = request.query_params
+        with_definition = boolean(query, "include_definition", default=True)
+        with_statistics = boolean(query, "include_stats", default=False)
+        data = detail(
+            workflow,
+            access.permissions(request.auth, workflow),
+            definition=services.current_version(workflow).definition if with_definition else None,
+            statistics=queries.statistics([workflow])[workflow.pk] if with_statistics else None,
+        )
+        return reply(data, headers={"ETag": f'"{workflow.version}"'})
+
+    def put(self, request: Request, workflow_id: str) -> Response:
+        return self._update(request, workflow_id, partial=False)
+
+    def patch(self, request: Request, workflow_id: str) -> Response:
+        return self._update(request, workflow_id, partial=True)
+
+    def delete(self, request: Request, workflow_id: str) -> Response:
+        workflow = access.get_visible(request.auth, workflow_id)
+        access.require(request.auth, access.Action.DELETE, workflow)
+        services.delete_workflow(workflow=workflow, force=boolean(request.query_params, "force", default=False))
+        return reply(message="Workflow deleted successfully")
+
+    def _update(self, request: Request, workflow_id: str, *, partial: bool) -> Response:
+        workflow = access.get_visible(request.auth, workflow_id)
+        access.require(request.auth, access.Action.EDIT, workflow)
+        changes = UpdateSerializer(data=request.data, partial=partial).validated()
+        expected = changes.pop("expected_version", None)
+        updated = services.update_workflow(
+            workflow=workflow,
+            user=request.user,
+            changes=changes,
+            expected_version=_if_match(request) or expected,
+        )
+        data = detail(
+            updated,
+            access.permissions(request.auth, updated),
+            definition=services.current_version(updated).definition,
+        )
+        return reply(data, message="Workflow updated successfully", headers={"ETag": f'"{updated.version}"'})
+
+
+def _if_match(request: Request) -> int | None:
+    """The version that `If-Match` names; `*` names none. Raises BadRequestError."""
+    header = request.headers.get("If-Match")
+    if header is None or header.strip() == "*":
+        return None
+    match = _IF_MATCH.fullmatch(header.strip())
+    if match is None:
+        raise BadRequestError(
+            "Invalid If-Match",
+            problems=[Problem('Must be a version in quotes, as in "3"', field="If-Match")],
+        )
+    return int(match[1])
+
+
+class ValidateStoredView(View):
+    """`POST workflows/{id}/validate`: the stored definition, or the one in the body."""
+
+    scopes = {"POST": Scope.WORKFLOW_READ}
+
+    def post(self, request: Request, workflow_id: str) -> Response:
+        workflow = access.get_visible(request.auth, workflow_id)
+        body = _optional_body(request)
+        definition = body["definition"] if "definition" in body else services.current_version(workflow).definition
+        return reply(report_data(report(definition)))
+
+
+def _optional_body(request: Request) -> dict[str, Any]:
+    """The body of `validate`, which may be empty."""
+    if request.headers.get("Content-Length", "0") in {"", "0"} and "Transfer-Encoding" not in request.headers:
+        return {}
+    return ValidateSerializer(data=request.data).validated()
+
+
+class ValidateView(View):
+    """`POST workflows/validate`: a definition without a workflow."""
+
+    scopes = {"POST": Scope.WORKFLOW_READ}
+
+    def post(self, request: Request) -> Response:
+        body = ValidateSerializer(data=request.data).validated()
+        return reply(report_data(report(body.get("definition"))))
+
+
+class ComponentListView(View):
+    """`GET components`."""
+
+    scopes = {"GET": Scope.WORKFLOW_READ}
+
+    def get(self, request: Request) -> Response:
+        page = paginate(registry.all_types(), request.query_params)
+        return reply([component_data(component) for component in page.items], metadata=page.metadata)
+
+
+class ComponentSchemaView(View):
+    """`GET components/{type}/schema`."""
+
+    scopes = {"GET": Scope.WORKFLOW_READ}
+
+    def get(self, request: Request, component_type: str) -> Response:
+        component = registry.get(component_type)
+        if component is None:
+            raise NotFoundError("Component type not found")
+        return reply(component_data(component))
