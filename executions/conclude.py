@@ -1,13 +1,15 @@
 """How an attempt is recorded and what follows: retry or end, successors, dead paths, the execution's end."""
 
+import logging
 from dataclasses import replace
 
+from django.conf import settings
 from django.db import transaction
 
 from core.errors import ErrorCode
 from core.types import JSONObject
-from executions import admission, dispatch
-from executions.decider import Delta, Settled, settle_skipped
+from executions import admission, dispatch, plans
+from executions.decider import Delta, Settled, settle, settle_skipped
 from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import ending, running
 from executions.transitions.statements import (
@@ -18,7 +20,12 @@ from executions.transitions.statements import (
     QueuedRun,
     RunKey,
 )
+from executions.transitions.sweeping import LostRun
 from workflows.definition import ComponentSpec, Definition
+
+logger = logging.getLogger(__name__)
+
+_NOBODY = Holder("", 0)
 
 
 def end_run(
@@ -131,3 +138,42 @@ def complete_execution(execution_id: str) -> None:
 def _after_end(end: ExecutionEnd | None) -> None:
     if end is not None and end.others_waiting:
         admission.admit(end.account_id)
+
+
+def rescue(lost: LostRun, reason: str) -> None:
+    """Give a run whose holder is gone another attempt; after MAX_CRASHES, or in an ending execution, end it.
+
+    Harmless if the holder was not gone after all: the old attempt's record is then refused.
+    """
+    if lost.crashes + 1 < settings.ENGINE["MAX_CRASHES"]:
+        queued = running.release(lost.key, reason, crash=True)
+        dispatch.ring(queued)
+        if queued:
+            logger.warning(
+                "Run rescued",
+                extra={
+                    "action": "rescued",
+                    "execution_id": lost.key.execution_id,
+                    "component_id": lost.component_id,
+                    "attempt": lost.key.attempt,
+                },
+            )
+            return
+        # Not moved: it ended meanwhile, or its execution is stopping and the run is cancelled with it.
+        status, error = RunStatus.CANCELLED, None
+    else:
+        message = f"The worker process died {lost.crashes + 1} times while running this component"
+        status, error = RunStatus.FAILED, {"code": str(ErrorCode.COMPONENT_ERROR), "message": message}
+    _end_lost(lost, Ended(status, error=error))
+
+
+def _end_lost(lost: LostRun, ended: Ended) -> None:
+    version_id = plans.version_of(lost.key.execution_id)
+    try:
+        compiled = plans.compiled(version_id)
+    except plans.UnrunnableError as error:
+        fail_execution(lost.key, lost.component_id, str(error), _NOBODY)
+        return
+    component = compiled.definition.by_id[lost.component_id]
+    settled = settle(compiled.definition, component.id, ended.status)
+    end_run(lost.key, component, compiled.definition, ended, settled, holder=_NOBODY, keep=False)

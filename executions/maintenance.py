@@ -4,22 +4,14 @@ Every state that is not final belongs to one of them. They need no leader: each 
 SKIP LOCKED or conditional moves, and is harmless when run twice or by many workers at once.
 """
 
-import logging
 from collections.abc import Callable
 
 from django.conf import settings
 
 from core.errors import ErrorCode
-from executions import admission, conclude, dispatch, plans
-from executions.decider import settle
-from executions.states import ExecutionStatus, RunStatus
-from executions.transitions import running, starting, sweeping
-from executions.transitions.statements import Ended, Holder
-from executions.transitions.sweeping import LostRun
-
-logger = logging.getLogger(__name__)
-
-_NOBODY = Holder("", 0)
+from executions import admission, conclude, dispatch
+from executions.states import ExecutionStatus
+from executions.transitions import starting, sweeping
 
 
 def sweep() -> int:
@@ -45,7 +37,7 @@ def rescue_expired() -> int:
     """Running runs whose lease passed: their worker is gone or frozen."""
     lost = sweeping.expired(settings.ENGINE["SWEEP_BATCH"])
     for run in lost:
-        rescue(run, "Worker lost: its lease passed; trying again")
+        conclude.rescue(run, "Worker lost: its lease passed; trying again")
     return len(lost)
 
 
@@ -86,42 +78,3 @@ SWEEPS: dict[str, Callable[[], int]] = {
     "stop_overdue": stop_overdue,
     "complete_unfinished": complete_unfinished,
 }
-
-
-def rescue(lost: LostRun, reason: str) -> None:
-    """Give a run whose holder is gone another attempt; after MAX_CRASHES, or in an ending execution, end it.
-
-    Harmless if the holder was not gone after all: the old attempt's record is then refused.
-    """
-    if lost.crashes + 1 < settings.ENGINE["MAX_CRASHES"]:
-        queued = running.release(lost.key, reason, crash=True)
-        dispatch.ring(queued)
-        if queued:
-            logger.warning(
-                "Run rescued",
-                extra={
-                    "action": "rescued",
-                    "execution_id": lost.key.execution_id,
-                    "component_id": lost.component_id,
-                    "attempt": lost.key.attempt,
-                },
-            )
-            return
-        # Not moved: it ended meanwhile, or its execution is stopping and the run is cancelled with it.
-        status, error = RunStatus.CANCELLED, None
-    else:
-        message = f"The worker process died {lost.crashes + 1} times while running this component"
-        status, error = RunStatus.FAILED, {"code": str(ErrorCode.COMPONENT_ERROR), "message": message}
-    _end_lost(lost, Ended(status, error=error))
-
-
-def _end_lost(lost: LostRun, ended: Ended) -> None:
-    version_id = plans.version_of(lost.key.execution_id)
-    try:
-        compiled = plans.compiled(version_id)
-    except plans.UnrunnableError as error:
-        conclude.fail_execution(lost.key, lost.component_id, str(error), _NOBODY)
-        return
-    component = compiled.definition.by_id[lost.component_id]
-    settled = settle(compiled.definition, component.id, ended.status)
-    conclude.end_run(lost.key, component, compiled.definition, ended, settled, holder=_NOBODY, keep=False)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 
 from accounts.vault import SealBrokenError
 from core.errors import ErrorCode
@@ -25,7 +26,7 @@ from executions.inputs import EndedRun, Inputs
 from executions.interrupts import DeadlineReached, Interrupted, interruptible
 from executions.retries import delay_before_retry
 from executions.states import RunStatus
-from executions.transitions import running
+from executions.transitions import running, sweeping
 from executions.transitions.statements import Claimed, Ended, Holder, Measured, RunKey
 from workflows.components import registry
 from workflows.components.base import Completed, Component, Context, Failed, LogLine, Outcome, Waiting
@@ -60,8 +61,16 @@ class Attempt:
 def run_component(run_id: str, attempt: int, holder: Holder) -> None:
     """Claim the run and work: it, and one ready successor after another while KEEP_SUCCESSOR_SECONDS last.
 
-    Everything is recorded through `executions.transitions`; nothing is returned. Forbids a transaction.
+    Everything is recorded through `executions.transitions`; nothing is returned or raised. Forbids a transaction.
     """
+    try:
+        _claim_and_work(run_id, attempt, holder)
+    except Exception:
+        logger.exception("Attempt not recorded", extra={"action": "attempt_lost", "run_id": run_id})
+        _let_go(holder)
+
+
+def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
     claimed = running.claim(run_id, attempt, holder)
     if claimed is None:
         logger.debug("Nothing to claim", extra={"action": "claim_missed", "run_id": run_id, "attempt": attempt})
@@ -76,6 +85,24 @@ def run_component(run_id: str, attempt: int, holder: Holder) -> None:
     following = session.work(claimed.key, claimed.component_id, claimed.waited, claimed.crashes, until)
     while following is not None:
         following = session.work(*following, waited=False, crashes=0, keep_until=until)
+
+
+def _let_go(holder: Holder) -> None:
+    """Give up whatever this process still holds.
+
+    Its lease is renewed for as long as the process lives, so nobody else would ever take it over. Without
+    PostgreSQL the process has nothing else to do, and tries until it is back.
+    """
+    while True:
+        try:
+            for pid, run in sweeping.held_by(holder.worker):
+                if pid == holder.pid:
+                    conclude.rescue(run, "The attempt could not be recorded; trying again")
+            return
+        except DatabaseError as error:
+            connection.close()
+            logger.warning("PostgreSQL is away: %s", type(error).__name__, extra={"action": "let_go_failed"})
+            time.sleep(1)
 
 
 class Session:

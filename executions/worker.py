@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from core.ids import new_id
-from executions import maintenance
+from executions import conclude, maintenance
 from executions.interrupts import install, interrupt
 from executions.models import Worker
 from executions.transitions import sweeping
@@ -71,7 +71,7 @@ class Keeper(threading.Thread):
         self._busy = sorted(alive)
         for pid, run in held:
             if pid not in alive:
-                maintenance.rescue(run, "The worker process died; trying again")
+                conclude.rescue(run, "The worker process died; trying again")
         maintenance.sweep()
 
     def _beat(self) -> None:

@@ -490,6 +490,16 @@ def test_what_parses_at_the_bounds_evaluates() -> None:
     assert attempt("{{ 'a'" + " ~ 'a'" * 700 + " }}") == "a" * 701
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["(" * 31 + "n" + ")" * 31, "[" * 31 + "]" * 31, "-" * 6 + "n", "not " * 6 + "n", "0 if t else " * 51 + "1"],
+)
+def test_what_is_beyond_the_bounds_is_refused_on_its_text_wherever_it_runs(source: str) -> None:
+    error = attempt("{{ " + source + " }}")
+    assert isinstance(error, ExpressionError)
+    assert (error.kind, error.message, error.expression) == ("budget", "the expression is nested too deeply", "")
+
+
 @pytest.mark.parametrize("text", ["{{ secret }}", "{{ 1 + 1 }}", "{% x %}", "{{", "}}", "{# #}", "{{ x }", "\\{{ x }}"])
 @pytest.mark.parametrize(
     "source",
