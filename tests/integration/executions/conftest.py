@@ -1,21 +1,20 @@
 """What engine tests start from: workflows by definition, and workers without Celery."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 
 from accounts.models import User
 from core.types import JSONObject
-from executions import dispatch, runner
+from executions import runner
 from executions.models import Execution
 from executions.services import StartRequest, start_execution
 from executions.transitions.statements import Holder, QueuedRun
 from workflows.models import Workflow
 from workflows.services import create_workflow
 
-Start = Callable[..., Execution]
 
 _names = (f"workflow {number}" for number in itertools.count(1))
 
@@ -86,9 +85,8 @@ class Doorbells:
 
 
 @pytest.fixture
-def doorbells(transactional_db: None, valkey_flushed: None) -> Iterator[Doorbells]:
+def doorbells(transactional_db: None, empty_redis: None) -> Iterator[Doorbells]:
     """An empty broker whose messages the test serves itself."""
     yield Doorbells()
 
 
-__all__ = ["Doorbells", "Start", "dispatch", "linear", "log", "make_workflow", "start", "transform"]

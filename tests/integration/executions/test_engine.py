@@ -207,7 +207,7 @@ def test_a_component_whose_process_dies_three_times_fails(alice: User, doorbells
     }
 
 
-def test_lost_messages_are_rung_again(alice: User, doorbells: Doorbells, valkey_flush: None) -> None:
+def test_lost_messages_are_rung_again(alice: User, doorbells: Doorbells) -> None:
     execution = start(alice, linear(log("a")))
     doorbells.receive()
     doorbells.waiting.clear()

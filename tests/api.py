@@ -1,0 +1,61 @@
+"""The API as a test calls it."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.test import Client
+
+BASES = ("/api/v1/workflow_orchestration", "/api/v1")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer: status, parsed body, headers."""
+
+    status: int
+    body: Any
+    headers: Any
+
+    @property
+    def data(self) -> Any:
+        return self.body["data"]
+
+    @property
+    def fields(self) -> list[str | None]:
+        """The fields that the errors name."""
+        return [error.get("field") for error in self.body["errors"]]
+
+    @property
+    def code(self) -> str:
+        """The code of the first error."""
+        return str(self.body["errors"][0]["code"])
+
+
+class Api:
+    """A caller with or without a token, at one base address."""
+
+    def __init__(self, token: str = "", base: str = BASES[0]) -> None:
+        self.token, self.base = token, base
+        self._client = Client(raise_request_exception=False)
+
+    def call(self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str) -> Answer:
+        """Send JSON, or `raw` bytes; a path that starts with /api is taken as it is."""
+        content_type = headers.pop("content_type", "application/json")
+        if self.token:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
+        sent = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+        response = self._client.generic(
+            method,
+            path if path.startswith("/api") else self.base + path,
+            sent,
+            content_type=content_type,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        return Answer(response.status_code, json.loads(response.content), response.headers)
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.call("GET", path, **headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+        return self.call("POST", path, body, **headers)

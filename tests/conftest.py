@@ -1,0 +1,72 @@
+"""People and callers that every test may ask for."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from accounts.services import log_in
+from core.redis import client
+from tests.api import Api
+
+PASSWORD = "correct-horse-battery"
+
+
+@pytest.fixture(autouse=True)
+def fast_passwords(settings: Any) -> None:
+    """Hashing for safety takes time that tests do not need."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def empty_redis() -> Iterator[None]:
+    """No counted requests and no messages, before and after."""
+    client().flushdb()
+    yield
+    client().flushdb()
+
+
+def _user(name: str, **fields: Any) -> User:
+    return User.objects.create_user(f"{name}@example.com", PASSWORD, username=name, **fields)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """Owns what tests are about."""
+    return _user("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """Another user."""
+    return _user("bob")
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    """Staff."""
+    return _user("admin", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def api(db: None, empty_redis: None) -> Api:
+    """Anonymous."""
+    return Api()
+
+
+@pytest.fixture
+def as_user(db: None, empty_redis: None) -> Callable[..., Api]:
+    """`as_user(alice)`: the API called with a fresh token of hers."""
+
+    def make(user: User, base: str = "/api/v1/workflow_orchestration") -> Api:
+        pair = log_in(login=user.email, password=PASSWORD, address="127.0.0.1", user_agent="tests")
+        return Api(pair.access_token, base)
+
+    return make
+
+
+@pytest.fixture
+def alice_api(as_user: Callable[..., Api], alice: User) -> Api:
+    """The API as alice."""
+    return as_user(alice)
