@@ -18,11 +18,26 @@ WARM_UP = 3
 
 def main() -> None:
     """Print the table; medians of RUNS after WARM_UP."""
-    worker = [sys.executable, "-m", "celery", "-A", "benchmarks.plain_celery", "worker", "-Q", "plain",
-              "-c", str(CONCURRENCY), "-l", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    worker = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "benchmarks.plain_celery",
+        "worker",
+        "-Q",
+        "plain",
+        "-c",
+        str(CONCURRENCY),
+        "-l",
+        "warning",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+    ]
     with platform([worker]) as stack:
         os.environ["REDIS_URL"] = stack.redis_url
-        from benchmarks.plain_celery import run_chain
+        from benchmarks.plain_celery import run_chain  # noqa: PLC0415 - it reads REDIS_URL
 
         one = stack.workflow("one", [_component(0)], [])
         components = [_component(index) for index in range(LENGTH)]

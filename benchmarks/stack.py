@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,6 @@ class Stack:
 
 
 def _timestamp(text: str) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(text).timestamp()
 
 
@@ -95,15 +94,46 @@ def platform(extra_workers: list[list[str]] | None = None) -> Iterator[Stack]:
         for command in ("migrate", "ensure_admin"):
             subprocess.run([sys.executable, "manage.py", command], env=environment, check=True, capture_output=True)
         subprocess.run(
-            [sys.executable, "manage.py", "shell", "-c", "from accounts.models import User; "
-             "User.objects.update(tier='custom', requests_per_hour=10**8, concurrent_executions=10**6)"],
-            env=environment, check=True, capture_output=True,
+            [
+                sys.executable,
+                "manage.py",
+                "shell",
+                "-c",
+                "from accounts.models import User; "
+                "User.objects.update(tier='custom', requests_per_hour=10**8, concurrent_executions=10**6)",
+            ],
+            env=environment,
+            check=True,
+            capture_output=True,
         )
         commands = [
-            [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port),
-             "--log-level", "warning", "--lifespan", "off"],
-            [sys.executable, "-m", "celery", "-A", "config", "worker", "-c", str(CONCURRENCY), "-l", "warning",
-             "--without-gossip", "--without-mingle", "--without-heartbeat"],
+            [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                "config.asgi:application",
+                "--port",
+                str(port),
+                "--log-level",
+                "warning",
+                "--lifespan",
+                "off",
+            ],
+            [
+                sys.executable,
+                "-m",
+                "celery",
+                "-A",
+                "config",
+                "worker",
+                "-c",
+                str(CONCURRENCY),
+                "-l",
+                "warning",
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+            ],
             *(extra_workers or []),
         ]
         processes = [subprocess.Popen(command, env=environment, start_new_session=True) for command in commands]

@@ -21,12 +21,10 @@ class TimeField(serializers.Field[datetime, Any, str, Any]):
     default_error_messages = {"invalid": "Must be an ISO 8601 date and time."}
 
     def to_internal_value(self, data: Any) -> datetime:
-        if isinstance(data, str):
-            try:
-                return parse_time(data)
-            except ValueError:
-                pass
-        self.fail("invalid")
+        try:
+            return parse_time(data)
+        except (TypeError, ValueError):
+            self.fail("invalid")
 
     def to_representation(self, value: datetime) -> str:
         return value.isoformat()

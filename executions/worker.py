@@ -6,8 +6,8 @@ run on PostgreSQL's clock; the only clock used here is the monotonic one of this
 
 import logging
 import os
+import platform
 import signal
-import socket
 import threading
 import time
 from typing import Any
@@ -31,7 +31,7 @@ _name = ""
 
 def holder() -> Holder:
     """Who this process is: the name its parent took before it forked, and its own pid."""
-    return Holder(_name or f"{socket.gethostname()}:{os.getpid()}", os.getpid())
+    return Holder(_name or f"{platform.node()}:{os.getpid()}", os.getpid())
 
 
 class Keeper(threading.Thread):
@@ -106,7 +106,7 @@ _keeper: Keeper | None = None
 def take_name(**_: Any) -> None:
     """Before the pool forks, so that its processes know whose children they are."""
     global _name  # noqa: PLW0603 - one worker a process
-    _name = f"{socket.gethostname()}:{os.getpid()}:{new_id()[-8:]}"
+    _name = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
 
 
 @worker_process_init.connect

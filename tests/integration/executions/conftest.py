@@ -15,7 +15,6 @@ from executions.transitions.statements import Holder, QueuedRun
 from workflows.models import Workflow
 from workflows.services import create_workflow
 
-
 _names = (f"workflow {number}" for number in itertools.count(1))
 
 
@@ -88,5 +87,3 @@ class Doorbells:
 def doorbells(transactional_db: None, empty_redis: None) -> Iterator[Doorbells]:
     """An empty broker whose messages the test serves itself."""
     yield Doorbells()
-
-

@@ -181,9 +181,7 @@ def test_the_result_of_a_rescued_attempt_is_refused(alice: User, doorbells: Door
     assert claimed is not None
     ComponentRun.objects.update(lease_until="2000-01-01T00:00:00Z")
     assert maintenance.rescue_expired() == 1
-    late = running.finish(
-        claimed.key, Ended(RunStatus.COMPLETED, output_text='"late"'), (), holder=HOLDER, keep=None
-    )
+    late = running.finish(claimed.key, Ended(RunStatus.COMPLETED, output_text='"late"'), (), holder=HOLDER, keep=None)
     assert late is None
     doorbells.work()
     execution.refresh_from_db()
@@ -349,8 +347,11 @@ def test_an_execution_whose_worker_died_before_its_end_is_completed(alice: User,
 
 def test_secret_parameters_are_sealed_shown_redacted_and_usable(alice: User, doorbells: Doorbells) -> None:
     secret = "s3cr3t-value-of-alice"
-    definition = linear(log("a", "token {{ api_token }}"), transform("b", {"upper": "{{ api_token | upper }}"}),
-                        transform("c", "{{ components.b.output.upper == api_token | upper }} {{ api_token }}"))
+    definition = linear(
+        log("a", "token {{ api_token }}"),
+        transform("b", {"upper": "{{ api_token | upper }}"}),
+        transform("c", "{{ components.b.output.upper == api_token | upper }} {{ api_token }}"),
+    )
     execution = start(alice, definition, parameters={"api_token": secret, "size": 3})
     assert execution.parameters == {"api_token": "[REDACTED]", "size": 3}
     doorbells.work()

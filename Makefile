@@ -1,0 +1,53 @@
+# Everything starts here; `make` alone tells what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench migrate lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+run: $(VENV)/runtime.installed ## start the whole platform on this machine and run the demo
+	@exec $(BIN)/python -m config.run
+
+test: $(VENV)/dev.installed ## the whole test suite, on a real PostgreSQL and Valkey
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.installed ## format, lint, import contracts, types, migrations in step
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy .
+	DATABASE_URL=postgresql://nobody@127.0.0.1/none REDIS_URL=redis://127.0.0.1 APG_DEBUG=true \
+		$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/dev.installed ## what a hop costs, beside plain Celery in the same run
+	$(BIN)/python -m benchmarks.hop
+
+migrate: $(VENV)/runtime.installed ## bring the database of DATABASE_URL up to date
+	$(BIN)/python manage.py migrate
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate -o requirements/runtime.txt
+	uv pip compile pyproject.toml --extra embedded --group dev -c requirements/runtime.txt --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		-o requirements/dev.txt
+
+clean: ## remove the virtual environment; data in var/ stays
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 …" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.installed: requirements/runtime.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	@touch $@
+
+$(VENV)/dev.installed: requirements/dev.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@ $(VENV)/runtime.installed
