@@ -7,7 +7,7 @@ from accounts.models import Session, User
 
 
 @admin.register(User)
-class APGUserAdmin(UserAdmin):
+class APGUserAdmin(UserAdmin):  # type: ignore[type-arg]  # not generic at run time
     """List, search, tier, active."""
 
     list_display = ("email", "username", "tier", "is_active", "is_staff", "created_at")
@@ -25,7 +25,7 @@ class APGUserAdmin(UserAdmin):
 
 
 @admin.register(Session)
-class SessionAdmin(admin.ModelAdmin):
+class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Who is logged in, from where."""
 
     list_display = ("user", "address", "created_at", "last_used_at", "revoked_at")

@@ -35,14 +35,14 @@ class BearerAuthentication(BaseAuthentication):
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
             raise AuthenticationFailedError("Authorization must be a Bearer token")
-        caller = caller_of(token.strip())
-        return caller.user, caller
+        found = token_caller(token.strip())
+        return found.user, found
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
 
 
-def caller_of(access_token: str) -> Caller:
+def token_caller(access_token: str) -> Caller:
     """The caller of a good access token; one query. Raises AuthenticationFailedError.
 
     A token of an ended session, or of a disabled user, is bad however long it would still live.
@@ -57,3 +57,9 @@ def caller_of(access_token: str) -> Caller:
     if session is None:
         raise AuthenticationFailedError("Invalid or expired credentials")
     return Caller(session.user, ALL)
+
+
+def caller(request: Request) -> Caller:
+    """The caller of a request that permissions have let through."""
+    assert isinstance(request.auth, Caller), "only for views that are not public"
+    return request.auth

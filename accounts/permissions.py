@@ -6,6 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from accounts.authentication import caller
 from core.errors import AuthenticationFailedError, NotAllowedError
 
 
@@ -22,6 +23,6 @@ class HasScope(BasePermission):
             raise AuthenticationFailedError
         method = "GET" if request.method in {"HEAD", "OPTIONS"} else request.method
         scope = view.scopes.get(method)
-        if scope is not None and not request.auth.allows(scope):
+        if scope is not None and not caller(request).allows(scope):
             raise NotAllowedError(f"This needs the scope {scope}")
         return True

@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from accounts.models import User
 from core.errors import RateLimitedError
 from core.redis import RedisError, client
 
@@ -67,7 +68,7 @@ def take(limit: Limit, who: str) -> Taken:
         answer = client().eval(_GCRA, 1, f"apg:rate:{limit.name}:{who}", limit.period_seconds, limit.count)
     except RedisError as error:
         return _fallback.take(limit, who, error)
-    allowed, remaining, until_reset, retry_after, now = answer  # type: ignore[misc]
+    allowed, remaining, until_reset, retry_after, now = answer
     return Taken(
         allowed=bool(allowed),
         remaining=int(remaining),
@@ -112,10 +113,10 @@ class TierThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: Any) -> bool:
         """Leaves the headers on the request for the view. Raises RateLimitedError."""
         user = request.user
-        if user is None:
-            limit, who = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600), client_address(request)
-        else:
+        if isinstance(user, User):
             limit, who = Limit("user", user.limits.requests_per_hour, 3600), user.pk
+        else:
+            limit, who = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600), client_address(request)
         taken = take(limit, who)
         request.rate_limit_headers = {  # type: ignore[attr-defined]
             "X-RateLimit-Limit": str(limit.count),

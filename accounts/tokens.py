@@ -37,7 +37,9 @@ def make(kind: Kind, claims: Claims) -> str:
 
 def lifetime_seconds(kind: Kind) -> int:
     """How long a new token is good."""
-    return int(_CLASSES[kind].lifetime.total_seconds())
+    lifetime = _CLASSES[kind].lifetime
+    assert lifetime is not None, "both kinds have one in the settings"
+    return int(lifetime.total_seconds())
 
 
 def read(kind: Kind, text: str) -> Claims:
@@ -48,7 +50,7 @@ def read(kind: Kind, text: str) -> Claims:
         # No header of ours holds anything else: `kid`, `jku`, `crit` and the like are somebody's try.
         if not _HEADER_KEYS.issuperset(jwt.get_unverified_header(text)):
             raise ValueError
-        token = _CLASSES[kind](text)  # type: ignore[arg-type] - the stubs want their own Token here
+        token = _CLASSES[kind](text)  # type: ignore[arg-type]  # text is what it takes
         return Claims(parse_id(token["sub"]), parse_id(token["sid"]), parse_id(token["jti"]))
     except (TokenError, jwt.InvalidTokenError, KeyError, ValueError, AttributeError, TypeError):
         raise AuthenticationFailedError("Invalid or expired credentials") from None

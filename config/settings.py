@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -141,14 +142,13 @@ CHANNEL_LAYERS = {
 }
 
 # --- engine -------------------------------------------------------------------------------------------------
-ENGINE = {
+ENGINE: dict[str, Any] = {
     "LEASE_SECONDS": 15,
     "RENEW_SECONDS": 3,
     "TICK_SECONDS": 0.5,
     "RING_AGAIN_SECONDS": 5,
     "KEEP_SUCCESSOR_SECONDS": 0.25,
     "MAX_CRASHES": 3,
-    "SWEEP_BATCH": 100,
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

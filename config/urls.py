@@ -1,14 +1,14 @@
 """One list of API addresses, mounted at each base of the contract (§1)."""
 
 from django.contrib import admin
-from django.urls import include, path, register_converter
+from django.urls import URLPattern, URLResolver, include, path, register_converter
 
 from config import system
 from core.ids import IdConverter
 
 register_converter(IdConverter, "id")
 
-resources = [
+resources: list[URLPattern | URLResolver] = [
     path("", include("workflows.urls")),
     path("", include("executions.urls")),
     path("health", system.HealthView.as_view()),

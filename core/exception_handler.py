@@ -44,7 +44,8 @@ def to_error(exception: Exception) -> APGError:
         return exception
     for known, convert in _CONVERSIONS:
         if isinstance(exception, known):
-            return convert(exception)
+            error: APGError = convert(exception)
+            return error
     logger.error("Unhandled exception", exc_info=exception, extra={"action": "unhandled_exception"})
     return APGError()
 

@@ -80,7 +80,7 @@ class Inputs:
         reads = self._reads[component_id]
         if reads.all_components:
             return set(self._definition.by_id)
-        return (reads.components | reads.names) & self._definition.by_id.keys()
+        return {id_ for id_ in reads.components | reads.names if id_ in self._definition.by_id}
 
     def _input(self, component: ComponentSpec) -> JSONValue:
         incoming = self._definition.incoming[component.id]
@@ -104,7 +104,7 @@ class Inputs:
         for run_id, component_id, status, output, sealed, taken, error in rows:
             self._ended[component_id] = EndedRun(
                 status=RunStatus(status),
-                output=sealing.open_output(output, sealed, run_id=run_id),
+                output=sealing.open_output(output, None if sealed is None else bytes(sealed), run_id=run_id),
                 taken=frozenset(taken or ()),
                 error=error,
             )

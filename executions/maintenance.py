@@ -6,12 +6,13 @@ SKIP LOCKED or conditional moves, and is harmless when run twice or by many work
 
 from collections.abc import Callable
 
-from django.conf import settings
-
 from core.errors import ErrorCode
 from executions import admission, conclude, dispatch
 from executions.states import ExecutionStatus
 from executions.transitions import starting, sweeping
+
+# Small, so that a sweep never holds many rows, nor one worker all the work.
+BATCH = 100
 
 
 def sweep() -> int:
@@ -21,21 +22,21 @@ def sweep() -> int:
 
 def ring_unclaimed() -> int:
     """Queued runs nobody claimed for RING_AGAIN_SECONDS: their message was lost. Ring again."""
-    runs = sweeping.ring_again(settings.ENGINE["SWEEP_BATCH"])
+    runs = sweeping.ring_again(BATCH)
     dispatch.ring(runs)
     return len(runs)
 
 
 def wake_due() -> int:
     """Waiting runs whose time has come (delays, retries) are queued."""
-    runs = sweeping.wake(settings.ENGINE["SWEEP_BATCH"])
+    runs = sweeping.wake(BATCH)
     dispatch.ring(runs)
     return len(runs)
 
 
 def rescue_expired() -> int:
     """Running runs whose lease passed: their worker is gone or frozen."""
-    lost = sweeping.expired(settings.ENGINE["SWEEP_BATCH"])
+    lost = sweeping.expired(BATCH)
     for run in lost:
         conclude.rescue(run, "Worker lost: its lease passed; trying again")
     return len(lost)
@@ -43,7 +44,7 @@ def rescue_expired() -> int:
 
 def queue_scheduled() -> int:
     """Pending executions whose `scheduled_at` has come."""
-    accounts = starting.queue_due(settings.ENGINE["SWEEP_BATCH"])
+    accounts = starting.queue_due(BATCH)
     return len(accounts)
 
 
@@ -54,7 +55,7 @@ def admit_waiting() -> int:
 
 def stop_overdue() -> int:
     """Executions past their `settings.timeout_seconds` fail with TIMEOUT_ERROR."""
-    overdue = sweeping.overdue(settings.ENGINE["SWEEP_BATCH"])
+    overdue = sweeping.overdue(BATCH)
     error = {"code": str(ErrorCode.TIMEOUT_ERROR), "message": "The execution ran into its timeout"}
     for execution_id in overdue:
         conclude.stop_execution(execution_id, ExecutionStatus.FAILED, error)
@@ -63,7 +64,7 @@ def stop_overdue() -> int:
 
 def complete_unfinished() -> int:
     """Executions none of whose runs remains, but whose worker died before it said so."""
-    unfinished = sweeping.unfinished(settings.ENGINE["SWEEP_BATCH"])
+    unfinished = sweeping.unfinished(BATCH)
     for execution_id in unfinished:
         conclude.complete_execution(execution_id)
     return len(unfinished)

@@ -3,7 +3,7 @@
 Log lines are ledger events of type `log`: one table holds all that an execution tells.
 """
 
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -79,8 +79,8 @@ class Execution(models.Model):
     tags = ArrayField(models.CharField(max_length=100), default=list)
     trigger = models.JSONField(default=dict)
     request_id = models.CharField(max_length=128, blank=True)
-    results = models.JSONField(null=True)
-    error = models.JSONField(null=True)
+    results: Any = models.JSONField(null=True)
+    error: Any = models.JSONField(null=True)
     stop_as = models.CharField(max_length=9, null=True)  # noqa: DJ001 - NULL says "not stopping"
     total_components = models.IntegerField()
     ended_components = models.IntegerField(default=0, db_default=0)
@@ -166,7 +166,7 @@ class ComponentRun(models.Model):
     waited = models.BooleanField(default=False, db_default=False)
     output = models.JSONField(null=True)
     sealed_output = models.BinaryField(null=True)
-    error = models.JSONField(null=True)
+    error: Any = models.JSONField(null=True)
     worker = models.CharField(max_length=200, blank=True, default="", db_default="")
     pid = models.IntegerField(null=True)
     rung_at = models.DateTimeField(null=True)

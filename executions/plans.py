@@ -54,7 +54,8 @@ def compiled(version_id: str) -> Compiled:
 
 def version_of(execution_id: str) -> str:
     """The id of the version that an execution is pinned to."""
-    return Execution.objects.values_list("version_id", flat=True).get(pk=execution_id)
+    version_id: str = Execution.objects.values_list("version_id", flat=True).get(pk=execution_id)
+    return version_id
 
 
 def _plan(definition: Definition) -> Plan:

@@ -260,7 +260,7 @@ class Session:
 def _run(implementation: Component, attempt: Attempt, context: Context) -> Outcome:
     component = attempt.component
     rendered = {name: value for name, value in component.config.items() if name not in implementation.unrendered}
-    config: JSONObject = render(rendered, attempt.scope, now=context.now())
+    config: JSONValue = render(rendered, attempt.scope, now=context.now())
     config |= {name: value for name, value in component.config.items() if name in implementation.unrendered}
     found = check_rendered(component, config)
     if found:

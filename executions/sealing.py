@@ -39,7 +39,7 @@ def seal_output(output_text: str, *, run_id: str) -> bytes:
 
 def open_output(shown: JSONValue, sealed: bytes | None, *, run_id: str) -> JSONValue:
     """A run's output as the component made it. Raises accounts.vault.SealBrokenError."""
-    return shown if sealed is None else orjson.loads(vault.unseal(bytes(sealed), bound_to=f"{run_id}/output"))
+    return shown if sealed is None else orjson.loads(vault.unseal(sealed, bound_to=f"{run_id}/output"))
 
 
 def secret_values(values: JSONObject, sensitive: Iterable[str]) -> frozenset[str]:

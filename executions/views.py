@@ -5,6 +5,7 @@ import re
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import caller
 from accounts.scopes import Scope
 from core.envelope import reply
 from core.errors import BadRequestError, Problem
@@ -33,12 +34,12 @@ class ExecuteView(View):
     scopes = {"POST": Scope.WORKFLOW_EXECUTE}
 
     def post(self, request: Request, workflow_id: str) -> Response:
-        workflow = access.get_visible(request.auth, workflow_id)
-        access.require(request.auth, access.Action.EXECUTE, workflow)
+        workflow = access.get_visible(caller(request), workflow_id)
+        access.require(caller(request), access.Action.EXECUTE, workflow)
         body = ExecuteSerializer(data=request.data).validated()
         started = services.start_execution(
             workflow=workflow,
-            user=request.user,
+            user=caller(request).user,
             request=services.StartRequest(**body, idempotency_key=_idempotency_key(request)),
         )
         execution = started.execution
@@ -74,7 +75,7 @@ class ExecutionListView(View):
 
     def get(self, request: Request) -> Response:
         query = request.query_params
-        visible = filter_executions(queries.visible_to(request.auth), query).order_by("-pk")
+        visible = filter_executions(queries.visible_to(caller(request)), query).order_by("-pk")
         page = paginate(queries.with_progress(visible).select_related("workflow", "version"), query)
         return reply([_data(execution) for execution in page.items], metadata=page.metadata)
 
@@ -85,7 +86,7 @@ class ExecutionView(View):
     scopes = {"GET": Scope.EXECUTION_READ}
 
     def get(self, request: Request, execution_id: str) -> Response:
-        return reply(_data(queries.get_visible(request.auth, execution_id)))
+        return reply(_data(queries.get_visible(caller(request), execution_id)))
 
 
 class CancelView(View):
@@ -94,10 +95,12 @@ class CancelView(View):
     scopes = {"POST": Scope.EXECUTION_MANAGE}
 
     def post(self, request: Request, execution_id: str) -> Response:
-        execution = queries.get_visible(request.auth, execution_id)
-        access.require(request.auth, access.Action.EXECUTE, execution.workflow)
+        execution = queries.get_visible(caller(request), execution_id)
+        access.require(caller(request), access.Action.EXECUTE, execution.workflow)
         services.cancel_execution(execution)
-        return reply(_data(queries.get_visible(request.auth, execution_id)), message="Execution cancellation requested")
+        return reply(
+            _data(queries.get_visible(caller(request), execution_id)), message="Execution cancellation requested"
+        )
 
 
 class LogListView(View):
@@ -106,7 +109,7 @@ class LogListView(View):
     scopes = {"GET": Scope.EXECUTION_READ}
 
     def get(self, request: Request, execution_id: str) -> Response:
-        execution = queries.get_visible(request.auth, execution_id)
+        execution = queries.get_visible(caller(request), execution_id)
         query = request.query_params
         lines = queries.log_events(
             execution, level=choice(query, "level", list(LOG_LEVELS)), component_id=query.get("component_id")
@@ -121,7 +124,7 @@ class EventListView(View):
     scopes = {"GET": Scope.EXECUTION_READ}
 
     def get(self, request: Request, execution_id: str) -> Response:
-        execution = queries.get_visible(request.auth, execution_id)
+        execution = queries.get_visible(caller(request), execution_id)
         query = request.query_params
         since = whole_number(query, "since", default=0, low=0, high=_MAX_SEQUENCE)
         page = paginate(ledger.since(execution.pk, since), query)
@@ -134,7 +137,7 @@ class ComponentRunListView(View):
     scopes = {"GET": Scope.EXECUTION_READ}
 
     def get(self, request: Request, execution_id: str) -> Response:
-        runs = queries.component_runs(queries.get_visible(request.auth, execution_id))
+        runs = queries.component_runs(queries.get_visible(caller(request), execution_id))
         page = paginate(runs, request.query_params)
         return reply([component_run_data(run, handed_on) for run, handed_on in page.items], metadata=page.metadata)
 

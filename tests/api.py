@@ -54,8 +54,8 @@ class Api:
         )
         return Answer(response.status_code, json.loads(response.content), response.headers)
 
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.call("GET", path, **headers)
+    def get(self, path: str) -> Answer:
+        return self.call("GET", path)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
-        return self.call("POST", path, body, **headers)
+    def post(self, path: str, body: Any = None) -> Answer:
+        return self.call("POST", path, body)

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from workflows.models import Workflow, WorkflowVersion
 
 
-class VersionInline(admin.TabularInline):
+class VersionInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
     """The versions with their definitions."""
 
     model = WorkflowVersion
@@ -19,7 +19,7 @@ class VersionInline(admin.TabularInline):
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(admin.ModelAdmin):
+class WorkflowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """List, search, look."""
 
     list_display = ("name", "created_by", "status", "version", "component_count", "updated_at")

@@ -36,4 +36,7 @@ def statistics(workflows: Sequence[Workflow]) -> dict[str, Statistics]:
             last_execution_at=Max("executions__created_at"),
         )
     )
-    return {row.pop("pk"): Statistics(**row) for row in rows}
+    return {
+        row["pk"]: Statistics(row["execution_count"], row["completed"], row["failed"], row["last_execution_at"])
+        for row in rows
+    }

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jsonschema_rs
 
@@ -45,6 +46,10 @@ class Schema:
             if stands_for_any is None or not _is_open(error, stands_for_any):
                 yield from _as_problems(error, path)
 
+    def is_valid(self, value: JSONValue) -> bool:
+        """Whether the value fits."""
+        return bool(self._validator.is_valid(value))
+
 
 def _is_open(error: jsonschema_rs.ValidationError, stands_for_any: Callable[[str], bool]) -> bool:
     if isinstance(error.instance, str):
@@ -61,7 +66,7 @@ def _texts(value: JSONValue) -> Iterator[str]:
 
 
 def _as_problems(error: jsonschema_rs.ValidationError, root: str) -> Iterator[Problem]:
-    kind = error.kind
+    kind: Any = error.kind  # one class a keyword, each with attributes of its own
     path = join_path(root, error.instance_path)
     if kind.name in {"additionalProperties", "unevaluatedProperties"}:
         for key in kind.unexpected:
@@ -84,8 +89,8 @@ def _as_problems(error: jsonschema_rs.ValidationError, root: str) -> Iterator[Pr
 
 
 def _expected(error: jsonschema_rs.ValidationError) -> str:
-    kind = error.kind
-    simple = {
+    kind: Any = error.kind
+    simple: dict[str, Callable[[], str]] = {
         "type": lambda: " or ".join(_WORDS.get(name, name) for name in kind.types),
         "enum": lambda: "one of " + ", ".join(short(option) for option in kind.options),
         "const": lambda: short(kind.expected_value),
@@ -103,8 +108,9 @@ def _expected(error: jsonschema_rs.ValidationError) -> str:
         "maxProperties": lambda: f"at most {kind.limit} fields",
         "uniqueItems": lambda: "no item twice",
         "multipleOf": lambda: f"a multiple of {kind.multiple_of}",
-    }.get(kind.name)
-    return simple() if simple else "a value that fits the schema: " + short(error.message)
+    }
+    wanted = simple.get(kind.name)
+    return wanted() if wanted else "a value that fits the schema: " + short(error.message)
 
 
 _CHOICES = frozenset({"oneOf", "anyOf", "not"})

@@ -14,7 +14,7 @@ from workflows.validation import Report
 MAX_TAGS = 50
 
 
-class AnyField(serializers.Field):
+class AnyField(serializers.Field[JSONValue, Any, JSONValue, Any]):
     """Any JSON; what it must be is checked elsewhere, with paths."""
 
     def to_internal_value(self, data: Any) -> JSONValue:

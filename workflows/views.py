@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import caller
 from accounts.scopes import Scope
 from core.envelope import reply
 from core.errors import BadRequestError, NotFoundError, Problem
@@ -36,14 +37,14 @@ class WorkflowListView(View):
 
     def get(self, request: Request) -> Response:
         query = request.query_params
-        page = paginate(filter_workflows(access.visible_to(request.auth), query), query)
+        page = paginate(filter_workflows(access.visible_to(caller(request)), query), query)
         numbers = queries.statistics(page.items)
         items = [list_item(workflow, numbers.get(workflow.pk, Statistics())) for workflow in page.items]
         return reply(items, metadata=page.metadata)
 
     def post(self, request: Request) -> Response:
         body = WorkflowSerializer(data=request.data).validated()
-        workflow = services.create_workflow(user=request.user, **body)
+        workflow = services.create_workflow(user=caller(request).user, **body)
         data = {
             "id": workflow.pk,
             "name": workflow.name,
@@ -65,13 +66,13 @@ class WorkflowView(View):
     }
 
     def get(self, request: Request, workflow_id: str) -> Response:
-        workflow = access.get_visible(request.auth, workflow_id)
+        workflow = access.get_visible(caller(request), workflow_id)
         query = request.query_params
         with_definition = boolean(query, "include_definition", default=True)
         with_statistics = boolean(query, "include_stats", default=False)
         data = detail(
             workflow,
-            access.permissions(request.auth, workflow),
+            access.permissions(caller(request), workflow),
             definition=services.current_version(workflow).definition if with_definition else None,
             statistics=queries.statistics([workflow])[workflow.pk] if with_statistics else None,
         )
@@ -84,25 +85,25 @@ class WorkflowView(View):
         return self._update(request, workflow_id, partial=True)
 
     def delete(self, request: Request, workflow_id: str) -> Response:
-        workflow = access.get_visible(request.auth, workflow_id)
-        access.require(request.auth, access.Action.DELETE, workflow)
+        workflow = access.get_visible(caller(request), workflow_id)
+        access.require(caller(request), access.Action.DELETE, workflow)
         services.delete_workflow(workflow=workflow, force=boolean(request.query_params, "force", default=False))
         return reply(message="Workflow deleted successfully")
 
     def _update(self, request: Request, workflow_id: str, *, partial: bool) -> Response:
-        workflow = access.get_visible(request.auth, workflow_id)
-        access.require(request.auth, access.Action.EDIT, workflow)
+        workflow = access.get_visible(caller(request), workflow_id)
+        access.require(caller(request), access.Action.EDIT, workflow)
         changes = UpdateSerializer(data=request.data, partial=partial).validated()
         expected = changes.pop("expected_version", None)
         updated = services.update_workflow(
             workflow=workflow,
-            user=request.user,
+            user=caller(request).user,
             changes=changes,
             expected_version=_if_match(request) or expected,
         )
         data = detail(
             updated,
-            access.permissions(request.auth, updated),
+            access.permissions(caller(request), updated),
             definition=services.current_version(updated).definition,
         )
         return reply(data, message="Workflow updated successfully", headers={"ETag": f'"{updated.version}"'})
@@ -128,7 +129,7 @@ class ValidateStoredView(View):
     scopes = {"POST": Scope.WORKFLOW_READ}
 
     def post(self, request: Request, workflow_id: str) -> Response:
-        workflow = access.get_visible(request.auth, workflow_id)
+        workflow = access.get_visible(caller(request), workflow_id)
         body = _optional_body(request)
         definition = body["definition"] if "definition" in body else services.current_version(workflow).definition
         return reply(report_data(report(definition)))

@@ -66,7 +66,7 @@ class Doorbells:
                     break
                 message.ack()
                 run_id, attempt = message.payload[0]
-                priority = 10 - message.properties.get("priority", 5)
+                priority = 10 - int(message.properties.get("priority", 5))
                 self.waiting.append(QueuedRun(run_id, attempt, priority))
             queue.close()
 
