@@ -15,13 +15,17 @@ run: $(VENV)/runtime.installed ## start the whole platform on this machine and r
 test: $(VENV)/dev.installed ## the whole test suite, on a real PostgreSQL and Valkey
 	$(BIN)/python -m pytest
 
+# Nothing is connected to: settings only have to be readable.
+check: export DATABASE_URL = postgresql://nobody@127.0.0.1/none
+check: export REDIS_URL = redis://127.0.0.1
+check: export APG_DEBUG = true
+check: export DJANGO_SETTINGS_MODULE = config.settings
 check: $(VENV)/dev.installed ## format, lint, import contracts, types, migrations in step
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy .
-	DATABASE_URL=postgresql://nobody@127.0.0.1/none REDIS_URL=redis://127.0.0.1 APG_DEBUG=true \
-		$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
+	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 
 bench: $(VENV)/dev.installed ## what a hop costs, beside plain Celery in the same run
 	$(BIN)/python -m benchmarks.hop

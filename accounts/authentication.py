@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts import tokens
@@ -28,14 +29,18 @@ class BearerAuthentication(BaseAuthentication):
     """`Authorization: Bearer <token>`; sets request.user and, as request.auth, the Caller."""
 
     def authenticate(self, request: Request) -> tuple[User, Caller] | None:
-        """None without credentials. Raises AuthenticationFailedError for bad ones."""
+        """None without credentials. Raises AuthenticationFailed for bad ones."""
         header = request.headers.get("Authorization")
         if header is None:
             return None
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer":
-            raise AuthenticationFailedError("Authorization must be a Bearer token")
-        found = token_caller(token.strip())
+            raise AuthenticationFailed
+        try:
+            found = token_caller(token.strip())
+        except AuthenticationFailedError:
+            # DRF's own: only after it does a request count as anonymous, as the throttle needs.
+            raise AuthenticationFailed from None
         return found.user, found
 
     def authenticate_header(self, request: Request) -> str:

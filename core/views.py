@@ -7,19 +7,47 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from core.errors import BadRequestError
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
 
 class View(APIView):
     """A view says who may call it: `scopes` by method, `any_scope` of a user, or `public`.
 
-    Every answer, errors too, carries the rate limit headers that the throttle left on the request.
+    One that says none of these is refused. Every answer, errors too, carries the rate limit headers that the
+    throttle left on the request.
     """
 
     scopes: ClassVar[Mapping[str, str]] = {}
-    public: ClassVar[bool] = False
     any_scope: ClassVar[bool] = False
+    public: ClassVar[bool] = False
+    optional_body: ClassVar[bool] = False
+
+    def perform_authentication(self, request: Request) -> None:
+        """Counts the request whatever comes of it: refused callers use up their rate too."""
+        try:
+            super().perform_authentication(request)
+        finally:
+            super().check_throttles(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """Nothing: it was counted with the authentication."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raises BadRequestError where a body is due and none came: the parser is not asked then."""
+        super().initial(request, *args, **kwargs)
+        method = request.method or ""
+        if method in _WITH_BODY and hasattr(self, method.lower()) and not self.optional_body and not has_body(request):
+            raise BadRequestError("Request body is empty; expected a JSON object")
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         final = super().finalize_response(request, response, *args, **kwargs)
         for name, value in getattr(request, "rate_limit_headers", {}).items():
             final[name] = value
         return final
+
+
+def has_body(request: Request) -> bool:
+    """Whether the request came with a body."""
+    return request.headers.get("Content-Length", "0") not in {"", "0"} or "Transfer-Encoding" in request.headers

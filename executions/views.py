@@ -31,6 +31,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 class ExecuteView(View):
     """`POST workflows/{id}/execute`."""
 
+    optional_body = True
     scopes = {"POST": Scope.WORKFLOW_EXECUTE}
 
     def post(self, request: Request, workflow_id: str) -> Response:
@@ -92,6 +93,7 @@ class ExecutionView(View):
 class CancelView(View):
     """`POST executions/{id}/cancel`."""
 
+    optional_body = True
     scopes = {"POST": Scope.EXECUTION_MANAGE}
 
     def post(self, request: Request, execution_id: str) -> Response:

@@ -11,7 +11,7 @@ from accounts.scopes import Scope
 from core.envelope import reply
 from core.errors import BadRequestError, NotFoundError, Problem
 from core.pagination import paginate
-from core.views import View
+from core.views import View, has_body
 from workflows import access, queries, services
 from workflows.components import registry
 from workflows.filters import boolean, filter_workflows
@@ -126,6 +126,7 @@ def _if_match(request: Request) -> int | None:
 class ValidateStoredView(View):
     """`POST workflows/{id}/validate`: the stored definition, or the one in the body."""
 
+    optional_body = True
     scopes = {"POST": Scope.WORKFLOW_READ}
 
     def post(self, request: Request, workflow_id: str) -> Response:
@@ -137,9 +138,7 @@ class ValidateStoredView(View):
 
 def _optional_body(request: Request) -> dict[str, Any]:
     """The body of `validate`, which may be empty."""
-    if request.headers.get("Content-Length", "0") in {"", "0"} and "Transfer-Encoding" not in request.headers:
-        return {}
-    return ValidateSerializer(data=request.data).validated()
+    return ValidateSerializer(data=request.data).validated() if has_body(request) else {}
 
 
 class ValidateView(View):

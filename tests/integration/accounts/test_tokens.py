@@ -1,0 +1,148 @@
+"""Logging in, and how tokens live and end."""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+from django.conf import settings as django_settings
+
+from accounts import services, tokens
+from accounts.models import Session, User
+from core.ids import new_id
+from tests.api import Api
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+LOGIN = "/api/v1/auth/login"
+
+
+def pair_of(user: User) -> services.TokenPair:
+    return services.log_in(login=user.email, password=PASSWORD, address="127.0.0.1", user_agent="t")
+
+
+@pytest.mark.parametrize("login", ["alice@example.com", "ALICE@example.com", "alice", " alice "])
+def test_login_by_email_or_username_in_any_case(api: Api, alice: User, login: str) -> None:
+    assert api.post(LOGIN, {"username": login, "password": PASSWORD}).status == 200
+
+
+def test_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, alice: User, bob: User) -> None:
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    bodies = [
+        {"username": "alice", "password": "wrong"},
+        {"username": "nobody", "password": PASSWORD},
+        {"username": "bob", "password": PASSWORD},
+        {"username": "alice", "password": "x" * 10_000},
+    ]
+    answers = [api.post(LOGIN, body) for body in bodies]
+    assert {(a.status, a.code, a.body["message"]) for a in answers} == {
+        (401, "AUTHENTICATION_ERROR", "Invalid username or password")
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"username": "a"}, "password"), ({"username": None, "password": "x"}, "username"),
+     ({"username": ["a"], "password": "x"}, "username"), ({"username": "a", "password": "x", "admin": True}, "admin")],
+)  # fmt: skip
+def test_a_bad_login_body_is_422_and_named(api: Api, body: dict[str, Any], field: str) -> None:
+    answer = api.post(LOGIN, body)
+    assert (answer.status, answer.fields) == (422, [field])
+
+
+def test_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) -> None:
+    answers = [api.post(LOGIN, {"username": "alice", "password": "wrong"}) for _ in range(11)]
+    assert [answer.status for answer in answers] == [401] * 10 + [429]
+    last = answers[-1]
+    assert last.code == "RATE_LIMIT_EXCEEDED"
+    assert int(last.headers["Retry-After"]) == last.body["errors"][0]["retry_after"] > 0
+    assert api.post(LOGIN, {"username": "alice", "password": PASSWORD}).status == 429
+
+
+def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: User) -> None:
+    first = pair_of(alice).refresh_token
+    second = api.post("/api/v1/auth/refresh", {"refresh_token": first})
+    assert second.status == 200
+    assert api.post("/api/v1/auth/refresh", {"refresh_token": first}).status == 401
+    assert api.post("/api/v1/auth/refresh", {"refresh_token": second.data["refresh_token"]}).status == 401
+    assert Api(second.data["access_token"]).get("/api/v1/auth/me").status == 401
+
+
+@pytest.mark.parametrize("end", ["log out", "password", "disable"])
+def test_logout_a_new_password_and_disabling_end_tokens_at_once(api: Api, alice: User, end: str) -> None:
+    pair = pair_of(alice)
+    caller = Api(pair.access_token)
+    assert caller.get("/api/v1/auth/me").data["email"] == "alice@example.com"
+    if end == "log out":
+        assert api.post("/api/v1/auth/logout", {"refresh_token": pair.refresh_token}).status == 200
+    elif end == "password":
+        services.change_password(user=alice, password="another-good-password")
+    else:
+        User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert caller.get("/api/v1/auth/me").status == 401
+    assert api.post("/api/v1/auth/refresh", {"refresh_token": pair.refresh_token}).status == 401
+
+
+def _segment(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def forged(alice: User) -> dict[str, str]:
+    """Tokens that must not pass, by what is wrong with them."""
+    good = pair_of(alice)
+    claims = jwt.decode(good.access_token, options={"verify_signature": False})
+    head, body, signature = good.access_token.split(".")
+    key: Any = django_settings.SIMPLE_JWT["SIGNING_KEY"]
+
+    def signed(headers: dict[str, Any] | None = None, algorithm: str = "HS256", **changes: Any) -> str:
+        return jwt.encode({**claims, **changes}, key, algorithm=algorithm, headers=headers)
+
+    return {
+        "none": f"{_segment({'alg': 'none', 'typ': 'JWT'})}.{body}.",
+        "no signature": f"{head}.{body}.",
+        "edited": f"{head}.{_segment({**claims, 'sub': new_id()})}.{signature}",
+        "another algorithm": signed(algorithm="HS512"),
+        "refresh as access": good.refresh_token,
+        "expired": signed(exp=1),
+        "issuer": signed(iss="other"),
+        "audience": signed(aud="other"),
+        "kid": signed({"kid": "../../etc/passwd"}),
+        "crit": signed({"crit": ["x"], "x": 1}),
+        "unknown session": signed(sid=new_id()),
+        "not an id": signed(sub="1"),
+        "long": "a" * 1_000_000,
+        "nonsense": "abc",
+    }
+
+
+def test_forged_tokens_are_401(api: Api, alice: User) -> None:
+    for name, token in forged(alice).items():
+        answer = Api(token).get("/api/v1/auth/me")
+        assert (name, answer.status, answer.code) == (name, 401, "AUTHENTICATION_ERROR")
+
+
+def test_a_tier_lets_exactly_its_number_through(alice: User, as_user: Callable[..., Api]) -> None:
+    User.objects.filter(pk=alice.pk).update(tier="custom", requests_per_hour=5)
+    caller = as_user(alice)
+    answers = [caller.get("/components") for _ in range(7)]
+    assert [answer.status for answer in answers] == [200] * 5 + [429] * 2
+    assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["4", "3", "2", "1", "0", "0", "0"]
+    assert answers[0].headers["X-RateLimit-Limit"] == "5"
+
+
+def test_without_redis_requests_pass_and_are_counted_here(alice: User, settings: Any) -> None:
+    token = pair_of(alice).access_token
+    User.objects.filter(pk=alice.pk).update(tier="custom", requests_per_hour=3)
+    settings.REDIS_URL = "redis://127.0.0.1:1"
+    statuses = [Api(token).get("/components").status for _ in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]
+
+
+def test_a_session_is_kept_for_each_login(alice: User) -> None:
+    pair_of(alice)
+    session = Session.objects.get(user=alice)
+    assert (session.address, session.user_agent) == ("127.0.0.1", "t")
+    assert tokens.lifetime_seconds("access") == 3600
