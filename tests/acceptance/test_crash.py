@@ -62,8 +62,7 @@ def test_kill_9_of_all_workers_and_flushall_lose_and_double_nothing(
     workflow = make_workflow(alice, linear(*steps))
     first = worker()
     accepted = [
-        start_execution(workflow=workflow, user=alice, request=StartRequest()).execution.pk
-        for _ in range(EXECUTIONS)
+        start_execution(workflow=workflow, user=alice, request=StartRequest()).execution.pk for _ in range(EXECUTIONS)
     ]
     eventually(lambda: completed() > EXECUTIONS * LENGTH // 10, timeout=60, interval=0.005)
     os.killpg(first.pid, signal.SIGKILL)

@@ -1,0 +1,144 @@
+"""`make run` as its user meets it: served with a finished demo, stopped clean, started again."""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.demo import Client
+from config.embedded import stop_postgres, stop_valkey
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.acceptance
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty data folder of its own, and nothing of it left afterwards."""
+    made = Path(tempfile.mkdtemp(prefix="apg-run-"))
+    yield made
+    stop_valkey(made)
+    stop_postgres(made)
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(folder: Path, port: int) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "APG_DATA_DIR": str(folder), "APG_PORT": str(port)}
+
+
+def start(folder: Path, port: int) -> "subprocess.Popen[bytes]":
+    with (folder / "output").open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "config.run"],
+            cwd=ROOT, env=environment(folder, port), stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+
+
+def output(folder: Path) -> str:
+    return (folder / "output").read_text()
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of what still runs for the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("APG_DATA_DIR") == str(folder) or str(folder) in " ".join(process.cmdline()):
+                found.append(" ".join(process.cmdline()) or process.name())
+        except psutil.Error:
+            continue
+    return [line for line in found if "pytest" not in line]
+
+
+def refused(folder: Path, port: int, **more: str) -> str:
+    """The one sentence of a start that is refused with code 2."""
+    done = subprocess.run(
+        [sys.executable, "-m", "config.run"],
+        cwd=ROOT, env={**environment(folder, port), **more}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
+    port = free_port()
+    first = start(folder, port)
+    eventually(lambda: "is served" in output(folder), timeout=90)
+    assert re.search(r"end\s+│ completed", output(folder)), output(folder)
+    assert "http_request" in output(folder)
+    assert "Another instance" in refused(folder, free_port())
+    client = Client(f"http://127.0.0.1:{port}/api/v1")
+    login = {"username": "admin@example.com", "password": (folder / "administrator_password").read_text()}
+    client.token = client.call("POST", "/auth/login", login)["access_token"]
+    (demo,) = client.call("GET", "/executions")
+    assert demo["status"] == "completed"
+    assert (folder / "administrator_password").stat().st_mode & 0o777 == 0o600
+
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(40) == 0
+    assert processes_of(folder) == []
+
+    second = start(folder, port)
+    eventually(lambda: output(folder).count("is served") == 2, timeout=60)
+    client.token = client.call("POST", "/auth/login", login)["access_token"]
+    assert demo["id"] in [execution["id"] for execution in client.call("GET", "/executions")]
+
+    # kill -9: the children go with it, the servers may stay, and the next start finds them.
+    second.kill()
+    second.wait()
+    third = start(folder, port)
+    eventually(lambda: output(folder).count("is served") == 3, timeout=60)
+    third.send_signal(signal.SIGINT)
+    assert third.wait(40) == 0
+    assert processes_of(folder) == []
+
+
+def test_a_port_in_use_is_one_sentence(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"Port {port} on 127.0.0.1 cannot be used" in refused(folder, port)
+
+
+def test_an_unwritable_data_folder_is_one_sentence(folder: Path) -> None:
+    (folder / "file").write_text("")
+    assert "Cannot write the data folder" in refused(folder / "file" / "below", free_port())
+
+
+def test_a_database_of_another_major_version_is_one_sentence(folder: Path) -> None:
+    (folder / "postgres").mkdir()
+    (folder / "postgres" / "PG_VERSION").write_text("15\n")
+    assert "made by PostgreSQL 15" in refused(folder, free_port())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("APG_PORT", "many", "APG_PORT must be an integer"),
+        ("DATABASE_URL", "mysql://x/y", "DATABASE_URL must start with postgresql://"),
+        ("APG_OUTBOUND_ALLOW", "10.0.0.0/99", "APG_OUTBOUND_ALLOW"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(folder: Path, variable: str, value: str, sentence: str) -> None:
+    assert sentence in refused(folder, free_port(), **{"APG_SECRET_KEY": secrets.token_hex(32), variable: value})
