@@ -27,6 +27,7 @@ class HealthView(View):
     """`GET health`: the printed shape for anyone; `degraded` without Redis or workers, 503 without PostgreSQL."""
 
     public = True
+    authentication_classes = ()
 
     def get(self, request: Request) -> Response:
         database = _timed(_ask_database)

@@ -65,10 +65,10 @@ def start_execution(
             return StartResult(earlier, created=False)
     try:
         with transaction.atomic(durable=True):
-            execution = _insert(workflow, user, request, trigger or {"type": "manual"})
+            execution_id = _insert(workflow, user, request, trigger or {"type": "manual"})
             if request.idempotency_key:
                 IdempotencyKey.objects.create(
-                    user=user, key=request.idempotency_key, request_digest=digest, execution=execution
+                    user=user, key=request.idempotency_key, request_digest=digest, execution_id=execution_id
                 )
     except (IntegrityError, WorkflowVersion.DoesNotExist):
         # Either the same key came twice at once: the other one won, and its execution is the answer.
@@ -79,10 +79,11 @@ def start_execution(
         if earlier is None:
             raise NotFoundError("Workflow not found") from None
         return StartResult(earlier, created=False)
-    return StartResult(execution, created=True)
+    # After the commit, and so after the message: the worker need not wait for this.
+    return StartResult(Execution.objects.get(pk=execution_id), created=True)
 
 
-def _insert(workflow: Workflow, user: User, request: StartRequest, trigger: JSONObject) -> Execution:
+def _insert(workflow: Workflow, user: User, request: StartRequest, trigger: JSONObject) -> str:
     if workflow.status not in _RUNNABLE:
         raise ConflictError(f"A workflow that is {workflow.status} cannot be executed")
     version_id = WorkflowVersion.objects.values_list("pk", flat=True).get(workflow=workflow, number=workflow.version)
@@ -113,7 +114,7 @@ def _insert(workflow: Workflow, user: User, request: StartRequest, trigger: JSON
         timeout_seconds=compiled.definition.settings.timeout_seconds,
     )
     ring_on_commit(started.queued)
-    return Execution.objects.get(pk=execution_id)
+    return execution_id
 
 
 def _checked(compiled: plans.Compiled, given: JSONObject) -> JSONObject:
