@@ -62,11 +62,12 @@ class Stack:
         started = time.time()
         execution_id = self.call("POST", f"/workflows/{workflow_id}/execute", {})["execution_id"]
         while True:
+            # The end is read off the execution; asking more often would only take CPU from what is measured.
+            time.sleep(0.05)
             execution = self.call("GET", f"/executions/{execution_id}")
             if execution["completed_at"] is not None:
                 assert execution["status"] == "completed", execution["error"]
                 return _timestamp(execution["completed_at"]) - started
-            time.sleep(0.01)
 
 
 def _timestamp(text: str) -> float:

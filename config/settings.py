@@ -55,7 +55,6 @@ MIDDLEWARE = [
     "core.request_id.request_id_middleware",
     "core.slashes.trailing_slash_middleware",
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -84,8 +83,6 @@ USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
-SERVESTATIC_USE_FINDERS = True
 TEST_RUNNER = "django.test.runner.DiscoverRunner"
 
 # --- accounts -----------------------------------------------------------------------------------------------

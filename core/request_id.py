@@ -2,11 +2,10 @@
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
-from django.utils.decorators import sync_and_async_middleware
 
 from core.ids import new_id
 
@@ -32,15 +31,14 @@ def _bind(request: HttpRequest) -> str:
     return request_id
 
 
-@sync_and_async_middleware
 def request_id_middleware(
-    get_response: Callable[[HttpRequest], HttpResponse] | Callable[[HttpRequest], Awaitable[HttpResponse]],
+    get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
     """First in the chain, so that every answer, errors too, carries `X-Request-ID` (contract §3)."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         request_id = _bind(request)
-        response: HttpResponse = get_response(request)  # type: ignore[assignment]
+        response = get_response(request)
         response[HEADER] = request_id
         return response
 

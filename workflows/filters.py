@@ -1,5 +1,7 @@
 """The query parameters of workflow lists; a bad one is 400 and named (contract §3, §5)."""
 
+from collections.abc import Sequence
+
 from django.db.models import QuerySet
 from django.http import QueryDict
 
@@ -24,7 +26,7 @@ def filter_workflows(workflows: QuerySet[Workflow], query: QueryDict) -> QuerySe
         workflows = workflows.filter(name__icontains=search) | workflows.filter(description__icontains=search)
     if tags := _tags(query):
         workflows = workflows.filter(tags__contains=tags)
-    if (created_by := query.get("created_by")) is not None:
+    if (created_by := _one(query, "created_by")) is not None:
         try:
             workflows = workflows.filter(created_by=parse_id(created_by))
         except ValueError:
@@ -35,9 +37,9 @@ def filter_workflows(workflows: QuerySet[Workflow], query: QueryDict) -> QuerySe
     return workflows.order_by(f"{sign}{sort}", f"{sign}pk")
 
 
-def choice(query: QueryDict, name: str, allowed: list[str] | tuple[str, ...]) -> str | None:
+def choice(query: QueryDict, name: str, allowed: Sequence[str]) -> str | None:
     """One of `allowed`, or None if absent. Raises BadRequestError."""
-    value = query.get(name)
+    value = _one(query, name)
     if value is not None and value not in allowed:
         raise bad_parameter(name, "one of " + ", ".join(allowed), value)
     return value
@@ -51,10 +53,17 @@ def boolean(query: QueryDict, name: str, *, default: bool) -> bool:
 
 def text(query: QueryDict, name: str, max_chars: int) -> str | None:
     """Text of bounded length without NUL. Raises BadRequestError."""
-    value = query.get(name)
+    value = _one(query, name)
     if value is not None and (len(value) > max_chars or "\0" in value):
         raise bad_parameter(name, f"text of at most {max_chars} characters without NUL", value)
     return value
+
+
+def _one(query: QueryDict, name: str) -> str | None:
+    values = query.getlist(name)
+    if len(values) > 1:
+        raise bad_parameter(name, "one value", "several")
+    return values[0] if values else None
 
 
 def _tags(query: QueryDict) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reads of workflows: what their executions add up to."""
+"""Reads of workflows: the definition in force, and what their executions add up to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from datetime import datetime
 
 from django.db.models import Count, Max, Q
 
-from workflows.models import Workflow
+from core.errors import NotFoundError
+from core.types import JSONObject
+from workflows.models import Workflow, WorkflowVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,15 @@ def statistics(workflows: Sequence[Workflow]) -> dict[str, Statistics]:
         row["pk"]: Statistics(row["execution_count"], row["completed"], row["failed"], row["last_execution_at"])
         for row in rows
     }
+
+
+def current_definition(workflow: Workflow) -> JSONObject:
+    """What the workflow's next execution runs. Raises NotFoundError if it was deleted since it was read."""
+    definition: JSONObject | None = (
+        WorkflowVersion.objects.filter(workflow=workflow, number=workflow.version)
+        .values_list("definition", flat=True)
+        .first()
+    )
+    if definition is None:
+        raise NotFoundError("Workflow not found")
+    return definition

@@ -53,9 +53,9 @@ class UpdateSerializer(WorkflowSerializer):
 
 
 class ValidateSerializer(StrictSerializer):
-    """The body of `validate`; without a definition the stored one is judged."""
+    """The body of `validate`; with partial=True the definition may be left out. null is judged like any JSON."""
 
-    definition = AnyField(required=False)
+    definition = AnyField(allow_null=True)
 
 
 def list_item(workflow: Workflow, statistics: Statistics) -> JSONObject:

@@ -1,29 +1,35 @@
 """What users do with workflows: create, update, delete."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from core.errors import ConflictError, Problem, ValidationFailedError, WorkflowInvalidError
+from core.errors import (
+    ConflictError,
+    ErrorCode,
+    NotFoundError,
+    Problem,
+    ValidationFailedError,
+    WorkflowInvalidError,
+)
 from core.json_text import dumps
-from core.types import JSONObject
+from core.types import JSONObject, JSONValue
 from events.event_types import EventType
 from workflows.definition import Definition, DefinitionError
 from workflows.events import tell
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
-from workflows.validation import load
+from workflows.queries import current_definition
+from workflows.schemas import short
+from workflows.validation import Report, load, report
 
 _NAME_CONSTRAINT = "workflow_name_unique_per_owner"
-# A workflow's status is told apart from its other changes.
-_STATUS_EVENTS = {
-    WorkflowStatus.ACTIVE: EventType.WORKFLOW_ACTIVATED,
-    WorkflowStatus.INACTIVE: EventType.WORKFLOW_DEACTIVATED,
-}
 
 
 def create_workflow(
@@ -60,81 +66,122 @@ def create_workflow(
 def update_workflow(
     *, workflow: Workflow, user: User, changes: JSONObject, expected_version: int | None = None
 ) -> Workflow:
-    """Set the given fields; a changed definition makes a new version, an unchanged one none.
+    """Set the given fields; a changed definition makes a new version. What changes nothing writes and tells nothing.
 
     Opens its own durable transaction. Raises ConflictError (stale `expected_version`, name taken),
-    ValidationFailedError, and WorkflowInvalidError for activating what does not pass validation.
+    ValidationFailedError, WorkflowInvalidError for activating what does not pass validation, and NotFoundError
+    if the workflow has been deleted meanwhile.
     """
     changes = dict(changes)
     definition = changes.pop("definition", None)
     parsed = None if definition is None else _checked(definition)
     with _name_conflicts(changes.get("name", workflow.name)), transaction.atomic(durable=True):
-        current = Workflow.objects.select_for_update(of=("self",), no_key=True).get(pk=workflow.pk)
+        current = _locked(Workflow.objects.select_for_update(of=("self",), no_key=True), workflow)
         if expected_version is not None and expected_version != current.version:
-            raise ConflictError(
-                f"The workflow is at version {current.version}, not {expected_version}",
-                problems=[
-                    Problem(
-                        "Read the workflow again and repeat the change",
-                        field="expected_version",
-                        details={"expected": current.version, "received": expected_version},
-                    )
-                ],
-            )
-        stored = current_version(current).definition
-        if definition is not None and parsed is not None and definition != stored:
-            current.version += 1
-            current.component_count = len(parsed.components)
+            raise _stale(current.version, expected_version)
+        stored = current_definition(current)
+        changed = {name: value for name, value in changes.items() if getattr(current, name) != value}
+        if parsed is not None and _canonical(definition) != _canonical(stored):
+            changed |= {"version": current.version + 1, "component_count": len(parsed.components)}
             WorkflowVersion.objects.create(
-                workflow=current, number=current.version, definition=definition, created_by=user
+                workflow=current, number=changed["version"], definition=definition, created_by=user
             )
-        old_status = current.status
-        for name, value in changes.items():
-            setattr(current, name, value)
-        if current.status == WorkflowStatus.ACTIVE != old_status:
+        if not changed:
+            return current
+        told = _events(current.status, changed)
+        if EventType.WORKFLOW_ACTIVATED in told:
             _require_runnable(definition or stored)
+        for name, value in changed.items():
+            setattr(current, name, value)
         current.updated_at = timezone.now()
-        current.save(update_fields=[*changes, "version", "component_count", "updated_at"])
-        if current.status != old_status and WorkflowStatus(current.status) in _STATUS_EVENTS:
-            tell(_STATUS_EVENTS[WorkflowStatus(current.status)], current)
-        if definition is not None or changes.keys() - {"status"}:
-            tell(EventType.WORKFLOW_UPDATED, current)
+        current.save(update_fields=[*changed, "updated_at"])
+        for type_ in told:
+            tell(type_, current)
     return current
 
 
 def delete_workflow(*, workflow: Workflow, force: bool) -> None:
     """Delete the workflow with its versions and executions; with `force`, cancel what still runs first.
 
-    Opens its own durable transaction. Raises ConflictError if executions run and `force` is not given.
+    Opens its own durable transaction. Raises ConflictError if executions have not ended and `force` is not
+    given, NotFoundError if the workflow has been deleted meanwhile.
     """
     with transaction.atomic(durable=True):
         # The full lock: an execution being started holds the key share of this row, so none slips in.
-        current = Workflow.objects.select_for_update().get(pk=workflow.pk)
-        running = current.executions.active().count()
-        if running and not force:
-            raise ConflictError(f"{running} executions have not ended; delete with force=true to cancel them")
+        current = _locked(Workflow.objects.select_for_update(), workflow)
+        if not force and (active := current.executions.active().count()):
+            raise ConflictError(f"Executions that have not ended: {active}; force=true cancels them first")
         current.executions.request_cancel()
         tell(EventType.WORKFLOW_DELETED, current)
         current.delete()
 
 
-def current_version(workflow: Workflow) -> WorkflowVersion:
-    """The version that the workflow's next execution runs."""
-    return WorkflowVersion.objects.get(workflow=workflow, number=workflow.version)
+def judge(definition: JSONValue) -> Report:
+    """What `validate` answers: the errors are exactly what create and update refuse; nothing is run."""
+    problem = _size_problem(definition)
+    if problem is None:
+        return report(definition)
+    entry = {
+        "message": problem.message,
+        "severity": "error",
+        "code": str(ErrorCode.VALIDATION_ERROR),
+        "field": problem.field,
+        "details": problem.details,
+    }
+    return Report([entry], [], [])
 
 
-def _checked(definition: Any) -> Definition:
-    size = len(dumps(definition))
-    if size > settings.MAX_DEFINITION_BYTES:
-        details = {"expected": f"at most {settings.MAX_DEFINITION_BYTES} bytes", "received": f"{size} bytes"}
-        raise ValidationFailedError(
-            "Invalid workflow definition",
-            problems=[Problem("The definition is too large", field="definition", details=details)],
-        )
+def _locked(rows: QuerySet[Workflow], workflow: Workflow) -> Workflow:
+    """The row as it is now, locked as `rows` says. Raises NotFoundError."""
+    found = rows.filter(pk=workflow.pk).first()
+    if found is None:
+        raise NotFoundError("Workflow not found")
+    return found
+
+
+def _stale(version: int, expected: int) -> ConflictError:
+    problem = Problem(
+        "Read the workflow again and repeat the change",
+        field="expected_version",
+        details={"expected": version, "received": expected},
+    )
+    return ConflictError(f"The workflow is at version {version}, not {expected}", problems=[problem])
+
+
+def _events(old_status: str, changed: JSONObject) -> list[EventType]:
+    """What to tell of a change: turning on and off by their own names, all else as an update."""
+    told: list[EventType] = []
+    if "status" in changed:
+        if changed["status"] == WorkflowStatus.ACTIVE:
+            told.append(EventType.WORKFLOW_ACTIVATED)
+        elif changed["status"] == WorkflowStatus.INACTIVE or old_status == WorkflowStatus.ACTIVE:
+            told.append(EventType.WORKFLOW_DEACTIVATED)
+    if not told or changed.keys() - {"status"}:
+        told.append(EventType.WORKFLOW_UPDATED)
+    return told
+
+
+def _canonical(definition: JSONValue) -> str:
+    """Text that is equal for equal JSON. Python's == takes true for 1, which a component would not."""
+    return json.dumps(definition, sort_keys=True)
+
+
+def _checked(definition: JSONValue) -> Definition:
+    problem = _size_problem(definition)
+    if problem is not None:
+        raise ValidationFailedError("Invalid workflow definition", problems=[problem])
     try:
         return load(definition)
     except DefinitionError as error:
         raise ValidationFailedError("Invalid workflow definition", problems=error.problems) from None
+
+
+def _size_problem(definition: JSONValue) -> Problem | None:
+    size = len(dumps(definition))
+    if size <= settings.MAX_DEFINITION_BYTES:
+        return None
+    details = {"expected": f"at most {settings.MAX_DEFINITION_BYTES} bytes", "received": f"{size} bytes"}
+    return Problem("The definition is too large", field="definition", details=details)
 
 
 def _require_runnable(definition: JSONObject) -> None:
@@ -146,12 +193,14 @@ def _require_runnable(definition: JSONObject) -> None:
 
 @contextmanager
 def _name_conflicts(name: str) -> Iterator[None]:
+    """The unique constraint decides, not a look beforehand: two requests at once cannot both pass it."""
     try:
         yield
     except IntegrityError as error:
-        if _NAME_CONSTRAINT not in str(error):
+        cause = error.__cause__
+        if not isinstance(cause, psycopg.Error) or cause.diag.constraint_name != _NAME_CONSTRAINT:
             raise
         raise ConflictError(
-            f"You have a workflow called {name!r} already",
+            f"There is a workflow called {short(name)} already",
             problems=[Problem("Choose another name", field="name")],
         ) from None

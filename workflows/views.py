@@ -1,7 +1,6 @@
 """REST: workflows, validation, and the component catalogue."""
 
 import re
-from typing import Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,7 +24,6 @@ from workflows.serializers import (
     list_item,
     report_data,
 )
-from workflows.validation import report
 
 _IF_MATCH = re.compile(r'(?:W/)?"(\d{1,9})"', re.ASCII)
 
@@ -73,7 +71,7 @@ class WorkflowView(View):
         data = detail(
             workflow,
             access.permissions(caller(request), workflow),
-            definition=services.current_version(workflow).definition if with_definition else None,
+            definition=queries.current_definition(workflow) if with_definition else None,
             statistics=queries.statistics([workflow])[workflow.pk] if with_statistics else None,
         )
         return reply(data, headers={"ETag": f'"{workflow.version}"'})
@@ -94,33 +92,40 @@ class WorkflowView(View):
         workflow = access.get_visible(caller(request), workflow_id)
         access.require(caller(request), access.Action.EDIT, workflow)
         changes = UpdateSerializer(data=request.data, partial=partial).validated()
-        expected = changes.pop("expected_version", None)
+        expected = _expected_version(request, changes.pop("expected_version", None))
         updated = services.update_workflow(
             workflow=workflow,
             user=caller(request).user,
             changes=changes,
-            expected_version=_if_match(request) or expected,
+            expected_version=expected,
         )
         data = detail(
             updated,
             access.permissions(caller(request), updated),
-            definition=services.current_version(updated).definition,
+            definition=queries.current_definition(updated),
         )
         return reply(data, message="Workflow updated successfully", headers={"ETag": f'"{updated.version}"'})
 
 
-def _if_match(request: Request) -> int | None:
-    """The version that `If-Match` names; `*` names none. Raises BadRequestError."""
-    header = request.headers.get("If-Match")
-    if header is None or header.strip() == "*":
-        return None
-    match = _IF_MATCH.fullmatch(header.strip())
+def _expected_version(request: Request, in_body: int | None) -> int | None:
+    """The version that `If-Match` or the body names; `*` names none. Raises BadRequestError."""
+    header = request.headers.get("If-Match", "*").strip()
+    if header == "*":
+        return in_body
+    match = _IF_MATCH.fullmatch(header)
     if match is None:
-        raise BadRequestError(
-            "Invalid If-Match",
-            problems=[Problem('Must be a version in quotes, as in "3"', field="If-Match")],
-        )
-    return int(match[1])
+        raise _bad_if_match('a version in quotes, as in "3"', header)
+    version = int(match[1])
+    if in_body not in {None, version}:
+        raise _bad_if_match("the expected_version of the body", header)
+    return version
+
+
+def _bad_if_match(expected: str, received: str) -> BadRequestError:
+    details = {"expected": expected, "received": received[:200]}
+    return BadRequestError(
+        "Invalid If-Match", problems=[Problem(f"If-Match must be {expected}", field="If-Match", details=details)]
+    )
 
 
 class ValidateStoredView(View):
@@ -131,14 +136,9 @@ class ValidateStoredView(View):
 
     def post(self, request: Request, workflow_id: str) -> Response:
         workflow = access.get_visible(caller(request), workflow_id)
-        body = _optional_body(request)
-        definition = body["definition"] if "definition" in body else services.current_version(workflow).definition
-        return reply(report_data(report(definition)))
-
-
-def _optional_body(request: Request) -> dict[str, Any]:
-    """The body of `validate`, which may be empty."""
-    return ValidateSerializer(data=request.data).validated() if has_body(request) else {}
+        body = ValidateSerializer(data=request.data, partial=True).validated() if has_body(request) else {}
+        definition = body["definition"] if "definition" in body else queries.current_definition(workflow)
+        return reply(report_data(services.judge(definition)))
 
 
 class ValidateView(View):
@@ -148,7 +148,7 @@ class ValidateView(View):
 
     def post(self, request: Request) -> Response:
         body = ValidateSerializer(data=request.data).validated()
-        return reply(report_data(report(body.get("definition"))))
+        return reply(report_data(services.judge(body["definition"])))
 
 
 class ComponentListView(View):
