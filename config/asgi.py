@@ -12,6 +12,8 @@ from django.core.asgi import get_asgi_application
 from servestatic import ServeStaticASGI
 
 # In front of Django, not among its middleware: an asynchronous one there costs every request two thread hops.
-application = ServeStaticASGI(get_asgi_application())
+files = ServeStaticASGI(get_asgi_application())
 for storage in AppDirectoriesFinder().storages.values():
-    application.add_files(storage.location, prefix=settings.STATIC_URL)
+    files.add_files(storage.location, prefix=settings.STATIC_URL)
+
+application = BodyLimit(files, settings.APG_MAX_BODY_BYTES)
