@@ -11,6 +11,8 @@ from django.contrib.staticfiles.finders import AppDirectoriesFinder
 from django.core.asgi import get_asgi_application
 from servestatic import ServeStaticASGI
 
+from core.body_limit import BodyLimit
+
 # In front of Django, not among its middleware: an asynchronous one there costs every request two thread hops.
 files = ServeStaticASGI(get_asgi_application())
 for storage in AppDirectoriesFinder().storages.values():

@@ -80,6 +80,18 @@ def refused(folder: Path, port: int, **more: str) -> str:
     return done.stderr
 
 
+def readme_walk(folder: Path, port: int) -> list[str]:
+    """What the README's curl walk prints when it is pasted, at this instance's address and data."""
+    (walk,) = (
+        block
+        for block in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        if "BASE=" in block
+    )
+    here = walk.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("$(cat var/", f"$(cat {folder}/")
+    done = subprocess.run(["bash", "-eu", "-c", here], capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout.strip().splitlines()
+
+
 def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     port = free_port()
     first = start(folder, port)
@@ -93,6 +105,7 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     (demo,) = client.call("GET", "/executions")
     assert demo["status"] == "completed"
     assert (folder / "administrator_password").stat().st_mode & 0o777 == 0o600
+    assert readme_walk(folder, port) == ["{'greeting': 'Hello, world!'}", "Hello, world!"]
 
     first.send_signal(signal.SIGTERM)
     assert first.wait(40) == 0
