@@ -52,6 +52,13 @@ def compiled(version_id: str) -> Compiled:
     )
 
 
+@lru_cache(maxsize=4096)
+def version_id(workflow_id: str, number: int) -> str:
+    """The id of a workflow's numbered version, which never changes. Raises WorkflowVersion.DoesNotExist."""
+    found: str = WorkflowVersion.objects.values_list("pk", flat=True).get(workflow=workflow_id, number=number)
+    return found
+
+
 def version_of(execution_id: str) -> str:
     """The id of the version that an execution is pinned to."""
     version_id: str = Execution.objects.values_list("version_id", flat=True).get(pk=execution_id)

@@ -86,7 +86,7 @@ def start_execution(
 def _insert(workflow: Workflow, user: User, request: StartRequest, trigger: JSONObject) -> str:
     if workflow.status not in _RUNNABLE:
         raise ConflictError(f"A workflow that is {workflow.status} cannot be executed")
-    version_id = WorkflowVersion.objects.values_list("pk", flat=True).get(workflow=workflow, number=workflow.version)
+    version_id = plans.version_id(workflow.pk, workflow.version)
     try:
         compiled = plans.compiled(version_id)
     except plans.UnrunnableError as error:

@@ -107,8 +107,10 @@ def delete_workflow(*, workflow: Workflow, force: bool) -> None:
     given, NotFoundError if the workflow has been deleted meanwhile.
     """
     with transaction.atomic(durable=True):
-        # The full lock: an execution being started holds the key share of this row, so none slips in.
+        # The full lock: an execution that starts meanwhile asks for these rows when it commits, waits, and is refused.
+        # The versions at once with the workflow: a start that had got the one would wait for the other, as we would.
         current = _locked(Workflow.objects.select_for_update(), workflow)
+        list(current.versions.select_for_update().values_list("pk"))
         if not force and (active := current.executions.active().count()):
             raise ConflictError(f"Executions that have not ended: {active}; force=true cancels them first")
         current.executions.request_cancel()

@@ -72,7 +72,7 @@ class WorkflowView(View):
             workflow,
             access.permissions(caller(request), workflow),
             definition=queries.current_definition(workflow) if with_definition else None,
-            statistics=queries.statistics([workflow])[workflow.pk] if with_statistics else None,
+            statistics=queries.statistics([workflow]).get(workflow.pk, Statistics()) if with_statistics else None,
         )
         return reply(data, headers={"ETag": f'"{workflow.version}"'})
 

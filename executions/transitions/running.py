@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import connection
 
 from core.ids import from_uuid, to_uuid
@@ -79,6 +80,8 @@ def claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
     if row is None:
         return None
     execution = {name: from_uuid(value) if isinstance(value, UUID) else value for name, value in row.items()}
+    for name in ("parameters", "trigger"):
+        execution[name] = orjson.loads(row[name])
     key = RunKey(execution["id"], run_id, attempt)
     return Claimed(key, row["component_id"], row["waited"], row["crashes"], execution)
 

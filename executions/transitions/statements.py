@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-import orjson
 import psycopg
 from django.conf import settings
 from django.db import connection
 from psycopg.rows import TupleRow, dict_row
-from psycopg.types.json import set_json_loads
 
 from core.ids import from_uuid
 from core.json_text import storable_dumps
@@ -92,15 +90,16 @@ class ExecutionEnd(NamedTuple):
 
 
 def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Run one statement, prepared, on Django's connection; its rows. Database errors come as Django's."""
+    """Run one statement, prepared, on Django's connection; its rows. Database errors come as Django's.
+
+    Django's connections read jsonb as text, here too.
+    """
     connection.ensure_connection()
     raw = cast("psycopg.Connection[TupleRow]", connection.connection)
     with (
         connection.wrap_database_errors,
         psycopg.Cursor(raw, row_factory=dict_row) as cursor,
     ):
-        # Django reads jsonb as text on its connections; these statements want the values.
-        set_json_loads(orjson.loads, cursor)
         cursor.execute(sql.encode(), parameters, prepare=True)
         return cursor.fetchall()
 
