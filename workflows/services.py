@@ -107,8 +107,9 @@ def delete_workflow(*, workflow: Workflow, force: bool) -> None:
     given, NotFoundError if the workflow has been deleted meanwhile.
     """
     with transaction.atomic(durable=True):
-        # The full lock: an execution that starts meanwhile asks for these rows when it commits, waits, and is refused.
-        # The versions at once with the workflow: a start that had got the one would wait for the other, as we would.
+        # Full locks: an execution that starts meanwhile asks for workflow and version when it commits, waits, and is
+        # refused. In which order it asks is PostgreSQL's affair; had it got one, each side would wait for the other,
+        # so both are taken before anything else is done.
         current = _locked(Workflow.objects.select_for_update(), workflow)
         list(current.versions.select_for_update().values_list("pk"))
         if not force and (active := current.executions.active().count()):
