@@ -1,21 +1,23 @@
 """The definition language: shape, parse into dataclasses, and the graph's own rules (contract §6)."""
 
 import graphlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from core.errors import Problem
-from core.redact import looks_secret
 from core.types import JSONObject, JSONValue
 from workflows.definition_schema import DEFINITION_SCHEMA
 from workflows.parameters import Parameter, parameter_problems, parse_parameter
-from workflows.schemas import Schema, short
+from workflows.schemas import Schema, join_path, received, short
 
 MAX_NESTING = 32
+# A cycle of a thousand is found, and its beginning shown.
+MAX_CYCLE_SHOWN = 20
 
 _SHAPE = Schema(DEFINITION_SCHEMA)
 
@@ -128,23 +130,30 @@ class Definition:
 
 def parse(raw: JSONValue) -> Definition:
     """The definition of its JSON. Knows nothing of component types. Raises DefinitionError with all problems."""
-    problems = list(_SHAPE.problems(raw, "definition"))
-    if not problems:
-        problems = [*_too_deep(raw), *_graph_problems(raw), *parameter_problems(raw.get("parameters", []))]
+    problems = shape_problems(raw) or graph_problems(raw)
     if problems:
         raise DefinitionError(problems)
-    definition = Definition(
+    return build(raw)
+
+
+def shape_problems(raw: JSONValue) -> list[Problem]:
+    """What is no JSON that can be kept; if all is, what is not of the shape of a definition."""
+    return list(_json_problems(raw)) or list(_SHAPE.problems(raw, "definition"))
+
+
+def graph_problems(raw: JSONObject) -> list[Problem]:
+    """Faults of graph and parameters, in JSON that has the shape."""
+    return [*_graph_problems(raw), *parameter_problems(raw.get("parameters", []))]
+
+
+def build(raw: JSONObject) -> Definition:
+    """The dataclasses of JSON that has the shape; what reads the graph off them needs a sound one."""
+    return Definition(
         components=tuple(_component(item, index) for index, item in enumerate(raw["components"])),
         connections=tuple(_connection(item, index) for index, item in enumerate(raw.get("connections", []))),
-        parameters=tuple(parse_parameter(item, looks_secret) for item in raw.get("parameters", [])),
+        parameters=tuple(map(parse_parameter, raw.get("parameters", []))),
         settings=_settings(raw.get("settings", {})),
     )
-    cycle = _cycle(definition)
-    if cycle:
-        message = "Components form a cycle: " + " → ".join(cycle[:20]) + (" …" if len(cycle) > 20 else "")
-        details = {"expected": "a graph without cycles; loop with for_each or repeat_until", "received": cycle[:20]}
-        raise DefinitionError([Problem(message, field="definition.connections", details=details)])
-    return definition
 
 
 def _component(raw: JSONObject, position: int) -> ComponentSpec:
@@ -153,11 +162,17 @@ def _component(raw: JSONObject, position: int) -> ComponentSpec:
         type=raw["type"],
         name=raw.get("name", ""),
         config=raw.get("config", {}),
-        retry_policy=RetryPolicy(**raw.get("retry_policy", {})),
+        retry_policy=_retry_policy(raw.get("retry_policy", {})),
         timeout_seconds=raw.get("timeout_seconds"),
         join=raw.get("join", "all"),
         position=position,
     )
+
+
+def _retry_policy(raw: JSONObject) -> RetryPolicy:
+    # To JSON Schema 3.0 is an integer, to range() it is none.
+    whole = {"max_attempts": int(raw["max_attempts"])} if "max_attempts" in raw else {}
+    return RetryPolicy(**{**raw, **whole})
 
 
 def _connection(raw: JSONObject, index: int) -> Connection:
@@ -175,86 +190,135 @@ def _settings(raw: JSONObject) -> Settings:
     return Settings(
         timeout_seconds=raw.get("timeout_seconds"),
         on_failure=raw.get("on_failure", "stop"),
-        max_parallel=raw.get("max_parallel", 0),
+        max_parallel=int(raw.get("max_parallel", 0)),
         concurrency=Concurrency(
-            limit=concurrency.get("limit", 1),
+            limit=int(concurrency.get("limit", 1)),
             key=concurrency.get("key", ""),
             strategy=concurrency.get("strategy", "queue"),
         )
-        if concurrency
+        if concurrency is not None
         else None,
     )
 
 
 def _graph_problems(raw: JSONObject) -> Iterator[Problem]:
-    yield from _id_problems(raw["components"])
-    ids = {component["id"] for component in raw["components"]}
+    components, connections = raw["components"], raw.get("connections", [])
+    yield from _component_problems(components)
+    types = {component["id"]: component["type"] for component in components}
     seen: dict[tuple[Any, ...], int] = {}
-    for index, connection in enumerate(raw.get("connections", [])):
+    for index, connection in enumerate(connections):
         path = f"definition.connections[{index}]"
-        for end in ("source", "target"):
-            if connection[end] not in ids:
-                yield Problem(
-                    f"No component has the id {short(connection[end])}",
-                    field=f"{path}.{end}",
-                    details={"expected": "the id of a component", "received": short(connection[end])},
-                )
-        if connection["source"] == connection["target"]:
-            yield Problem(f"Component {connection['source']} is connected to itself", field=path)
-        type_, condition = connection.get("type", "success"), connection.get("condition")
-        if (type_ == ConnectionType.CONDITIONAL) != (condition is not None):
-            wanted = (
-                "a conditional connection needs a condition"
-                if condition is None
-                else (f"a connection of type {type_} takes no condition")
-            )
-            yield Problem(wanted.capitalize(), field=f"{path}.condition")
-        key = (connection["source"], connection["target"], type_, condition)
+        yield from _end_problems(connection, types, path)
+        yield from _condition_problems(connection, path)
+        type_ = connection.get("type", "success")
+        key = (connection["source"], connection["target"], type_, connection.get("condition"))
         if key in seen:
-            yield Problem(f"The same connection as definition.connections[{seen[key]}]", field=path)
+            earlier = f"definition.connections[{seen[key]}]"
+            yield _problem(f"The same connection as {earlier}", path, "every connection once", f"that of {earlier}")
         seen.setdefault(key, index)
-
-
-def _id_problems(components: list[JSONObject]) -> Iterator[Problem]:
-    seen: dict[str, str] = {}
-    starts = 0
-    for index, component in enumerate(components):
-        path = f"definition.components[{index}]"
-        earlier = seen.setdefault(component["id"].lower(), component["id"])
-        if index and earlier == component["id"] and component["id"] in {c["id"] for c in components[:index]}:
-            yield Problem(f"Two components have the id {earlier}", field=f"{path}.id")
-        elif earlier != component["id"]:
-            yield Problem(f"The id differs from {earlier} in case only", field=f"{path}.id")
-        starts += component["type"] == "start"
-        if component["type"] == "start" and starts > 1:
-            yield Problem("A workflow has at most one start", field=f"{path}.type")
-
-
-def _too_deep(raw: JSONValue) -> Iterator[Problem]:
-    stack = [(raw, "definition", 0)]
-    while stack:
-        value, path, depth = stack.pop()
-        if not isinstance(value, dict | list):
-            continue
-        if depth == MAX_NESTING:
-            yield Problem(f"Nested deeper than {MAX_NESTING}", field=path)
-            return
-        pairs = (
-            ((f"{path}.{key}", child) for key, child in value.items())
-            if isinstance(value, dict)
-            else ((f"{path}[{index}]", child) for index, child in enumerate(value))
+    cycle = _cycle(types, connections)
+    if cycle:
+        more = len(cycle) - MAX_CYCLE_SHOWN
+        shown = " → ".join(cycle[:MAX_CYCLE_SHOWN]) + (f" → … ({more} more)" if more > 0 else "")
+        yield Problem(
+            f"Components form a cycle: {shown}",
+            field="definition.connections",
+            details={"expected": "a graph without cycles", "received": cycle[:MAX_CYCLE_SHOWN]},
         )
-        stack.extend((child, child_path, depth + 1) for child_path, child in pairs)
 
 
-def _cycle(definition: Definition) -> list[str]:
-    """The ids of one cycle in the way of the connections, the first again at the end; [] without one."""
-    sorter = graphlib.TopologicalSorter(
-        {id_: [connection.source for connection in definition.incoming[id_]] for id_ in definition.by_id}
-    )
+def _component_problems(components: list[JSONObject]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    start = None
+    for index, component in enumerate(components):
+        path, id_ = f"definition.components[{index}]", component["id"]
+        earlier = seen.get(id_.lower())
+        if earlier == id_:
+            yield _problem(f"Two components have the id {id_}", f"{path}.id", "an id of its own", id_)
+        elif earlier is not None:
+            # Two such ids look the same wherever people read them.
+            yield _problem(f"The id differs from {earlier} in case only", f"{path}.id", "an id of its own", id_)
+        seen.setdefault(id_.lower(), id_)
+        if component["type"] == "start":
+            if start is not None:
+                message = f"A workflow has at most one start, and {start} is one"
+                yield _problem(message, f"{path}.type", "at most one start", "start")
+            start = start or id_
+
+
+def _end_problems(connection: JSONObject, types: Mapping[str, str], path: str) -> Iterator[Problem]:
+    for end in ("source", "target"):
+        if connection[end] not in types:
+            message = f"No component has the id {short(connection[end])}"
+            yield _problem(message, f"{path}.{end}", "the id of a component", connection[end])
+    if connection["source"] == connection["target"]:
+        message = f"Component {connection['source']} is connected to itself"
+        yield _problem(message, path, "two different components", connection["source"])
+    if types.get(connection["target"]) == "start":
+        message = f"Nothing leads to a start, and {connection['target']} is one"
+        yield _problem(message, f"{path}.target", "a component that is no start", connection["target"])
+
+
+def _condition_problems(connection: JSONObject, path: str) -> Iterator[Problem]:
+    type_, condition = connection.get("type", "success"), connection.get("condition")
+    if type_ == ConnectionType.CONDITIONAL and condition is None:
+        yield _problem("A conditional connection needs a condition", f"{path}.condition", "a condition", "nothing")
+    elif type_ != ConnectionType.CONDITIONAL and condition is not None:
+        message = f"A connection of type {type_} takes no condition"
+        yield _problem(message, f"{path}.condition", "no condition, or the type conditional", condition)
+
+
+def _cycle(ids: Iterable[str], connections: Iterable[JSONObject]) -> list[str]:
+    """The ids of one cycle in the way of the connections, the first again at the end; [] without one.
+
+    Connections to themselves and to nowhere are told by themselves.
+    """
+    sources: dict[str, list[str]] = {id_: [] for id_ in ids}
+    for connection in connections:
+        source, target = connection["source"], connection["target"]
+        if source != target and source in sources and target in sources:
+            sources[target].append(source)
     try:
-        sorter.prepare()
+        graphlib.TopologicalSorter(sources).prepare()
     except graphlib.CycleError as error:
         cycle: list[str] = error.args[1]
         return cycle
     return []
+
+
+# A place in a JSON value: that of its container, and its own key or index. Most are never written out.
+_Trail: TypeAlias = "tuple[_Trail, str | int] | None"
+
+
+def _json_problems(raw: JSONValue) -> Iterator[Problem]:
+    """Values that are no JSON, numbers that are none, nesting beyond MAX_NESTING. Iterative: any depth may come."""
+    stack: list[tuple[JSONValue, _Trail, int]] = [(raw, None, 0)]
+    while stack:
+        value, trail, depth = stack.pop()
+        if isinstance(value, dict | list):
+            if depth == MAX_NESTING:
+                message = f"Nested deeper than {MAX_NESTING}"
+                yield _problem(message, _path(trail), f"at most {MAX_NESTING} levels", "more")
+            elif isinstance(value, list):
+                stack.extend((child, (trail, index), depth + 1) for index, child in enumerate(value))
+            elif all(isinstance(key, str) for key in value):
+                stack.extend((child, (trail, key), depth + 1) for key, child in value.items())
+            else:
+                yield _problem("Keys of an object are text", _path(trail), "text as keys", "another key")
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                yield _problem("Numbers are finite", _path(trail), "a finite number", str(value))
+        elif value is not None and not isinstance(value, str | int):
+            yield _problem("Not a JSON value", _path(trail), "a JSON value", type(value).__name__)
+
+
+def _path(trail: _Trail) -> str:
+    parts: list[str | int] = []
+    while trail is not None:
+        trail, part = trail
+        parts.append(part)
+    return join_path("definition", parts[::-1])
+
+
+def _problem(message: str, field: str, expected: str, value: str) -> Problem:
+    return Problem(message, field=field, details={"expected": expected, "received": received(value)})

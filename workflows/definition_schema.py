@@ -4,13 +4,18 @@ from core.types import JSONObject
 
 MAX_COMPONENTS = 2_000
 MAX_CONNECTIONS = 5_000
+MAX_PARAMETERS = 200
 
 _ID = "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
+_NAME = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 _TEN_YEARS = 315_576_000
+# Where a drawing program puts things; beyond it a canvas has no use for the number.
+_COORDINATE: JSONObject = {"type": "number", "minimum": -1_000_000_000, "maximum": 1_000_000_000}
 
 
-def _object(properties: JSONObject, *required: str) -> JSONObject:
+def _object(description: str, properties: JSONObject, *required: str) -> JSONObject:
     return {
+        "description": description,
         "type": "object",
         "properties": properties,
         "required": list(required),
@@ -18,100 +23,156 @@ def _object(properties: JSONObject, *required: str) -> JSONObject:
     }
 
 
+def _number(type_: str, description: str, low: float, high: float, **more: object) -> JSONObject:
+    return {"description": description, "type": type_, "minimum": low, "maximum": high, **more}
+
+
+def _text(description: str, max_length: int, **more: object) -> JSONObject:
+    return {"description": description, "type": "string", "maxLength": max_length, **more}
+
+
+def _metadata(subject: str) -> JSONObject:
+    return {"description": f"Whatever tools want to keep with the {subject}; the platform ignores it", "type": "object"}
+
+
 _RETRY_POLICY = _object(
+    "How often a failed component is tried; without one, once",
     {
-        "max_attempts": {"type": "integer", "minimum": 1, "maximum": 100},
-        "initial_delay_seconds": {"type": "number", "minimum": 0, "maximum": 86_400},
-        "max_delay_seconds": {"type": "number", "minimum": 0, "maximum": 604_800},
-        "backoff_multiplier": {"type": "number", "minimum": 1, "maximum": 10},
-    }
+        "max_attempts": _number("integer", "Attempts in all, the first included", 1, 100, default=1),
+        "initial_delay_seconds": _number("number", "Seconds before the second attempt", 0, 86_400, default=1),
+        "max_delay_seconds": _number("number", "The longest time between two attempts", 0, 604_800, default=60),
+        "backoff_multiplier": _number("number", "How much longer each delay is than the last", 1, 10, default=2),
+    },
 )
 
 COMPONENT: JSONObject = _object(
+    "One component of the workflow",
     {
-        "id": {"type": "string", "pattern": _ID},
-        "type": {"type": "string", "minLength": 1, "maxLength": 64},
-        "name": {"type": "string", "maxLength": 255},
-        "description": {"type": "string", "maxLength": 1000},
-        "config": {"type": "object"},
-        "position": _object({"x": {"type": "number"}, "y": {"type": "number"}}, "x", "y"),
+        "id": {"description": "Unique in the workflow, also without regard to case", "type": "string", "pattern": _ID},
+        "type": _text("A type that GET components lists", 64, minLength=1),
+        "name": _text("What people call it", 255),
+        "description": _text("What it is for", 1000),
+        "config": {
+            "description": "Checked against the type's config_schema; any string may hold expressions",
+            "type": "object",
+            "default": {},
+        },
+        "position": _object("Where an editor draws it", {"x": _COORDINATE, "y": _COORDINATE}, "x", "y"),
         "retry_policy": _RETRY_POLICY,
-        "timeout_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400},
-        "join": {"enum": ["all", "any"]},
-        "metadata": {"type": "object"},
+        "timeout_seconds": {
+            "description": "How long one attempt may take",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 86_400,
+        },
+        "join": {
+            "description": "Start when every incoming connection is decided and one is taken, or at the first taken",
+            "enum": ["all", "any"],
+            "default": "all",
+        },
+        "metadata": _metadata("component"),
     },
     "id",
     "type",
 )
 
 CONNECTION: JSONObject = _object(
+    "What follows what",
     {
-        "source": {"type": "string", "maxLength": 64},
-        "target": {"type": "string", "maxLength": 64},
-        "type": {"enum": ["success", "error", "conditional"]},
-        "condition": {"type": "string", "minLength": 1, "maxLength": 10_000},
+        "source": _text("The id of the component that ends", 64),
+        "target": _text("The id of the component that follows", 64),
+        "type": {
+            "description": "Taken on success, on final failure, or on success if the condition is true",
+            "enum": ["success", "error", "conditional"],
+            "default": "success",
+        },
+        "condition": _text("One expression, braces optional; for type conditional alone, and needed there", 10_000)
+        | {"minLength": 1},
     },
     "source",
     "target",
 )
 
-PARAMETER: JSONObject = _object(
+_VALIDATION_RULES = _object(
+    "What a value must keep to besides its type",
     {
-        "name": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,63}$"},
-        "type": {"enum": ["string", "integer", "number", "boolean", "object", "array", "secret"]},
-        "required": {"type": "boolean"},
-        "default_value": {},
-        "description": {"type": "string", "maxLength": 1000},
-        "sensitive": {"type": "boolean"},
-        "validation_rules": _object(
-            {
-                "enum": {"type": "array", "minItems": 1, "maxItems": 1000},
-                "min": {"type": "number"},
-                "max": {"type": "number"},
-                "min_length": {"type": "integer", "minimum": 0},
-                "max_length": {"type": "integer", "minimum": 0},
-                "pattern": {"type": "string", "maxLength": 1000, "format": "regex"},
-            }
-        ),
+        "enum": {"description": "The values that are allowed", "type": "array", "minItems": 1, "maxItems": 1000},
+        "min": {"description": "The lowest number", "type": "number"},
+        "max": {"description": "The highest number", "type": "number"},
+        "min_length": {"description": "The fewest characters or items", "type": "integer", "minimum": 0},
+        "max_length": {"description": "The most characters or items", "type": "integer", "minimum": 0},
+        "pattern": _text("A regular expression that matches somewhere in the text; anchor it with ^ and $", 1000),
+    },
+)
+
+PARAMETER: JSONObject = _object(
+    "A value that an execution is given",
+    {
+        "name": {"description": "The name that expressions read it by", "type": "string", "pattern": _NAME},
+        "type": {
+            "description": "The type of the value; a secret is text that is sealed and never shown",
+            "enum": ["string", "integer", "number", "boolean", "object", "array", "secret"],
+        },
+        "required": {"description": "Whether an execution must give it", "type": "boolean", "default": False},
+        "default_value": {"description": "The value where none is given; null is none"},
+        "description": _text("What it is for", 1000),
+        "sensitive": {"description": "Seal the value and never show it", "type": "boolean", "default": False},
+        "validation_rules": _VALIDATION_RULES,
     },
     "name",
     "type",
 )
 
 _CONCURRENCY = _object(
+    "How many executions may run at once",
     {
-        "limit": {"type": "integer", "minimum": 1, "maximum": 10_000},
-        "key": {"type": "string", "maxLength": 10_000},
-        "strategy": {"enum": ["queue", "skip", "cancel_running"]},
-    }
+        "limit": _number("integer", "How many", 1, 10_000, default=1),
+        "key": _text("Text with expressions; the limit holds for each value of it", 10_000, default=""),
+        "strategy": {
+            "description": "Whether the next execution waits, is refused, or cancels the running one",
+            "enum": ["queue", "skip", "cancel_running"],
+            "default": "queue",
+        },
+    },
 )
+
+_SETTINGS = _object(
+    "What holds for a whole execution",
+    {
+        "timeout_seconds": {
+            "description": "How long an execution may take",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": _TEN_YEARS,
+        },
+        "on_failure": {
+            "description": "After an unhandled failure start nothing new, or let independent branches finish",
+            "enum": ["stop", "continue"],
+            "default": "stop",
+        },
+        "max_parallel": _number(
+            "integer", "How many components run at once; 0: no limit", 0, MAX_COMPONENTS, default=0
+        ),
+        "concurrency": _CONCURRENCY,
+    },
+)
+
+
+def _list(description: str, items: str, **more: object) -> JSONObject:
+    return {"description": description, "type": "array", "items": {"$ref": f"#/$defs/{items}"}, **more}
+
 
 DEFINITION_SCHEMA: JSONObject = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Workflow definition",
     **_object(
+        "What a workflow does: components, joined by connections into a graph without cycles",
         {
-            "components": {
-                "type": "array",
-                "minItems": 1,
-                "maxItems": MAX_COMPONENTS,
-                "items": {"$ref": "#/$defs/component"},
-            },
-            "connections": {
-                "type": "array",
-                "maxItems": MAX_CONNECTIONS,
-                "items": {"$ref": "#/$defs/connection"},
-            },
-            "parameters": {"type": "array", "maxItems": 200, "items": {"$ref": "#/$defs/parameter"}},
-            "settings": _object(
-                {
-                    "timeout_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": _TEN_YEARS},
-                    "on_failure": {"enum": ["stop", "continue"]},
-                    "max_parallel": {"type": "integer", "minimum": 0, "maximum": MAX_COMPONENTS},
-                    "concurrency": _CONCURRENCY,
-                }
-            ),
-            "metadata": {"type": "object"},
+            "components": _list("At least one", "component", minItems=1, maxItems=MAX_COMPONENTS),
+            "connections": _list("None twice", "connection", maxItems=MAX_CONNECTIONS, default=[]),
+            "parameters": _list("What an execution is given", "parameter", maxItems=MAX_PARAMETERS, default=[]),
+            "settings": _SETTINGS,
+            "metadata": _metadata("workflow"),
         },
         "components",
     ),

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from core.errors import Problem
+from core.redact import REDACTED, looks_secret
 from core.types import JSONObject, JSONValue
-from workflows.schemas import Schema, SchemaError, short
+from workflows.schemas import Schema, SchemaError, one_of, received
 
 
 class ParameterError(ValueError):
@@ -29,8 +31,13 @@ class Parameter:
     rules: JSONObject
     sensitive: bool
 
+    @property
+    def idle_rules(self) -> tuple[str, ...]:
+        """Rules that say nothing about values of the type, such as `min` of a text."""
+        return tuple(rule for rule in self.rules if rule not in _RULES[self.type])
 
-def parse_parameter(raw: JSONObject, looks_secret: Callable[[str], bool]) -> Parameter:
+
+def parse_parameter(raw: JSONObject) -> Parameter:
     """A parameter of its JSON, whose shape has been checked. An absent or null default is none."""
     return Parameter(
         name=raw["name"],
@@ -45,22 +52,28 @@ def parse_parameter(raw: JSONObject, looks_secret: Callable[[str], bool]) -> Par
 
 
 def parameter_problems(raw: Sequence[JSONObject]) -> Iterator[Problem]:
-    """Duplicate names, patterns that are none, defaults that break their own type or rules."""
+    """Duplicate names, rules that no value can keep, defaults that break their own type or rules."""
     names: set[str] = set()
     for index, item in enumerate(raw):
         path = f"definition.parameters[{index}]"
         if item["name"] in names:
-            yield Problem(f"Two parameters are called {item['name']}", field=f"{path}.name")
+            yield Problem(
+                f"Two parameters are called {item['name']}",
+                field=f"{path}.name",
+                details={"expected": "a name of its own", "received": item["name"]},
+            )
         names.add(item["name"])
-        parameter = parse_parameter(item, lambda name: False)
-        if parameter.has_default:
+        parameter = parse_parameter(item)
+        broken = list(_rule_problems(parameter, f"{path}.validation_rules"))
+        yield from broken
+        if parameter.has_default and not broken:
             yield from _value_problems(parameter, parameter.default, f"{path}.default_value")
 
 
 def check(parameters: Sequence[Parameter], given: JSONObject) -> JSONObject:
     """The values of an execution: those given, undeclared ones too, and defaults for those that were not.
 
-    Raises ParameterError naming each missing, wrongly typed or rule-breaking one.
+    Null counts as not given. Raises ParameterError naming each missing, wrongly typed or rule-breaking one.
     """
     values = dict(given)
     problems: list[Problem] = []
@@ -90,23 +103,54 @@ _TYPES: dict[str, tuple[Callable[[JSONValue], bool], str]] = {
     "object": (lambda value: isinstance(value, dict), "an object"),
     "array": (lambda value: isinstance(value, list), "a list"),
 }
+_TEXT_RULES = frozenset({"enum", "min_length", "max_length", "pattern"})
+_NUMBER_RULES = frozenset({"enum", "min", "max"})
+_RULES: dict[str, frozenset[str]] = {
+    "string": _TEXT_RULES,
+    "secret": _TEXT_RULES,
+    "integer": _NUMBER_RULES,
+    "number": _NUMBER_RULES,
+    "boolean": frozenset({"enum"}),
+    "object": frozenset({"enum"}),
+    "array": frozenset({"enum", "min_length", "max_length"}),
+}
+
+
+def _rule_problems(parameter: Parameter, path: str) -> Iterator[Problem]:
+    rules = parameter.rules
+    for low, high in (("min", "max"), ("min_length", "max_length")):
+        if low in rules and high in rules and rules[low] > rules[high]:
+            details = {"expected": f"at most {high}, {rules[high]}", "received": received(rules[low])}
+            yield Problem(f"No value is at least {low} and at most {high}", field=f"{path}.{low}", details=details)
+    if "pattern" in rules:
+        try:
+            _compiled(rules["pattern"])
+        except SchemaError:
+            # Look-around and back-references need backtracking, and that takes exponential time on some texts.
+            expected = "a regular expression of modest size without look-around and back-references"
+            details = {"expected": expected, "received": received(rules["pattern"])}
+            yield Problem(f"Expected {expected}", field=f"{path}.pattern", details=details)
+    fits, expected = _TYPES[parameter.type]
+    for index, option in enumerate(rules.get("enum", [])):
+        if not fits(option):
+            details = {"expected": expected, "received": REDACTED if parameter.sensitive else received(option)}
+            message = f"Expected {expected}, as the parameter's type says"
+            yield Problem(message, field=f"{path}.enum[{index}]", details=details)
 
 
 def _value_problems(parameter: Parameter, value: JSONValue, path: str) -> Iterator[Problem]:
     fits, expected = _TYPES[parameter.type]
     broken = [expected] if not fits(value) else list(_broken_rules(parameter.rules, value))
     for wanted in broken:
-        received = "[REDACTED]" if parameter.sensitive else short(value)
+        shown = REDACTED if parameter.sensitive else received(value)
         yield Problem(
-            f"Parameter {parameter.name} must be {wanted}",
-            field=path,
-            details={"expected": wanted, "received": received},
+            f"Parameter {parameter.name} must be {wanted}", field=path, details={"expected": wanted, "received": shown}
         )
 
 
 def _broken_rules(rules: JSONObject, value: JSONValue) -> Iterator[str]:
     if "enum" in rules and not any(_same(value, option) for option in rules["enum"]):
-        yield "one of " + ", ".join(short(option) for option in rules["enum"])
+        yield one_of(rules["enum"])
     if isinstance(value, int | float) and not isinstance(value, bool):
         if "min" in rules and value < rules["min"]:
             yield f"at least {rules['min']}"
@@ -118,7 +162,7 @@ def _broken_rules(rules: JSONObject, value: JSONValue) -> Iterator[str]:
             yield f"at least {rules['min_length']} {unit} long"
         if "max_length" in rules and len(value) > rules["max_length"]:
             yield f"at most {rules['max_length']} {unit} long"
-    if isinstance(value, str) and "pattern" in rules and not _matches(rules["pattern"], value):
+    if isinstance(value, str) and "pattern" in rules and not _compiled(rules["pattern"]).is_valid(value):
         yield f"text matching {rules['pattern']}"
 
 
@@ -126,9 +170,7 @@ def _same(a: JSONValue, b: JSONValue) -> bool:
     return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
 
 
-def _matches(pattern: str, value: str) -> bool:
-    try:
-        return Schema({"pattern": pattern}).is_valid(value)
-    except SchemaError:
-        # Definitions with such a pattern are refused when saved; an older one accepts nothing.
-        return False
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> Schema:
+    """The pattern, found anywhere in a text, in an engine that takes linear time. Raises SchemaError."""
+    return Schema({"pattern": pattern})

@@ -1,17 +1,18 @@
 """What is wrong with a definition: errors that saving refuses, warnings, and counts (contract §5, §6)."""
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from core.errors import Problem
+from core.outbound_policy import OutboundError, check_url
 from core.types import JSONObject, JSONValue
 from workflows.components import registry
 from workflows.components.base import Component
-from workflows.definition import ComponentSpec, Definition, DefinitionError, parse
+from workflows.definition import ComponentSpec, Definition, DefinitionError, build, graph_problems, shape_problems
 from workflows.expressions import ExpressionError, References, has_expression, parse_condition, references
-from workflows.schemas import Schema, join_path, short
+from workflows.schemas import Schema, join_path, one_of, received, short
 
 # The names that the engine itself gives to every expression.
 ENGINE_NAMES = frozenset({"parameters", "components", "input", "error", "secrets", "execution", "workflow"})
@@ -34,8 +35,10 @@ class Report:
 
 def load(raw: JSONValue) -> Definition:
     """The parsed definition. Raises DefinitionError with everything that saving refuses."""
-    definition = parse(raw)
-    found = list(_problems_of(definition))
+    found = shape_problems(raw)
+    if not found:
+        definition = build(raw)
+        found = [*graph_problems(raw), *_problems_of(definition)]
     if found:
         raise DefinitionError(found)
     return definition
@@ -51,10 +54,18 @@ def problems(raw: JSONValue) -> list[Problem]:
 
 
 def check_rendered(spec: ComponentSpec, config: JSONObject) -> list[Problem]:
-    """Faults of a rendered config, with paths below the config; asked before each run."""
+    """Faults of a rendered config, with paths below the config; asked before each run.
+
+    Fields that the component evaluates itself are still as written, and were checked so when they were saved.
+    """
     component = registry.get(spec.type)
     assert component is not None, "the caller has found the component already"
-    return list(_schema_of(component).problems(config, ""))
+    found = _schema_of(component).problems(config, "")
+    return [problem for problem in found if _first_key(problem) not in component.unrendered]
+
+
+def _first_key(problem: Problem) -> str:
+    return re.split(r"[.\[]", problem.field or "", maxsplit=1)[0]
 
 
 def _problems_of(definition: Definition) -> Iterator[Problem]:
@@ -62,19 +73,19 @@ def _problems_of(definition: Definition) -> Iterator[Problem]:
         yield from check_config(spec, f"definition.components[{spec.position}]")
     for connection in definition.connections:
         if connection.condition is not None:
-            try:
-                parse_condition(connection.condition)
-            except ExpressionError as error:
-                yield Problem(str(error), field=f"definition.connections[{connection.index}].condition")
+            yield from _text_problems(
+                connection.condition, f"definition.connections[{connection.index}].condition", is_condition=True
+            )
+    concurrency = definition.settings.concurrency
+    if concurrency is not None:
+        yield from _text_problems(concurrency.key, "definition.settings.concurrency.key", is_condition=False)
 
 
 def check_config(spec: ComponentSpec, path: str) -> Iterator[Problem]:
     """Type, config and expressions of one component. A string with an expression stands for any value."""
     component = registry.get(spec.type)
     if component is None:
-        expected = "one of " + ", ".join(item.type for item in registry.all_types())
-        details = {"expected": expected, "received": short(spec.type)}
-        yield Problem(f"There is no component type {short(spec.type)}", field=f"{path}.type", details=details)
+        yield _unknown_type(spec.type, f"{path}.type")
         return
     broken = list(_expression_problems(component, spec.config, f"{path}.config"))
     yield from broken
@@ -84,41 +95,70 @@ def check_config(spec: ComponentSpec, path: str) -> Iterator[Problem]:
         yield from (_below(f"{path}.config", problem) for problem in component.check(spec.config))
 
 
+def _unknown_type(type_: str, path: str) -> Problem:
+    if registry.is_broken(type_):
+        message = f"The plug-in for the component type {short(type_)} did not load; the server's log says why"
+    else:
+        message = f"There is no component type {short(type_)}"
+    details = {"expected": one_of([item.type for item in registry.all_types()]), "received": received(type_)}
+    return Problem(message, field=path, details=details)
+
+
 def _below(root: str, problem: Problem) -> Problem:
     return replace(problem, field=f"{root}.{problem.field}" if problem.field else root)
 
 
 @lru_cache(maxsize=256)
 def _schema_of(component: Component) -> Schema:
-    return Schema(component.config_schema)
+    return Schema(component.config_schema, formats={"uri": _is_url})
+
+
+def _is_url(text: str) -> bool:
+    """Whether `core.outbound` can read it: international URLs too, which are sent percent-encoded."""
+    try:
+        check_url(text)
+    except OutboundError as error:
+        # Readable, and refused: which addresses and ports are open is the operator's word, given when it is called.
+        return error.kind != "invalid_url"
+    return True
 
 
 def _expression_problems(component: Component, config: JSONObject, path: str) -> Iterator[Problem]:
-    for name, value in config.items():
-        if name in component.unrendered:
-            for text, place in _condition_texts(value, name, join_path(path, [name])):
-                try:
-                    parse_condition(text)
-                except ExpressionError as error:
-                    yield Problem(str(error), field=place)
-        else:
-            try:
-                references(value)
-            except ExpressionError as error:
-                place = join_path(path, [name])
-                yield Problem(str(error), field=f"{place}.{error.path}" if error.path else place)
+    for place, text, is_condition in _texts_with_expressions(component, config):
+        yield from _text_problems(text, f"{path}.{place}", is_condition=is_condition)
 
 
-def _condition_texts(value: JSONValue, name: str, path: str) -> Iterator[tuple[str, str]]:
-    """The texts under keys called `condition`, with their paths."""
-    if isinstance(value, str) and name == "condition":
-        yield value, path
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _condition_texts(item, "", f"{path}[{index}]")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _condition_texts(item, key, join_path(path, [key]))
+def _text_problems(text: str, path: str, *, is_condition: bool) -> Iterator[Problem]:
+    try:
+        _parse(text, is_condition)
+    except ExpressionError as error:
+        details = {"expected": "an expression of the language", "received": received(error.expression or text)}
+        yield Problem(str(error), field=path, details=details)
+
+
+def _parse(text: str, is_condition: bool) -> References:
+    """What the text reads. Raises ExpressionError."""
+    return parse_condition(text).references if is_condition else references(text)
+
+
+def _texts_with_expressions(component: Component, config: JSONObject) -> Iterator[tuple[str, str, bool]]:
+    """Path, text, and whether it is a condition, of each text that may hold expressions.
+
+    Conditions are what stands under a key `condition` in fields that the component evaluates itself.
+    """
+    stack: list[tuple[tuple[str | int, ...], JSONValue, bool]] = [
+        ((name,), value, name in component.unrendered) for name, value in reversed(config.items())
+    ]
+    while stack:
+        trail, value, unrendered = stack.pop()
+        if isinstance(value, str):
+            is_condition = unrendered and trail[-1] == "condition"
+            if is_condition or has_expression(value):
+                yield join_path("", trail), value, is_condition
+        elif isinstance(value, dict):
+            stack.extend(((*trail, key), item, unrendered) for key, item in reversed(value.items()))
+        elif isinstance(value, list):
+            stack.extend(((*trail, index), item, unrendered) for index, item in reversed([*enumerate(value)]))
 
 
 def report(raw: JSONValue) -> Report:
@@ -167,26 +207,43 @@ def _warnings(definition: Definition) -> Iterator[tuple[str | None, str]]:
             yield spec.id, "Component cannot be reached from start"
         for message in _undefined(definition, used[spec.id], ancestors[spec.id], spec.id):
             yield spec.id, message
-    names = frozenset[str]().union(*(reads.names for reads in used.values()))
+    yield from ((None, message) for message in _parameter_warnings(definition, used))
+
+
+def _parameter_warnings(definition: Definition, used: Mapping[str, References]) -> Iterator[str]:
+    key = _key_references(definition)
+    for message in _undefined(definition, key, frozenset(), None):
+        yield f"settings.concurrency.key: {message}"
+    names = key.names.union(*(reads.names for reads in used.values()))
     for parameter in definition.parameters:
+        if parameter.name in ENGINE_NAMES:
+            yield f"{parameter.name} is a name of the platform's own; read it as parameters.{parameter.name}"
         # `parameters` as a whole may read any of them.
-        if parameter.name not in names and "parameters" not in names:
-            yield None, f"Parameter {parameter.name} is never used"
+        elif parameter.name not in names and "parameters" not in names:
+            yield f"Parameter {parameter.name} is never used"
+        for rule in parameter.idle_rules:
+            yield f"Parameter {parameter.name} is of type {parameter.type}, which the rule {rule} does not apply to"
+
+
+def _key_references(definition: Definition) -> References:
+    concurrency = definition.settings.concurrency
+    return references(concurrency.key) if concurrency is not None else References()
 
 
 def _references_of(definition: Definition, spec: ComponentSpec) -> References:
+    """What its config and the conditions on its outgoing connections read."""
     component = registry.get(spec.type)
-    unrendered = component.unrendered if component else frozenset[str]()
-    conditions = [c.condition for c in definition.outgoing[spec.id] if c.condition is not None]
-    for name in unrendered & spec.config.keys():
-        conditions += [text for text, _ in _condition_texts(spec.config[name], name, name)]
-    found = references({name: value for name, value in spec.config.items() if name not in unrendered})
-    for condition in conditions:
-        found |= parse_condition(condition).references
+    assert component is not None, "the definition was loaded, which knows the type"
+    found = References()
+    for _, text, is_condition in _texts_with_expressions(component, spec.config):
+        found |= _parse(text, is_condition)
+    for connection in definition.outgoing[spec.id]:
+        if connection.condition is not None:
+            found |= parse_condition(connection.condition).references
     return found
 
 
-def _undefined(definition: Definition, reads: References, ancestors: Set[str], own: str) -> Iterator[str]:
+def _undefined(definition: Definition, reads: References, ancestors: Set[str], own: str | None) -> Iterator[str]:
     parameters = {parameter.name for parameter in definition.parameters}
     for name in sorted(reads.names - ENGINE_NAMES - parameters - {own}):
         if name not in definition.by_id:

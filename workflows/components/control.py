@@ -1,19 +1,37 @@
 """Components that steer the flow: start, end, condition, delay, log."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import ClassVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from core.errors import Problem
 from core.json_text import dumps
 from core.times import parse_time
 from core.types import JSONObject
+from events.event_types import EventType
 from workflows.components.base import Completed, Component, Context, Failed, Outcome, Waiting
 from workflows.expressions import evaluate_condition, has_expression
-from workflows.schemas import short
+from workflows.schemas import received
 
 ANY: JSONObject = {"title": "Any JSON value"}
 TEN_YEARS_SECONDS = 315_576_000
+# The table "Webhook Events" of the API reference; other events of the ledger trigger nothing.
+TRIGGER_EVENTS = (
+    EventType.WORKFLOW_CREATED,
+    EventType.WORKFLOW_UPDATED,
+    EventType.WORKFLOW_DELETED,
+    EventType.WORKFLOW_ACTIVATED,
+    EventType.WORKFLOW_DEACTIVATED,
+    EventType.EXECUTION_STARTED,
+    EventType.EXECUTION_COMPLETED,
+    EventType.EXECUTION_FAILED,
+    EventType.EXECUTION_CANCELLED,
+    EventType.COMPONENT_COMPLETED,
+    EventType.COMPONENT_FAILED,
+)
+_CRON = re.compile(r"\s*[0-9A-Za-z*,/#?-]+(?:\s+[0-9A-Za-z*,/#?-]+){4}\s*", re.ASCII)
 
 
 def object_schema(properties: JSONObject, *required: str, **more: object) -> JSONObject:
@@ -47,8 +65,9 @@ class Start(Component):
             },
             "cron": {
                 "title": "Cron",
-                "description": "Five fields; for trigger_type schedule",
+                "description": "Five fields: minute, hour, day, month, weekday; for trigger_type schedule",
                 "type": "string",
+                "maxLength": 200,
                 "examples": ["0 6 * * 1-5"],
             },
             "interval_seconds": {
@@ -96,14 +115,15 @@ class Start(Component):
             },
             "event": {
                 "title": "Event",
-                "description": "A name of the webhook event table; for trigger_type event",
-                "type": "string",
+                "description": "The event that starts an execution; for trigger_type event",
+                "enum": [str(event) for event in TRIGGER_EVENTS],
                 "examples": ["execution.failed"],
             },
             "workflow_id": {
                 "title": "Workflow",
-                "description": "Only events of this workflow; for trigger_type event",
+                "description": "Only events of this workflow (its id); for trigger_type event",
                 "type": "string",
+                "pattern": "^(?:[0-9A-Za-z]{26}|[0-9A-Fa-f-]{32,36})$",
                 "examples": ["01HQNZ2G5XKJ8P7M9N6V3R4T5W"],
             },
         },
@@ -124,8 +144,33 @@ class Start(Component):
         "title": "The parameters; what the hook or the event brought, where one started the execution"
     }
 
+    def check(self, config: JSONObject) -> Iterator[Problem]:
+        # Triggers are read when the workflow is activated: no execution is there to render them for.
+        literal = [name for name in config if name not in self.unrendered]
+        computed = [name for name in literal if isinstance(config[name], str) and has_expression(config[name])]
+        for name in computed:
+            yield _unexpected(name, "a value without expressions, since it is read before any execution", config[name])
+        if "cron" in config and "cron" not in computed and not _CRON.fullmatch(config["cron"]):
+            yield _unexpected("cron", "five cron fields, as in 0 6 * * 1-5", config["cron"])
+        if "timezone" in config and "timezone" not in computed and not _is_timezone(config["timezone"]):
+            yield _unexpected("timezone", "an IANA time zone, as in Europe/Berlin", config["timezone"])
+
     def run(self, config: JSONObject, context: Context) -> Outcome:
+        # A start has no predecessor: its input is what the trigger brought, or the parameters.
         return Completed(context.scope["input"])
+
+
+def _unexpected(field: str, expected: str, value: str) -> Problem:
+    details = {"expected": expected, "received": received(value)}
+    return Problem(f"Expected {expected}", field=field, details=details)
+
+
+def _is_timezone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown; no relative path; a folder or too long
+        return False
+    return True
 
 
 class End(Component):
@@ -218,7 +263,7 @@ class Delay(Component):
             try:
                 parse_time(until)
             except ValueError:
-                yield Problem("Expected an ISO 8601 date and time", field="until", details={"received": short(until)})
+                yield _unexpected("until", "an ISO 8601 date and time", until)
 
     def run(self, config: JSONObject, context: Context) -> Outcome:
         if context.resumed:

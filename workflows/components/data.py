@@ -12,7 +12,7 @@ from core.types import JSONObject
 from workflows.components.base import Completed, Component, Context, Failed, Outcome
 from workflows.components.control import ANY, object_schema
 from workflows.expressions import references
-from workflows.schemas import Schema, SchemaError
+from workflows.schemas import Schema, SchemaError, received
 
 MAX_FAULTS = 20
 
@@ -73,7 +73,8 @@ class Validate(Component):
             try:
                 _compiled(dumps(config["schema"]))
             except SchemaError as error:
-                yield Problem(f"Not a JSON Schema: {error}", field="schema")
+                details = {"expected": "a JSON Schema 2020-12", "received": received(config["schema"])}
+                yield Problem(f"Not a JSON Schema: {error}", field="schema", details=details)
 
     def run(self, config: JSONObject, context: Context) -> Outcome:
         try:

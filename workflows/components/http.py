@@ -1,20 +1,22 @@
 """http_request: one call of an HTTP API, through the platform's guarded door."""
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import ClassVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 from core import strict_json
 from core.errors import ErrorCode, Problem
 from core.json_text import dumps, storable
 from core.outbound import OutboundResponse, send
 from core.outbound_policy import OutboundError, OutboundPolicy, check_url
+from core.redact import REDACTED
 from core.types import JSONObject, JSONValue
 from workflows.components.base import Completed, Component, Context, Failed, Outcome
 from workflows.components.control import ANY, object_schema
 from workflows.expressions import has_expression
-from workflows.schemas import short
+from workflows.schemas import received
 
 DEFAULT_TIMEOUT_SECONDS = 30
 USER_AGENT = "APG-Workflow/1.0"
@@ -22,38 +24,89 @@ USER_AGENT = "APG-Workflow/1.0"
 RETRIABLE_CLIENT_ERRORS = frozenset({408, 425, 429})
 _ANYWHERE = OutboundPolicy(allow=("0.0.0.0/0", "::/0"))
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+_TEXT_TYPES = re.compile(
+    r"text/.*|application/(?:.*\+)?(?:json|xml|yaml|x-yaml|javascript|ecmascript|x-ndjson|ndjson|csv|sql|graphql"
+    r"|x-www-form-urlencoded)"
+)
+
+
+def _auth(type_: str, title: str, properties: JSONObject, *required: str) -> JSONObject:
+    return {
+        "title": title,
+        "properties": {"type": {"title": "Type", "description": "How the call proves who it is", "const": type_}}
+        | properties,
+        "required": ["type", *required],
+        "additionalProperties": False,
+    }
+
 
 _AUTH: JSONObject = {
     "title": "Authentication",
-    "description": "How the call proves who it is",
+    "description": "How the call proves who it is; keep keys in secrets or parameters, not in the definition",
     "type": "object",
-    "required": ["type"],
-    "properties": {"type": {"enum": ["basic", "bearer", "api_key"]}},
     "oneOf": [
-        {
-            "properties": {
-                "type": {"const": "basic"},
-                "username": {"type": "string", "title": "User name"},
-                "password": {"type": "string", "title": "Password"},
+        _auth(
+            "basic",
+            "User name and password",
+            {
+                "username": {
+                    "title": "User name",
+                    "description": "Without a colon, which ends the user name (RFC 7617)",
+                    "type": "string",
+                    "pattern": "^[^:]*$",
+                    "examples": ["reporting"],
+                },
+                "password": {
+                    "title": "Password",
+                    "description": "The user's password",
+                    "type": "string",
+                    "examples": ["{{ secrets.api_password }}"],
+                },
             },
-            "required": ["type", "username", "password"],
-            "additionalProperties": False,
-        },
-        {
-            "properties": {"type": {"const": "bearer"}, "token": {"type": "string", "title": "Token"}},
-            "required": ["type", "token"],
-            "additionalProperties": False,
-        },
-        {
-            "properties": {
-                "type": {"const": "api_key"},
-                "name": {"type": "string", "title": "Header or query name", "minLength": 1},
-                "value": {"type": "string", "title": "Key"},
-                "in": {"enum": ["header", "query"], "default": "header", "title": "Sent in"},
+            "username",
+            "password",
+        ),
+        _auth(
+            "bearer",
+            "Bearer token",
+            {
+                "token": {
+                    "title": "Token",
+                    "description": "Sent as Authorization: Bearer",
+                    "type": "string",
+                    "examples": ["{{ secrets.api_token }}"],
+                }
             },
-            "required": ["type", "name", "value"],
-            "additionalProperties": False,
-        },
+            "token",
+        ),
+        _auth(
+            "api_key",
+            "API key",
+            {
+                "name": {
+                    "title": "Name",
+                    "description": "The header or query field that carries the key",
+                    "type": "string",
+                    "minLength": 1,
+                    "examples": ["X-API-Key"],
+                },
+                "value": {
+                    "title": "Key",
+                    "description": "The key itself",
+                    "type": "string",
+                    "examples": ["{{ secrets.api_key }}"],
+                },
+                "in": {
+                    "title": "Sent in",
+                    "description": "Where the key goes",
+                    "enum": ["header", "query"],
+                    "default": "header",
+                    "examples": ["header"],
+                },
+            },
+            "name",
+            "value",
+        ),
     ],
     "examples": [{"type": "bearer", "token": "{{ secrets.api_token }}"}],
 }
@@ -153,7 +206,7 @@ class HttpRequest(Component):
                 # Which addresses are refused is the operator's setting, and decided when the call is made.
                 check_url(config["url"], _ANYWHERE)
             except OutboundError as error:
-                details = {"expected": "valid URL", "received": short(config["url"])}
+                details = {"expected": "valid URL", "received": received(config["url"])}
                 yield Problem(str(error), field="url", details=details)
 
     def run(self, config: JSONObject, context: Context) -> Outcome:
@@ -171,6 +224,7 @@ class HttpRequest(Component):
                 follow_redirects=config.get("follow_redirects", True),
                 max_response_bytes=context.max_output_bytes,
                 policy=context.outbound,
+                sensitive_headers=_key_names(config.get("auth"), "header"),
             )
         except OutboundError as error:
             context.count_network(error.bytes_sent + error.bytes_received)
@@ -186,6 +240,12 @@ class HttpRequest(Component):
             bytes=size,
         )
         return _outcome(config, response)
+
+
+def _key_names(auth: JSONObject | None, place: str) -> tuple[str, ...]:
+    """The name that carries an API key in this place: whatever it is called, it is a credential."""
+    carries = auth is not None and auth["type"] == "api_key" and auth.get("in", "header") == place
+    return (auth["name"],) if auth is not None and carries else ()
 
 
 def _message(config: JSONObject, context: Context) -> tuple[dict[str, str], dict[str, str | list[str]], bytes | None]:
@@ -230,9 +290,18 @@ def _text(value: JSONValue) -> str:
 
 
 def _shown(url: str) -> str:
-    """The URL without its query, which may carry a key."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+    """The URL without user name, query and fragment, which may carry a key; any text may come."""
+    return re.sub(r"(?<=://)[^/?#]*@", "", re.split(r"[?#]", url, maxsplit=1)[0])
+
+
+def _answered_url(config: JSONObject, url: str) -> str:
+    """The URL that answered; an API key that was sent in its query is not handed on with the output."""
+    base, question_mark, query = url.partition("?")
+    fields = query.split("&")
+    for name in _key_names(config.get("auth"), "query"):
+        sent = urlencode({name: config["auth"]["value"]})
+        fields = [urlencode({name: ""}) + REDACTED if field == sent else field for field in fields]
+    return base + question_mark + "&".join(fields)
 
 
 def _outcome(config: JSONObject, response: OutboundResponse) -> Outcome:
@@ -244,7 +313,7 @@ def _outcome(config: JSONObject, response: OutboundResponse) -> Outcome:
                 "status_code": status,
                 "headers": storable(response.headers),
                 "body": _body(response),
-                "url": response.url,
+                "url": _answered_url(config, response.url),
                 "elapsed_ms": response.elapsed_ms,
             }
         )
@@ -253,6 +322,7 @@ def _outcome(config: JSONObject, response: OutboundResponse) -> Outcome:
 
 
 def _body(response: OutboundResponse) -> JSONValue:
+    """Parsed JSON, text, or base64: decided by the declared type, so that a follower can rely on it."""
     if not response.body:
         return None
     if response.is_json:
@@ -267,9 +337,10 @@ def _body(response: OutboundResponse) -> JSONValue:
 
 
 def _is_text(response: OutboundResponse) -> bool:
-    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type.startswith("text/") or media_type.endswith(("/xml", "+xml", "/javascript", "x-www-form-urlencoded")):
-        return True
+    media_type, _, parameters = response.headers.get("content-type", "").lower().partition(";")
+    if media_type.strip():
+        return _TEXT_TYPES.fullmatch(media_type.strip()) is not None or "charset=" in parameters
+    # Nothing declared: the bytes themselves are all there is to go by.
     try:
         response.body.decode()
     except UnicodeDecodeError:

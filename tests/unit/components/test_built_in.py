@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -11,33 +11,32 @@ import pytest
 
 from core.errors import ErrorCode
 from core.outbound_policy import OutboundPolicy
+from tests.unit.components.context import NOW, context, run
 from workflows.components import registry
-from workflows.components.base import Completed, Context, Failed, Outcome, Waiting
+from workflows.components.base import Completed, Failed, Waiting
 from workflows.definition import parse
 from workflows.validation import check_config
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LOCAL = OutboundPolicy(allow=("127.0.0.1/32",))
-
-
-def context(*, resumed: bool = False, policy: OutboundPolicy = LOCAL, **scope: Any) -> Context:
-    return Context(
-        component_id="c", idempotency_key="key-1", attempt=1, started_at=NOW, resumed=resumed, outbound=policy,
-        max_output_bytes=10_000, scope={"parameters": {}, "components": {}, "input": {}, **scope}, now=lambda: NOW,
-    )  # fmt: skip
-
-
-def run(type_: str, config: dict[str, Any], given: Context | None = None) -> Outcome:
-    component = registry.get(type_)
-    assert component is not None
-    return component.run(config, given or context())
-
 
 BAD_CONFIGS: list[tuple[str, dict[str, Any], str]] = [
     ("start", {}, "trigger_type"),
     ("start", {"trigger_type": "moon"}, "trigger_type"),
     ("start", {"trigger_type": "schedule"}, ""),
     ("start", {"trigger_type": "event"}, "event"),
+    ("start", {"trigger_type": "{{ kind }}"}, "trigger_type"),
+    ("start", {"trigger_type": "schedule", "cron": "0 6 * *"}, "cron"),
+    ("start", {"trigger_type": "schedule", "cron": "{{ when }}"}, "cron"),
+    ("start", {"trigger_type": "schedule", "cron": "* * * * *", "interval_seconds": 60}, ""),
+    ("start", {"trigger_type": "schedule", "interval_seconds": 0}, "interval_seconds"),
+    ("start", {"trigger_type": "schedule", "interval_seconds": "{{ n }}"}, "interval_seconds"),
+    *(
+        ("start", {"trigger_type": "schedule", "interval_seconds": 60, "timezone": zone}, "timezone")
+        for zone in ("Mars/Olympus", "Europe", "../etc/passwd", "")
+    ),
+    ("start", {"trigger_type": "schedule", "interval_seconds": 60, "overlap": "stop"}, "overlap"),
+    ("start", {"trigger_type": "event", "event": "component.started"}, "event"),
+    ("start", {"trigger_type": "event", "event": "execution.failed", "workflow_id": "x"}, "workflow_id"),
+    ("start", {"trigger_type": "webhook", "hmac_secret": "short"}, "hmac_secret"),
+    ("start", {"trigger_type": "webhook", "hmac_secret": "{{ secrets. }} and more"}, "hmac_secret"),
     ("end", {"result": 1}, "result"),
     ("condition", {}, "condition"),
     ("condition", {"condition": ""}, "condition"),
@@ -63,7 +62,20 @@ BAD_CONFIGS: list[tuple[str, dict[str, Any], str]] = [
     ("http_request", {"url": "http://a.example", "method": "GET", "timeout": 3601}, "timeout"),
     ("http_request", {"url": "http://a.example", "method": "GET", "headers": []}, "headers"),
     ("http_request", {"url": "http://a.example", "method": "GET", "auth": {"type": "magic"}}, "auth.type"),
-    ("http_request", {"url": "http://a.example", "method": "GET", "auth": {"type": "basic"}}, "auth"),
+    ("http_request", {"url": "http://a.example", "method": "GET", "auth": {"type": "basic"}}, "auth.password"),
+    *(
+        ("http_request", {"url": "http://a.example", "method": "GET", "auth": auth}, f"auth{field}")
+        for auth, field in (
+            ({}, ".type"),
+            ("key", ""),
+            ({"type": "bearer"}, ".token"),
+            ({"type": "bearer", "token": 1}, ".token"),
+            ({"type": "bearer", "token": "t", "user": "u"}, ".user"),
+            ({"type": "api_key", "value": "v"}, ".name"),
+            ({"type": "api_key", "name": "n", "value": "v", "in": "body"}, ".in"),
+            ({"type": "basic", "username": "a:b", "password": "p"}, ".username"),
+        )
+    ),
     ("http_request", {"url": "http://a.example", "method": "GET", "expected_status": [99]}, "expected_status[0]"),
     *(
         ("http_request", {"url": url, "method": "GET"}, "url")
@@ -93,6 +105,23 @@ def test_an_expression_stands_for_any_value_until_it_is_rendered() -> None:
         "auth": {"type": "bearer", "token": "{{ k }}"},
     }
     spec = parse({"components": [{"id": "c", "type": "http_request", "config": config}]}).components[0]
+    assert list(check_config(spec, "x")) == []
+
+
+def test_a_start_may_hold_expressions_where_they_are_rendered_later() -> None:
+    config = {
+        "trigger_type": "webhook",
+        "hmac_secret": "{{ secrets.k }}",
+        "parameters": {"day": "{{ now() | date('%d') }}"},
+    }
+    spec = parse({"components": [{"id": "c", "type": "start", "config": config}]}).components[0]
+    assert list(check_config(spec, "x")) == []
+
+
+@pytest.mark.parametrize("cron", ["0 6 * * 1-5", "*/15 0,12 1-7 JAN-MAR MON", "  0  0 1 1 *  "])
+def test_a_schedule_with_five_fields_in_a_zone_is_taken(cron: str) -> None:
+    config = {"trigger_type": "schedule", "cron": cron, "timezone": "America/New_York", "catchup": "all"}
+    spec = parse({"components": [{"id": "c", "type": "start", "config": config}]}).components[0]
     assert list(check_config(spec, "x")) == []
 
 
@@ -250,6 +279,22 @@ def test_s1_to_s3_http_request_refuses_private_addresses_for_good(host: str) -> 
     outcome = run("http_request", {"url": f"http://{host}/", "method": "GET"}, context(policy=OutboundPolicy()))
     assert isinstance(outcome, Failed)
     assert (outcome.code, outcome.permanent) == (ErrorCode.COMPONENT_ERROR, True)
+
+
+def test_validate_lists_no_more_than_twenty_faults() -> None:
+    config = {"value": ["x"] * 50, "schema": {"items": {"type": "integer"}}}
+    outcome = run("validate", config)
+    assert isinstance(outcome, Failed)
+    assert len(outcome.details["faults"]) == 20
+    assert outcome.details["faults"][1] == {"field": "value[1]", "message": "Expected a whole number"}
+
+
+def test_validate_checks_formats_and_a_schema_that_came_out_of_an_expression() -> None:
+    assert isinstance(run("validate", {"value": "soon", "schema": {"format": "date-time"}}), Failed)
+    outcome = run("validate", {"value": 1, "schema": {"type": "nothing"}})
+    assert isinstance(outcome, Failed)
+    assert outcome.permanent
+    assert outcome.message.startswith("schema: ")
 
 
 def test_every_type_describes_itself_for_a_form() -> None:
