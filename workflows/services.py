@@ -107,11 +107,9 @@ def delete_workflow(*, workflow: Workflow, force: bool) -> None:
     given, NotFoundError if the workflow has been deleted meanwhile.
     """
     with transaction.atomic(durable=True):
-        # Full locks: an execution that starts meanwhile asks for workflow and version when it commits, waits, and is
-        # refused. In which order it asks is PostgreSQL's affair; had it got one, each side would wait for the other,
-        # so both are taken before anything else is done.
+        # The full lock: a start takes a share of this row before anything else, so it is either seen here, or waits
+        # and finds no workflow.
         current = _locked(Workflow.objects.select_for_update(), workflow)
-        list(current.versions.select_for_update().values_list("pk"))
         if not force and (active := current.executions.active().count()):
             raise ConflictError(f"Executions that have not ended: {active}; force=true cancels them first")
         current.executions.request_cancel()

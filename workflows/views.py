@@ -10,10 +10,11 @@ from accounts.scopes import Scope
 from core.envelope import reply
 from core.errors import BadRequestError, NotFoundError, Problem
 from core.pagination import paginate
+from core.query import boolean
 from core.views import View, has_body
 from workflows import access, queries, services
 from workflows.components import registry
-from workflows.filters import boolean, filter_workflows
+from workflows.filters import filter_workflows
 from workflows.queries import Statistics
 from workflows.serializers import (
     UpdateSerializer,

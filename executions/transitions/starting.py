@@ -5,10 +5,19 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from core.errors import NotFoundError
 from core.ids import from_uuid, new_id, to_uuid
 from core.json_text import storable_dumps
 from executions.states import ExecutionStatus
-from executions.transitions.statements import QueuedRun, fetch_all, queued_runs
+from executions.transitions.statements import QueuedRun, fetch_all, fetch_one, queued_runs
+
+# The workflow's row first, as a delete takes it: else a start would hold the version when it asks, at its commit, for
+# the workflow that a delete holds, and the two would wait for each other. Then the account's, as below.
+_LOCK_WORKFLOW_AND_ACCOUNT = """
+WITH workflow AS MATERIALIZED (SELECT id FROM workflows_workflow WHERE id = %(workflow)s FOR KEY SHARE)
+SELECT account.id FROM workflow, accounts_user AS account
+WHERE account.id = %(account)s FOR NO KEY UPDATE OF account
+"""
 
 # The account's row, so that two starts cannot both take the last slot.
 _LOCK_ACCOUNT = "SELECT id FROM accounts_user WHERE id = %(account)s FOR NO KEY UPDATE"
@@ -76,15 +85,18 @@ def start(*, execution_id: str, plan: Plan, account_id: str, slots: int, priorit
     """Store an execution with its runs; admit it where the account has a slot and its time has come.
 
     `facts`: workflow, version (ids), parameters, sealed_parameters, tags, trigger, request_id, due,
-    scheduled_at, timeout_seconds. Needs a transaction: the account stays locked until its end.
+    scheduled_at, timeout_seconds. Needs a transaction: workflow and account stay locked until its end. Raises
+    NotFoundError if the workflow has been deleted.
     """
     assert connection.in_atomic_block
     account = to_uuid(account_id)
-    fetch_all(_LOCK_ACCOUNT, {"account": account})
+    workflow = to_uuid(facts["workflow"])
+    if fetch_one(_LOCK_WORKFLOW_AND_ACCOUNT, {"workflow": workflow, "account": account}) is None:
+        raise NotFoundError("Workflow not found")
     parameters = {
         **facts,
         "execution": to_uuid(execution_id),
-        "workflow": to_uuid(facts["workflow"]),
+        "workflow": workflow,
         "version": to_uuid(facts["version"]),
         "parameters": storable_dumps(facts["parameters"]),
         "trigger": storable_dumps(facts["trigger"]),

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
-from config.demo import Client
+from config.demo import Client, DemoError
 from config.embedded import stop_postgres, stop_valkey
 from tests.eventually import eventually
 
@@ -57,16 +58,17 @@ def output(folder: Path) -> str:
     return (folder / "output").read_text()
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of what still runs for the folder."""
-    found = []
+def processes_of(folder: Path) -> dict[psutil.Process, str]:
+    """What runs for the folder, with its command line."""
+    found = {}
     for process in psutil.process_iter():
         try:
-            if process.environ().get("APG_DATA_DIR") == str(folder) or str(folder) in " ".join(process.cmdline()):
-                found.append(" ".join(process.cmdline()) or process.name())
+            line = " ".join(process.cmdline())
+            if process.environ().get("APG_DATA_DIR") == str(folder) or str(folder) in line:
+                found[process] = line or process.name()
         except psutil.Error:
             continue
-    return [line for line in found if "pytest" not in line]
+    return {process: line for process, line in found.items() if "pytest" not in line}
 
 
 def refused(folder: Path, port: int, **more: str) -> str:
@@ -92,6 +94,31 @@ def readme_walk(folder: Path, port: int) -> list[str]:
     return done.stdout.strip().splitlines()
 
 
+def work_resumes_after_every_part_was_killed(folder: Path, client: Client, workflow_id: str) -> None:
+    """kill -9 of servers, web, worker and beat: each is named and started again, what was accepted still ends."""
+    parameters = {"base_url": client.base, "token": client.token}
+
+    def execute() -> str:
+        return str(client.call("POST", f"/workflows/{workflow_id}/execute", {"parameters": parameters})["execution_id"])
+
+    accepted = [execute() for _ in range(5)]
+    for process, line in processes_of(folder).items():
+        if "config.run" not in line:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+    for name in ("Valkey", "PostgreSQL", "web", "worker", "beat"):
+        eventually(lambda name=name: f"{name} ended" in output(folder), timeout=30)  # type: ignore[misc]
+
+    def ended() -> bool:
+        try:
+            found = [client.call("GET", f"/executions/{id_}")["status"] for id_ in [*accepted, execute()]]
+        except (OSError, DemoError, ValueError):
+            return False
+        return found[:5] == ["completed"] * 5
+
+    eventually(ended, timeout=60, interval=0.5)
+
+
 def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     port = free_port()
     first = start(folder, port)
@@ -107,9 +134,11 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     assert (folder / "administrator_password").stat().st_mode & 0o777 == 0o600
     assert readme_walk(folder, port) == ["{'greeting': 'Hello, world!'}", "Hello, world!"]
 
+    work_resumes_after_every_part_was_killed(folder, client, demo["workflow_id"])
+
     first.send_signal(signal.SIGTERM)
     assert first.wait(40) == 0
-    assert processes_of(folder) == []
+    assert processes_of(folder) == {}
 
     second = start(folder, port)
     eventually(lambda: output(folder).count("is served") == 2, timeout=60)
@@ -123,7 +152,7 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     eventually(lambda: output(folder).count("is served") == 3, timeout=60)
     third.send_signal(signal.SIGINT)
     assert third.wait(40) == 0
-    assert processes_of(folder) == []
+    assert processes_of(folder) == {}
 
 
 def test_a_port_in_use_is_one_sentence(folder: Path) -> None:

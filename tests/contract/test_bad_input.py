@@ -108,6 +108,8 @@ def test_l2_a_far_offset_is_an_empty_page(caller: Api) -> None:
         ("/executions", "status=bogus", "status"),
         ("/executions", "workflow_id=x", "workflow_id"),
         ("/executions", "user_id=%00", "user_id"),
+        ("/executions", "status=failed&status=queued", "status"),
+        ("/workflows", "sort=name&sort=name", "sort"),
         ("/executions", "start_date=yesterday", "start_date"),
         ("/executions", "start_date=0000-01-01", "start_date"),
         ("/executions", "end_date=9999-12-31T23:59:59-12:00", "end_date"),
@@ -117,6 +119,14 @@ def test_l2_a_far_offset_is_an_empty_page(caller: Api) -> None:
 def test_l3_to_l6_bad_filters_are_400_and_named(caller: Api, path: str, query: str, field: str) -> None:
     answer = caller.get(f"{path}?{query}")
     assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", [field])
+
+
+def test_bad_filters_of_logs_are_400_and_named(caller: Api) -> None:
+    id_ = caller.post(f"/workflows/{workflow_of(caller)}/execute", {}).data["execution_id"]
+    for query in ("level=loud", "level=info&level=debug", "component_id=%00", "component_id=" + "x" * 201):
+        answer = caller.get(f"/executions/{id_}/logs?{query}")
+        assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", [query.partition("=")[0]])
+    assert caller.get(f"/executions/{id_}/events?since=-1").fields == ["since"]
 
 
 @pytest.mark.parametrize("search", ["%25", "_", "%5C", "%27", ".*", "(a%2B)%2B%24"])

@@ -8,8 +8,9 @@ from accounts.models import User
 from tests.api import Api
 from tests.integration.executions.conftest import Doorbells, linear, transform
 from tests.integration.executions.conftest import doorbells as doorbells_fixture
+from tests.integration.executions.conftest import only_legal_moves as only_legal_moves_fixture
 
-doorbells = doorbells_fixture
+doorbells, only_legal_moves = doorbells_fixture, only_legal_moves_fixture
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DEFINITION = {

@@ -1,16 +1,19 @@
 """What engine tests start from: workflows by definition, and workers without Celery."""
 
 import itertools
+import json
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from accounts.models import User
 from core.types import JSONObject
 from executions import runner
-from executions.models import Execution
+from executions.models import ComponentRun, Execution
 from executions.services import StartRequest, start_execution
+from executions.states import EXECUTION_MOVES, RUN_MOVES
 from executions.transitions.statements import Holder, QueuedRun
 from workflows.models import Workflow
 from workflows.services import create_workflow
@@ -83,7 +86,32 @@ class Doorbells:
         return served
 
 
+_REFUSE_ILLEGAL_MOVES = """
+CREATE OR REPLACE FUNCTION refuse_illegal_move() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.status <> NEW.status AND NOT (TG_ARGV[0]::jsonb -> OLD.status) ? NEW.status THEN
+        RAISE EXCEPTION 'illegal move of %% from %% to %%', TG_TABLE_NAME, OLD.status, NEW.status;
+    END IF;
+    RETURN NEW;
+END $$
+"""
+
+
 @pytest.fixture
-def doorbells(transactional_db: None, empty_redis: None) -> Iterator[Doorbells]:
+def only_legal_moves(transactional_db: None) -> None:
+    """The database itself refuses a move that is not in the table of `executions.states`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REFUSE_ILLEGAL_MOVES, [])
+        for model, moves in ((Execution, EXECUTION_MOVES), (ComponentRun, RUN_MOVES)):
+            table = model._meta.db_table
+            legal = json.dumps({str(old): sorted(map(str, new)) for old, new in moves.items()})
+            cursor.execute(
+                f"CREATE OR REPLACE TRIGGER only_legal_moves BEFORE UPDATE ON {table} "
+                f"FOR EACH ROW EXECUTE FUNCTION refuse_illegal_move('{legal}')"
+            )
+
+
+@pytest.fixture
+def doorbells(transactional_db: None, only_legal_moves: None, empty_redis: None) -> Iterator[Doorbells]:
     """An empty broker whose messages the test serves itself."""
     yield Doorbells()
