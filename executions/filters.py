@@ -4,6 +4,7 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 
 from core.query import bad_parameter, choice, identifier, time
+from core.times import iso
 from executions.models import Execution
 from executions.states import ExecutionStatus
 
@@ -20,7 +21,7 @@ def filter_executions(executions: QuerySet[Execution], query: QueryDict) -> Quer
         executions = executions.filter(status=status)
     start, end = time(query, "start_date"), time(query, "end_date")
     if start and end and start > end:
-        raise bad_parameter("start_date", "before end_date", query["start_date"])
+        raise bad_parameter("start_date", "before end_date", iso(start))
     if start:
         executions = executions.filter(started_at__gte=start)
     if end:
