@@ -35,10 +35,10 @@ migrate: $(VENV)/runtime.installed ## bring the database of DATABASE_URL up to d
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --no-annotate -o requirements/runtime.txt
+		--no-strip-extras --no-emit-index-url --no-header --no-annotate -o requirements/runtime.txt
 	uv pip compile pyproject.toml --extra embedded --group dev -c requirements/runtime.txt --universal \
-		--python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		-o requirements/dev.txt
+		--python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
+		--no-annotate -o requirements/dev.txt
 
 clean: ## remove the virtual environment; data in var/ stays
 	rm -rf $(VENV)

@@ -29,7 +29,19 @@ from executions.states import RunStatus
 from executions.transitions import running, sweeping
 from executions.transitions.statements import Claimed, Ended, Holder, Measured, RunKey
 from workflows.components import registry
-from workflows.components.base import Completed, Component, Context, Failed, LogLine, Outcome, Waiting
+from workflows.components.base import (
+    Completed,
+    Component,
+    Context,
+    Email,
+    EmailRefusedError,
+    Failed,
+    LogLine,
+    Outcome,
+    Resumption,
+    SecretMissingError,
+    Waiting,
+)
 from workflows.definition import MAX_NESTING, ComponentSpec
 from workflows.expressions import ExpressionError, evaluate_condition, render
 from workflows.validation import check_rendered
@@ -275,13 +287,23 @@ def _context(attempt: Attempt) -> Context:
         idempotency_key=attempt.key.run_id,
         attempt=attempt.key.attempt,
         started_at=_now(),
-        resumed=attempt.waited,
+        resumed=Resumption(timed_out=True) if attempt.waited else None,
         outbound=OutboundPolicy(allow=settings.OUTBOUND_ALLOW),
         max_output_bytes=settings.MAX_OUTPUT_BYTES,
         scope=attempt.scope,
         now=_now,
+        secret=_no_secret,
+        send_email=_no_mail,
         lines=attempt.lines,
     )
+
+
+def _no_secret(name: str) -> str:
+    raise SecretMissingError(name)
+
+
+def _no_mail(email: Email) -> str:
+    raise EmailRefusedError("No mail server is configured", permanent=True)
 
 
 def _output_text(output: JSONValue) -> str:

@@ -1,7 +1,7 @@
 """What a component is: its description, its `run`, what it may ask of the engine, and the outcomes it can have."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -37,7 +37,80 @@ class Waiting:
     until: datetime
 
 
-Outcome: TypeAlias = Completed | Failed | Waiting
+@dataclass(frozen=True, slots=True)
+class WaitingForSignal:
+    """Nothing to do before the signal comes, or `until` passes; only `approvers` (ids, group names) may send it.
+
+    No approvers: whoever may operate the execution.
+    """
+
+    signal: str
+    until: datetime | None = None
+    approvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """Start an execution of another workflow in this one's slot, and resume when it has ended."""
+
+    workflow_id: str
+    parameters: JSONObject
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Run the component's body once for each item, at most `max_concurrency` at a time; resume when all have ended.
+
+    `first_index` counts on from earlier rounds. With `stop_on_error`, a failed item ends the loop.
+    """
+
+    items: Sequence[JSONValue]
+    first_index: int = 0
+    max_concurrency: int = 1
+    stop_on_error: bool = True
+
+
+Outcome: TypeAlias = Completed | Failed | Waiting | WaitingForSignal | Child | Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """What ended a wait. `value`: a signal's data, a child's results, the items' results in order.
+
+    `error` is what a child, or an item that ended its loop, failed with. `timed_out`: the time passed first.
+    `rounds` counts the items run so far. `sender` is who sent the signal.
+    """
+
+    timed_out: bool = False
+    value: JSONValue = None
+    error: JSONObject | None = None
+    rounds: int = 0
+    sender: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """A message for `Context.send_email`; the sender's address is the operator's setting."""
+
+    to: tuple[str, ...]
+    subject: str
+    body: str
+    html: str | None = None
+    cc: tuple[str, ...] = ()
+    bcc: tuple[str, ...] = ()
+
+
+class SecretMissingError(LookupError):
+    """The workflow's owner has no secret of this name. Make one at `secrets`, or correct the name."""
+
+
+class EmailRefusedError(Exception):
+    """The mail could not be handed over; `permanent` says that another attempt cannot help."""
+
+    def __init__(self, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 @dataclass(slots=True)
@@ -54,18 +127,22 @@ class LogLine:
 class Context:
     """What one attempt of a component knows and may ask; the runner makes it.
 
-    `idempotency_key` is the same on every attempt, so that the far side can recognise a retry.
+    `idempotency_key` is the same on every attempt, so that the far side can recognise a retry. `resumed` is
+    None on a first call, and says what ended the wait when `run` is called again after one. `secret` gives a
+    secret of the workflow's owner, or raises SecretMissingError; `send_email` a message id, or EmailRefusedError.
     """
 
     component_id: str
     idempotency_key: str
     attempt: int
     started_at: datetime
-    resumed: bool
+    resumed: Resumption | None
     outbound: OutboundPolicy
     max_output_bytes: int
     scope: Mapping[str, Any]
     now: Callable[[], datetime]
+    secret: Callable[[str], str]
+    send_email: Callable[[Email], str]
     network_bytes: int = 0
     lines: list[LogLine] = field(default_factory=list)
 

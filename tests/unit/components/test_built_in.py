@@ -13,7 +13,7 @@ from core.errors import ErrorCode
 from core.outbound_policy import OutboundPolicy
 from tests.unit.components.context import NOW, context, run
 from workflows.components import registry
-from workflows.components.base import Completed, Failed, Waiting
+from workflows.components.base import Completed, Failed, Resumption, Waiting
 from workflows.definition import parse
 from workflows.validation import check_config
 
@@ -142,7 +142,7 @@ def test_condition_answers_as_python_would(condition: str, result: bool) -> None
 
 def test_delay_waits_once() -> None:
     assert run("delay", {"seconds": 90}) == Waiting(NOW + timedelta(seconds=90))
-    assert run("delay", {"seconds": 90}, context(resumed=True)) == Completed({})
+    assert run("delay", {"seconds": 90}, context(resumed=Resumption(timed_out=True))) == Completed({})
     assert run("delay", {"until": "2026-01-02T00:00:00+01:00"}) == Waiting(NOW + timedelta(hours=23))
 
 
