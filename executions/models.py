@@ -3,25 +3,26 @@
 Log lines are ledger events of type `log`: one table holds all that an execution tells.
 """
 
+from enum import StrEnum
 from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from core.ids import id_field
+from core.ids import ULIDField, id_field
 from events.event_types import EventType
 from events.models import Event
-from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, RunStatus
+from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus, WaitingFor
 from workflows.models import Workflow, WorkflowVersion
 
 _FINAL_EXECUTION = sorted(FINAL_EXECUTION)
 _FINAL_RUN = sorted(FINAL_RUN)
 
 
-def _choices(statuses: type[ExecutionStatus] | type[RunStatus]) -> list[tuple[str, str]]:
+def _choices(statuses: type[StrEnum]) -> list[tuple[str, str]]:
     return [(str(status), status.name.title()) for status in statuses]
 
 
@@ -63,15 +64,23 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
 class Execution(models.Model):
     """One run of one version of a workflow.
 
-    `admitted_at` is the account's concurrency slot: held from then until the end. `stop_as` is the end that
-    the execution is heading for while running components finish. `sequence` numbers its ledger events and
-    `remaining` counts the runs that are not final; both change only in statements that lock this row first.
+    `admitted_at` is the account's concurrency slot: held from then until the end; a child (`parent_run`) runs in
+    its parent's. `concurrency_key` is a digest of the rendered `settings.concurrency.key`, and at most
+    `concurrency_limit` admitted executions of the workflow share one. `stop_as` is the end that the execution is
+    heading for while running components finish. `sequence` numbers its ledger events and `remaining` counts the
+    runs that are not final; both change only in statements that lock this row first. What every hop changes stands
+    in no index, so that those updates stay within their page.
     """
 
     id = id_field()
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="executions")
     version = models.ForeignKey(WorkflowVersion, on_delete=models.CASCADE, related_name="+")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="executions")
+    retry_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, db_index=False, related_name="retries")
+    parent_run = models.ForeignKey(
+        "ComponentRun", on_delete=models.SET_NULL, null=True, db_index=False, related_name="children"
+    )
+    depth = models.SmallIntegerField(default=0, db_default=0)
     status = models.CharField(max_length=9, choices=_choices(ExecutionStatus))
     priority = models.SmallIntegerField(default=5)
     parameters = models.JSONField(default=dict)
@@ -82,6 +91,9 @@ class Execution(models.Model):
     results: Any = models.JSONField(null=True)
     error: Any = models.JSONField(null=True)
     stop_as = models.CharField(max_length=9, null=True)  # noqa: DJ001 - NULL says "not stopping"
+    concurrency_key = models.CharField(max_length=64, null=True)  # noqa: DJ001 - NULL says "no limit of its own"
+    concurrency_limit = models.IntegerField(null=True)
+    max_parallel = models.IntegerField(default=0, db_default=0)
     total_components = models.IntegerField()
     ended_components = models.IntegerField(default=0, db_default=0)
     remaining = models.IntegerField()
@@ -113,8 +125,17 @@ class Execution(models.Model):
             models.Index(fields=["created_by", "-id"], name="execution_account"),
             models.Index(
                 fields=["created_by"],
-                condition=models.Q(admitted_at__isnull=False, completed_at__isnull=True),
+                condition=models.Q(admitted_at__isnull=False, completed_at__isnull=True, parent_run__isnull=True),
                 name="execution_slots",
+            ),
+            models.Index(
+                fields=["workflow", "concurrency_key"],
+                condition=models.Q(concurrency_key__isnull=False, completed_at__isnull=True),
+                name="execution_concurrency",
+            ),
+            models.Index(fields=["retry_of"], condition=models.Q(retry_of__isnull=False), name="execution_retry_of"),
+            models.Index(
+                fields=["parent_run"], condition=models.Q(parent_run__isnull=False), name="execution_parent_run"
             ),
             models.Index(
                 fields=["created_by", "-priority", "id"],
@@ -133,7 +154,7 @@ class Execution(models.Model):
             ),
             models.Index(
                 fields=["id"],
-                condition=models.Q(remaining=0, completed_at__isnull=True),
+                condition=models.Q(status=ExecutionStatus.RUNNING),
                 name="execution_sweep_unfinished",
             ),
         ]
@@ -143,11 +164,14 @@ class Execution(models.Model):
 
 
 class ComponentRun(models.Model):
-    """One component of one execution, through its attempts.
+    """One component of one execution, or of one item of a loop in it, through its attempts.
 
+    `scope_id` is the item, or the execution where there is none: connections lead from run to run of one scope.
     `pending` counts incoming connections not yet decided and `taken` those taken; both are kept only while
     `blocked`. `taken_out` lists the outgoing connections (indexes into the definition) taken at its end.
-    `waited` says that the attempt's wait is over. A claim writes `worker`, `pid` and `lease_until`.
+    A run that waits says for what (`waiting_for`), and `waited` says that the attempt's wait is over. A claim
+    writes `worker`, `pid`, `lease_until` and, from `timeout_seconds`, `deadline_at`. `owner_id` and `priority`
+    are the execution's: they order the queue. `changed_at` is when the status became what it is.
     """
 
     id = id_field()
@@ -155,7 +179,13 @@ class ComponentRun(models.Model):
     component_id = models.CharField(max_length=64)
     component_type = models.CharField(max_length=64)
     position = models.IntegerField()
+    item = models.ForeignKey("LoopItem", on_delete=models.CASCADE, null=True, db_index=False, related_name="runs")
     item_index = models.IntegerField(null=True)
+    scope_id = models.GeneratedField(
+        expression=Coalesce("item", "execution"), output_field=ULIDField(), db_persist=True
+    )
+    owner_id = ULIDField(null=True)
+    priority = models.SmallIntegerField(default=5, db_default=5)
     status = models.CharField(max_length=9, choices=_choices(RunStatus))
     join_any = models.BooleanField(default=False, db_default=False)
     pending = models.IntegerField(default=0, db_default=0)
@@ -164,6 +194,12 @@ class ComponentRun(models.Model):
     attempt = models.IntegerField(default=1, db_default=1)
     crashes = models.IntegerField(default=0, db_default=0)
     waited = models.BooleanField(default=False, db_default=False)
+    waiting_for = models.CharField(max_length=6, null=True, choices=_choices(WaitingFor))  # noqa: DJ001 - NULL: nothing
+    signal = models.CharField(max_length=128, null=True)  # noqa: DJ001 - NULL: none
+    approvers: Any = models.JSONField(null=True)
+    max_concurrency = models.IntegerField(null=True)
+    stop_on_error = models.BooleanField(null=True)
+    timeout_seconds = models.FloatField(null=True)
     output = models.JSONField(null=True)
     sealed_output = models.BinaryField(null=True)
     error: Any = models.JSONField(null=True)
@@ -172,6 +208,8 @@ class ComponentRun(models.Model):
     rung_at = models.DateTimeField(null=True)
     wake_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(default=timezone.now, db_default=Now())
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
     cpu_seconds = models.FloatField(default=0, db_default=0)
@@ -180,11 +218,7 @@ class ComponentRun(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["execution", "component_id", "item_index"],
-                nulls_distinct=False,
-                name="component_run_unique",
-            ),
+            models.UniqueConstraint(fields=["scope_id", "component_id"], name="component_run_scope_unique"),
             models.CheckConstraint(
                 condition=models.Q(status__in=_FINAL_RUN, completed_at__isnull=False)
                 | (~models.Q(status__in=_FINAL_RUN) & models.Q(completed_at__isnull=True)),
@@ -195,8 +229,10 @@ class ComponentRun(models.Model):
                 name="component_run_running_has_lease",
             ),
             models.CheckConstraint(
-                condition=~models.Q(status=RunStatus.WAITING) | models.Q(wake_at__isnull=False),
-                name="component_run_waiting_has_wake_at",
+                condition=~models.Q(status=RunStatus.WAITING)
+                | models.Q(waiting_for__in=[WaitingFor.SIGNAL, WaitingFor.CHILD, WaitingFor.ITEMS])
+                | models.Q(waiting_for__isnull=False, wake_at__isnull=False),
+                name="component_run_waits_for_something",
             ),
             models.CheckConstraint(condition=models.Q(pending__gte=0), name="component_run_pending_positive"),
         ]
@@ -221,10 +257,68 @@ class ComponentRun(models.Model):
                 condition=models.Q(status=RunStatus.WAITING),
                 name="component_run_sweep_wake",
             ),
+            models.Index(
+                fields=["-priority", "owner_id", "id"],
+                condition=models.Q(status=RunStatus.QUEUED),
+                name="component_run_queue",
+            ),
+            models.Index(
+                fields=["owner_id"],
+                condition=models.Q(status=RunStatus.RUNNING),
+                name="component_run_busy",
+            ),
+            models.Index(fields=["item"], condition=models.Q(item__isnull=False), name="component_run_item"),
         ]
 
     def __str__(self) -> str:
         return f"{self.execution_id}/{self.component_id}"
+
+
+class LoopItem(models.Model):
+    """One item of a loop (`for_each`), or one round (`repeat_until`), of the run that loops.
+
+    Its runs are made when it starts and are counted down in `remaining`; `error` is the first unhandled failure.
+    A value that holds a secret is stored sealed beside what may be shown.
+    """
+
+    id = id_field()
+    run = models.ForeignKey(ComponentRun, on_delete=models.CASCADE, db_index=False, related_name="items")
+    index = models.IntegerField()
+    value: Any = models.JSONField(null=True)
+    sealed_value = models.BinaryField(null=True)
+    status = models.CharField(max_length=9, choices=_choices(ItemStatus), db_default=ItemStatus.BLOCKED)
+    remaining = models.IntegerField(default=0, db_default=0)
+    error: Any = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "index"], name="loop_item_unique"),
+            models.CheckConstraint(condition=models.Q(remaining__gte=0), name="loop_item_remaining_positive"),
+        ]
+        indexes = [
+            models.Index(fields=["run", "index"], condition=models.Q(status=ItemStatus.BLOCKED), name="loop_item_next"),
+            models.Index(fields=["run"], condition=models.Q(status=ItemStatus.RUNNING), name="loop_item_open"),
+            models.Index(fields=["run"], condition=models.Q(status=ItemStatus.FAILED), name="loop_item_failed"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}[{self.index}]"
+
+
+class Signal(models.Model):
+    """What somebody told an execution; kept until a run that waits for the name takes it."""
+
+    id = id_field()
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="signals")
+    name = models.CharField(max_length=128)
+    data: Any = models.JSONField(null=True)
+    sender = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    taken_by = models.ForeignKey(ComponentRun, on_delete=models.SET_NULL, null=True, related_name="signals_taken")
+    taken_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.execution_id}/{self.name}"
 
 
 class IdempotencyKey(models.Model):
@@ -248,6 +342,8 @@ class Worker(models.Model):
     """A worker's heartbeat; health and diagnosis read it, recovery does not depend on it."""
 
     name = models.CharField(max_length=200, primary_key=True)
+    component_types = ArrayField(models.CharField(max_length=64), default=list, db_default=[])
+    processes = models.IntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now(), db_index=True)
 

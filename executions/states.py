@@ -27,6 +27,25 @@ class RunStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class WaitingFor(StrEnum):
+    """What ends a wait: a time, the next attempt's time, a signal, a child execution, the items of a loop."""
+
+    TIME = "time"
+    RETRY = "retry"
+    SIGNAL = "signal"
+    CHILD = "child"
+    ITEMS = "items"
+
+
+class ItemStatus(StrEnum):
+    """An item of a loop: `blocked` until its turn comes."""
+
+    BLOCKED = "blocked"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
 FINAL_EXECUTION = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 FINAL_RUN = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.SKIPPED, RunStatus.CANCELLED})
 
