@@ -1,6 +1,7 @@
-"""How an attempt is recorded and what follows: retry or end, successors, dead paths, the execution's end."""
+"""How an attempt is recorded and what follows: successors, dead paths, items, waits, the execution's end."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 from django.conf import settings
@@ -9,135 +10,244 @@ from django.db import transaction
 from core.errors import ErrorCode
 from core.types import JSONObject
 from executions import admission, dispatch, plans
-from executions.decider import Delta, Settled, settle, settle_skipped
+from executions.decider import Settled, settle, settle_skipped
+from executions.models import Signal
+from executions.plans import Compiled
 from executions.states import ExecutionStatus, RunStatus
-from executions.transitions import ending, running
+from executions.transitions import ending, looping, running, waiting
+from executions.transitions.looping import NewItem
 from executions.transitions.statements import (
     Ended,
     ExecutionEnd,
     Finished,
+    Held,
     Holder,
+    Measured,
     QueuedRun,
-    RunKey,
 )
 from executions.transitions.sweeping import LostRun
-from workflows.definition import ComponentSpec, Definition
+from executions.transitions.waiting import Wait
+from workflows.components import registry
+from workflows.definition import Definition
 
 logger = logging.getLogger(__name__)
 
-_NOBODY = Holder("", 0)
+NOBODY = Holder("", 0)
 
 
 def end_run(
-    key: RunKey,
-    component: ComponentSpec,
-    definition: Definition,
-    ended: Ended,
-    settled: Settled,
-    *,
-    holder: Holder,
-    keep: bool,
-) -> tuple[RunKey, str] | None:
+    run: Held, compiled: Compiled, ended: Ended, settled: Settled, *, holder: Holder, keep: bool
+) -> Held | None:
     """Record a run's end and what `decider.settle` made of it, move on whatever it set free, and send the messages.
 
-    With `keep`, one successor that is ready is claimed for `holder`: (its key, its component id). Forbids a
-    transaction. If the attempt no longer holds the run, its result is dropped.
+    With `keep`, one run that is ready is claimed for `holder` and given back. Forbids a transaction. If the attempt
+    no longer holds the run, its result is dropped.
     """
     ended = replace(ended, taken=settled.taken)
+    definition = compiled.homes[run.component_id].definition
     if settled.may_end:
         with transaction.atomic(durable=True):
-            finished, queued, end = _finish_whole(key, component, definition, ended, settled, holder, keep)
+            finished, kept, queued, end = _finish_whole(run, compiled, ended, settled, holder, keep)
     else:
-        finished = running.finish(key, ended, settled.deltas, holder=holder, keep=_preferred(settled, definition, keep))
-        queued = finished.queued if finished else []
+        preferred = _preferred(settled, definition, keep)
+        finished = running.finish(run, ended, settled.deltas, holder=holder, keep=preferred)
+        kept, queued = (finished.kept, finished.queued) if finished else (None, [])
         # Only an execution that is being stopped gets here with nothing left: its successors are cancelled.
-        end = ending.complete(key.execution_id) if finished and finished.remaining == 0 else None
+        end = ending.complete(run.key.execution_id) if finished and finished.remaining == 0 else None
+    if finished is None:
+        logger.warning(
+            "Result of a lost attempt was refused",
+            extra={"action": "fenced", "execution_id": run.key.execution_id, "component_id": run.component_id},
+        )
+    if compiled.definition.settings.max_parallel and finished and not kept and not queued:
+        queued = running.held_back(run.key.execution_id)
     dispatch.ring(queued)
-    _after_end(end)
-    return (finished.kept, finished.kept_component_id) if finished and finished.kept else None
+    _after_end(end, run.key.execution_id)
+    return kept
 
 
 def _finish_whole(
-    key: RunKey,
-    component: ComponentSpec,
-    definition: Definition,
-    ended: Ended,
-    settled: Settled,
-    holder: Holder,
-    keep: bool,
-) -> tuple[Finished | None, list[QueuedRun], ExecutionEnd | None]:
-    """The finish with all that may follow from it in one transaction: a stop, dead paths, the execution's end."""
-    error = _execution_error(ended, component) if settled.unhandled_failure else None
-    stopping = error is not None and definition.settings.on_failure == "stop"
+    run: Held, compiled: Compiled, ended: Ended, settled: Settled, holder: Holder, keep: bool
+) -> tuple[Finished | None, Held | None, list[QueuedRun], ExecutionEnd | None]:
+    """The finish with all that may follow from it in one transaction: a stop, dead paths, items, the execution's end.
+
+    An item has no `on_failure`: after a failure in it, its independent branches finish.
+    """
+    home = compiled.homes[run.component_id]
+    error = _scope_error(run, ended) if settled.unhandled_failure else None
+    stopping = error is not None and run.item is None and home.definition.settings.on_failure == "stop"
     finished = running.finish(
-        key,
+        run,
         ended,
         () if stopping else settled.deltas,
         holder=holder,
-        keep=_preferred(settled, definition, keep),
-        execution_error=error,
+        keep=_preferred(settled, home.definition, keep),
+        scope_error=error,
     )
     if finished is None:
-        return None, [], None
-    queued, skipped, remaining = finished.queued, finished.skipped, finished.remaining
+        return None, None, [], None
+    kept, queued, step, remaining = finished.kept, finished.queued, finished, finished.remaining
     if stopping and remaining:
-        remaining = ending.stop(key.execution_id, ExecutionStatus.FAILED)
-    while skipped:
-        step = running.cascade(key.execution_id, settle_skipped(definition, skipped))
-        queued = queued + step.queued
-        skipped, remaining = step.skipped, step.remaining
-    end = ending.complete(key.execution_id) if remaining == 0 else None
-    return finished, queued, end
+        remaining = ending.stop(run.key.execution_id, ExecutionStatus.FAILED)
+    while step.skipped:
+        step = running.cascade(run, settle_skipped(home.definition, step.skipped))
+        queued, remaining = queued + step.queued, step.remaining
+    if run.item is not None and step.scope_remaining == 0 and home.loop is not None:
+        advanced = _advance(run.key.execution_id, run.item.loop_run_id, home.loop, compiled, run, holder, keep)
+        kept, queued = advanced.kept, queued + advanced.queued
+    end = ending.complete(run.key.execution_id) if remaining == 0 else None
+    return finished, kept, queued, end
+
+
+def _advance(
+    execution_id: str, loop_run_id: str, loop: str, compiled: Compiled, ended: Held | None, holder: Holder, keep: bool
+) -> looping.Advanced:
+    """The next items of a loop, or its own run again; one run of them is kept."""
+    body = compiled.homes[loop].definition.bodies[loop]
+    first = next((id_ for id_ in body.entry_points if registry.get(body.by_id[id_].type)), None)
+    ended_item = ended.item.item_id if ended is not None and ended.item is not None else None
+    advanced = looping.advance(
+        execution_id,
+        loop_run_id,
+        compiled.bodies[loop],
+        ended_item=ended_item,
+        holder=holder,
+        keep=first if keep else None,
+    )
+    # The loop itself, where no other loop is around it: its item would have to be looked up.
+    if keep and compiled.homes[loop].loop is None and [queued.run_id for queued in advanced.queued] == [loop_run_id]:
+        resumed = looping.take_resumed(execution_id, advanced.queued[0], None, holder)
+        if resumed is not None:
+            return looping.Advanced(resumed, [])
+    return advanced
+
+
+def begin_items(
+    run: Held,
+    compiled: Compiled,
+    wait: Wait,
+    items: Sequence[NewItem],
+    *,
+    holder: Holder,
+    keep: bool,
+    lines: Sequence[JSONObject],
+    measured: Measured,
+) -> tuple[bool, Held | None]:
+    """Let a run wait for items of its body, and start the first: (whether it waits, the run kept for `holder`).
+
+    Items that ended well in an earlier attempt stay as they are. Forbids a transaction.
+    """
+    with transaction.atomic(durable=True):
+        if not waiting.wait(run.key, wait, lines=lines, measured=measured):
+            return False, None
+        looping.add(run.key.run_id, looping.missing(run.key.run_id, items))
+        advanced = _advance(run.key.execution_id, run.key.run_id, run.component_id, compiled, None, holder, keep)
+    dispatch.ring(advanced.queued)
+    return True, advanced.kept
+
+
+def wait_for_signal(run: Held, wait: Wait, *, lines: Sequence[JSONObject], measured: Measured) -> bool:
+    """Let a run wait for a signal; one that came before is delivered at once. False if it may not wait."""
+    woken: list[QueuedRun] = []
+    with transaction.atomic(durable=True):
+        if not waiting.wait(run.key, wait, lines=lines, measured=measured):
+            return False
+        kept = Signal.objects.filter(execution=run.key.execution_id, name=wait.signal, taken_by=None)
+        for signal in kept.select_related("sender").order_by("pk"):
+            if may_send(signal.sender_id, signal.sender.groups.values_list("name", flat=True), wait.approvers):
+                woken = waiting.deliver(signal.pk, run.key.run_id)
+                break
+    dispatch.ring(woken)
+    return True
+
+
+def may_send(user_id: str, groups: Sequence[str], approvers: Sequence[str] | None) -> bool:
+    """Whether a user may answer a wait: named by id or by a group, or nobody is named."""
+    return not approvers or user_id in approvers or any(group in approvers for group in groups)
 
 
 def _preferred(settled: Settled, definition: Definition, keep: bool) -> str | None:
     """The successor this worker would go on with: one that needs nobody else, else the first."""
-    live = [delta for delta in settled.deltas if delta.taken] if keep else []
+    live = [
+        delta
+        for delta in settled.deltas
+        if keep and delta.taken and registry.get(definition.by_id[delta.component_id].type)
+    ]
+    ready = [
+        delta
+        for delta in live
+        if definition.by_id[delta.component_id].join == "any"
+        or delta.decided == len(definition.incoming[delta.component_id])
+    ]
+    return next((delta.component_id for delta in [*ready, *live]), None)
 
-    def ready_now(delta: Delta) -> bool:
-        target = definition.by_id[delta.component_id]
-        return target.join == "any" or delta.decided == len(definition.incoming[target.id])
 
-    return next((delta.component_id for delta in [*filter(ready_now, live), *live]), None)
-
-
-def _execution_error(ended: Ended, component: ComponentSpec) -> JSONObject:
+def _scope_error(run: Held, ended: Ended) -> JSONObject:
     error = ended.error or {"code": str(ErrorCode.COMPONENT_ERROR), "message": "Component failed"}
-    return {"code": error["code"], "message": error["message"], "component_id": component.id}
+    index = {"item_index": run.item.index} if run.item is not None else {}
+    return {"code": error["code"], "message": error["message"], "component_id": run.component_id, **index}
 
 
-def fail_execution(key: RunKey, component_id: str, message: str, holder: Holder) -> None:
+def fail_execution(run: Held, message: str, holder: Holder) -> None:
     """End a claimed run and its execution that cannot go on at all (definition or parameters unreadable)."""
     error = {"code": str(ErrorCode.WORKFLOW_INVALID), "message": message}
-    ended = Ended(RunStatus.FAILED, error=error)
-    whole = {**error, "component_id": component_id}
+    whole = {**error, "component_id": run.component_id}
     end = None
     with transaction.atomic(durable=True):
-        finished = running.finish(key, ended, (), holder=holder, keep=None, execution_error=whole)
-        if finished and (finished.remaining == 0 or ending.stop(key.execution_id, ExecutionStatus.FAILED) == 0):
-            end = ending.complete(key.execution_id)
-    _after_end(end)
+        finished = running.finish(run, Ended(RunStatus.FAILED, error=error), (), holder=holder, keep=None)
+        if finished and (
+            finished.remaining == 0 or ending.stop(run.key.execution_id, ExecutionStatus.FAILED, whole) == 0
+        ):
+            end = ending.complete(run.key.execution_id, whole)
+    _after_end(end, run.key.execution_id)
 
 
 def stop_execution(execution_id: str, stop_as: ExecutionStatus, error: JSONObject | None = None) -> bool:
-    """Start nothing new, end the waits, and end the execution if nothing is running. False if it had ended."""
+    """Start nothing new, end the waits, and end the execution if nothing is running. False if it had ended.
+
+    Its child executions are cancelled. Forbids a transaction.
+    """
     with transaction.atomic(durable=True):
-        if not ending.lock(execution_id):
-            return False
-        remaining = ending.stop(execution_id, stop_as, error)
-        end = ending.complete(execution_id) if remaining == 0 else None
-    _after_end(end)
+        end = stop_in_transaction(execution_id, stop_as, error)
+    if end is None:
+        return False
+    after_stop(execution_id, end)
     return True
+
+
+def stop_in_transaction(
+    execution_id: str, stop_as: ExecutionStatus, error: JSONObject | None = None
+) -> list[ExecutionEnd] | None:
+    """The part of `stop_execution` that needs a transaction; None if it had ended. `after_stop` follows the commit."""
+    if not ending.lock(execution_id):
+        return None
+    remaining = ending.stop(execution_id, stop_as, error)
+    end = ending.complete(execution_id) if remaining == 0 else None
+    return [end] if end is not None else []
+
+
+def after_stop(execution_id: str, ends: Sequence[ExecutionEnd]) -> None:
+    """What follows a stop once it is committed: children are cancelled, slots given on."""
+    for end in ends:
+        _after_end(end, execution_id)
+    for child in waiting.children(execution_id):
+        stop_execution(child, ExecutionStatus.CANCELLED)
 
 
 def complete_execution(execution_id: str) -> None:
     """End an execution none of whose runs remains."""
-    _after_end(ending.complete(execution_id))
+    _after_end(ending.complete(execution_id), execution_id)
 
 
-def _after_end(end: ExecutionEnd | None) -> None:
-    if end is not None and end.others_waiting:
-        admission.admit(end.account_id)
+def _after_end(end: ExecutionEnd | None, execution_id: str) -> None:
+    if end is None:
+        return
+    dispatch.ring(end.woken)
+    for account_id in end.waiting_accounts:
+        admission.admit(account_id)
+    if end.status is not ExecutionStatus.COMPLETED:
+        for child in waiting.children(execution_id):
+            stop_execution(child, ExecutionStatus.CANCELLED)
 
 
 def rescue(lost: LostRun, reason: str) -> None:
@@ -146,7 +256,7 @@ def rescue(lost: LostRun, reason: str) -> None:
     Harmless if the holder was not gone after all: the old attempt's record is then refused.
     """
     if lost.crashes + 1 < settings.ENGINE["MAX_CRASHES"]:
-        queued = running.release(lost.key, reason, crash=True)
+        queued = waiting.release(lost.key, reason, crash=True)
         dispatch.ring(queued)
         if queued:
             logger.warning(
@@ -164,16 +274,17 @@ def rescue(lost: LostRun, reason: str) -> None:
     else:
         message = f"The worker process died {lost.crashes + 1} times while running this component"
         status, error = RunStatus.FAILED, {"code": str(ErrorCode.COMPONENT_ERROR), "message": message}
-    _end_lost(lost, Ended(status, error=error))
+    end_lost(lost, Ended(status, error=error))
 
 
-def _end_lost(lost: LostRun, ended: Ended) -> None:
+def end_lost(lost: LostRun, ended: Ended) -> None:
+    """Record the end of a run for a holder that cannot."""
+    run = Held(lost.key, lost.component_id, lost.item)
     version_id = plans.version_of(lost.key.execution_id)
     try:
         compiled = plans.compiled(version_id)
     except plans.UnrunnableError as error:
-        fail_execution(lost.key, lost.component_id, str(error), _NOBODY)
+        fail_execution(run, str(error), NOBODY)
         return
-    component = compiled.definition.by_id[lost.component_id]
-    settled = settle(compiled.definition, component.id, ended.status)
-    end_run(lost.key, component, compiled.definition, ended, settled, holder=_NOBODY, keep=False)
+    settled = settle(compiled.homes[lost.component_id].definition, lost.component_id, ended.status)
+    end_run(run, compiled, ended, settled, holder=NOBODY, keep=False)

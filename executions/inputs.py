@@ -1,15 +1,19 @@
 """The names that a component's expressions see: parameters, outputs of what ended before it, `input`, `error`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
+from core.ids import from_uuid
 from core.times import iso
 from core.types import JSONObject, JSONValue
 from executions import sealing
-from executions.models import ComponentRun
-from executions.plans import Compiled
-from executions.states import FINAL_RUN, RunStatus
+from executions.plans import Compiled, Home
+from executions.states import RunStatus
+from executions.transitions import reading
+from executions.transitions.statements import Held, Item
 from workflows.definition import ComponentSpec, ConnectionType
 
 
@@ -23,16 +27,26 @@ class EndedRun:
     error: JSONObject | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """The execution, or one item of a loop in it: what runs there, and the outputs known so far."""
+
+    scope_id: str
+    home: Home
+    item: Item | None
+    ended: dict[str, EndedRun]
+
+
 class Inputs:
     """Builds scopes for the components of one execution; loads only the outputs that a component reads."""
 
     def __init__(self, execution: Mapping[str, Any], compiled: Compiled, parameters: JSONObject) -> None:
         self._execution_id = execution["id"]
-        self._definition = compiled.definition
-        self._reads = compiled.reads
+        self._compiled = compiled
         self._parameters = parameters
         self._trigger = execution["trigger"]
-        self._ended: dict[str, EndedRun] = {}
+        self._ended: dict[str, dict[str, EndedRun]] = {}
+        self._outer: dict[str, Item | None] = {}
         # The platform's own names win: a parameter called `input` is still there as `parameters.input`.
         self._base: JSONObject = {
             **parameters,
@@ -53,62 +67,87 @@ class Inputs:
             },
         }
 
-    def remember(self, component_id: str, run: EndedRun) -> None:
+    def remember(self, run: Held, ended: EndedRun) -> None:
         """Keep what this worker ended itself, so that its kept successor needs no query."""
-        self._ended[component_id] = run
+        self._ended.setdefault(run.scope_id, {})[run.component_id] = ended
 
-    def scope(self, component: ComponentSpec) -> JSONObject:
-        """All names for one component (contract §6, "Names")."""
-        incoming = self._definition.incoming[component.id]
-        self._load({connection.source for connection in incoming} | self._read_by(component.id))
-        components: JSONObject = {
-            component_id: {"status": str(run.status), **({"output": run.output} if _has_output(run) else {})}
-            for component_id, run in self._ended.items()
-        }
-        bare = {name: run for name, run in components.items() if name not in self._base}
-        scope = {**bare, **self._base, "components": components, "input": self._input(component)}
+    def scope(self, run: Held) -> JSONObject:
+        """All names for one component (contract §6, "Names"); inner items hide outer ones."""
+        levels = list(self._levels(run))
+        component = levels[0].home.definition.by_id[run.component_id]
+        self._load(levels, component)
+        components: JSONObject = {}
+        for level in reversed(levels):
+            for component_id, ended in level.ended.items():
+                output = {"output": ended.output} if ended.status is RunStatus.COMPLETED else {}
+                components[component_id] = {"status": str(ended.status), **output}
+        loop: JSONObject = {}
+        if run.item is not None:
+            loop = {"item": self._value(run.item), "index": run.item.index}
+        base = {**self._base, **loop}
+        bare = {name: shown for name, shown in components.items() if name not in base}
+        scope = {**bare, **base, "components": components, "input": self._input(levels[0], component, loop)}
         errors = [
-            {"component_id": c.source, **(self._ended[c.source].error or {})}
-            for c in incoming
-            if c.type is ConnectionType.ERROR and self._is_taken(c.source, c.index)
+            {"component_id": c.source, **(levels[0].ended[c.source].error or {})}
+            for c in levels[0].home.definition.incoming[component.id]
+            if c.type is ConnectionType.ERROR and _is_taken(levels[0], c.source, c.index)
         ]
         if errors:
             scope["error"] = errors[0]
         return scope
 
-    def _read_by(self, component_id: str) -> set[str]:
-        reads = self._reads[component_id]
-        if reads.all_components:
-            return set(self._definition.by_id)
-        return {id_ for id_ in reads.components | reads.names if id_ in self._definition.by_id}
+    def _levels(self, run: Held) -> Iterator[_Level]:
+        """From the run's own item outwards to the execution."""
+        home, item = self._compiled.homes[run.component_id], run.item
+        while home.loop is not None and item is not None:
+            yield _Level(item.item_id, home, item, self._ended.setdefault(item.item_id, {}))
+            home = self._compiled.homes[home.loop]
+            item = self._item_around(item.loop_run_id) if home.loop is not None else None
+        yield _Level(self._execution_id, home, None, self._ended.setdefault(self._execution_id, {}))
 
-    def _input(self, component: ComponentSpec) -> JSONValue:
-        incoming = self._definition.incoming[component.id]
+    def _item_around(self, loop_run_id: str) -> Item | None:
+        if loop_run_id not in self._outer:
+            row = reading.outer_item(loop_run_id)
+            self._outer[loop_run_id] = row and Item(
+                from_uuid(row["id"]), row["index"], from_uuid(row["run_id"]), row["value"], row["sealed_value"]
+            )
+        return self._outer[loop_run_id]
+
+    def _value(self, item: Item) -> JSONValue:
+        shown = None if item.value_text is None else orjson.loads(item.value_text)
+        return sealing.open_item(shown, item.sealed_value, loop_run_id=item.loop_run_id, index=item.index)
+
+    def _input(self, level: _Level, component: ComponentSpec, loop: JSONObject) -> JSONValue:
+        incoming = level.home.definition.incoming[component.id]
         if not incoming:
-            return self._trigger.get("input", self._parameters)
-        sources = dict.fromkeys(c.source for c in incoming if self._is_taken(c.source, c.index))
-        outputs = {source: self._ended[source].output for source in sources}
+            return loop["item"] if loop else self._trigger.get("input", self._parameters)
+        sources = dict.fromkeys(c.source for c in incoming if _is_taken(level, c.source, c.index))
+        outputs = {source: level.ended[source].output for source in sources}
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def _is_taken(self, source: str, index: int) -> bool:
-        run = self._ended.get(source)
-        return run is not None and index in run.taken
-
-    def _load(self, wanted: Iterable[str]) -> None:
-        missing = [component_id for component_id in wanted if component_id not in self._ended]
+    def _load(self, levels: list[_Level], component: ComponentSpec) -> None:
+        """The outputs that the component reads, and those handed on to it, of all levels in one query."""
+        reads = self._compiled.reads[component.id]
+        named = reads.components | reads.names
+        wanted = {c.source for c in levels[0].home.definition.incoming[component.id]}
+        missing = {id_ for id_ in wanted if id_ not in levels[0].ended}
+        for level in levels:
+            known = level.home.definition.by_id
+            read = known.keys() if reads.all_components else named & known.keys()
+            missing |= {id_ for id_ in read if id_ not in level.ended}
         if not missing:
             return
-        rows = ComponentRun.objects.filter(
-            execution_id=self._execution_id, component_id__in=missing, item_index=None, status__in=FINAL_RUN
-        ).values_list("id", "component_id", "status", "output", "sealed_output", "taken_out", "error")
-        for run_id, component_id, status, output, sealed, taken, error in rows:
-            self._ended[component_id] = EndedRun(
-                status=RunStatus(status),
-                output=sealing.open_output(output, None if sealed is None else bytes(sealed), run_id=run_id),
-                taken=frozenset(taken or ()),
-                error=error,
+        ended = {level.scope_id: level.ended for level in levels}
+        for row in reading.ended_runs(ended.keys(), missing):
+            output = None if row["output"] is None else orjson.loads(row["output"])
+            ended[from_uuid(row["scope_id"])][row["component_id"]] = EndedRun(
+                status=RunStatus(row["status"]),
+                output=sealing.open_output(output, row["sealed_output"], run_id=from_uuid(row["id"])),
+                taken=frozenset(row["taken_out"] or ()),
+                error=None if row["error"] is None else orjson.loads(row["error"]),
             )
 
 
-def _has_output(run: EndedRun) -> bool:
-    return run.status is RunStatus.COMPLETED
+def _is_taken(level: _Level, source: str, index: int) -> bool:
+    run = level.ended.get(source)
+    return run is not None and index in run.taken

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from core.errors import ErrorCode
 from executions import admission, conclude, dispatch
 from executions.states import ExecutionStatus
-from executions.transitions import starting, sweeping
+from executions.transitions import starting, sweeping, waiting
 
 # Small, so that a sweep never holds many rows, nor one worker all the work.
 BATCH = 100
@@ -28,10 +28,25 @@ def ring_unclaimed() -> int:
 
 
 def wake_due() -> int:
-    """Waiting runs whose time has come (delays, retries) are queued."""
-    runs = sweeping.wake(BATCH)
+    """Waiting runs whose time has come (delays, retries, signals that did not come in time) are queued."""
+    runs = waiting.wake(BATCH)
     dispatch.ring(runs)
     return len(runs)
+
+
+def resume_parents() -> int:
+    """Runs that wait for a child or for items of which none is left, where the end could not wake them."""
+    runs = waiting.resume_parents(BATCH)
+    dispatch.ring(runs)
+    return len(runs)
+
+
+def cancel_orphans() -> int:
+    """Child executions whose parent was cancelled or failed meanwhile."""
+    orphans = waiting.orphans(BATCH)
+    for execution_id in orphans:
+        conclude.stop_execution(execution_id, ExecutionStatus.CANCELLED)
+    return len(orphans)
 
 
 def rescue_expired() -> int:
@@ -74,6 +89,8 @@ SWEEPS: dict[str, Callable[[], int]] = {
     "queue_scheduled": queue_scheduled,
     "admit_waiting": admit_waiting,
     "wake_due": wake_due,
+    "resume_parents": resume_parents,
+    "cancel_orphans": cancel_orphans,
     "ring_unclaimed": ring_unclaimed,
     "rescue_expired": rescue_expired,
     "stop_overdue": stop_overdue,

@@ -76,9 +76,18 @@ class Execution(models.Model):
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="executions")
     version = models.ForeignKey(WorkflowVersion, on_delete=models.CASCADE, related_name="+")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="executions")
-    retry_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, db_index=False, related_name="retries")
+    # Without constraints in the database: a row updated twice in one transaction has its foreign keys checked at the
+    # commit, and the check would wait for whoever holds the parent's run, who may be waiting for this row.
+    retry_of = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, db_index=False, db_constraint=False, related_name="retries"
+    )
     parent_run = models.ForeignKey(
-        "ComponentRun", on_delete=models.SET_NULL, null=True, db_index=False, related_name="children"
+        "ComponentRun",
+        on_delete=models.SET_NULL,
+        null=True,
+        db_index=False,
+        db_constraint=False,
+        related_name="children",
     )
     depth = models.SmallIntegerField(default=0, db_default=0)
     status = models.CharField(max_length=9, choices=_choices(ExecutionStatus))
@@ -94,6 +103,7 @@ class Execution(models.Model):
     concurrency_key = models.CharField(max_length=64, null=True)  # noqa: DJ001 - NULL says "no limit of its own"
     concurrency_limit = models.IntegerField(null=True)
     max_parallel = models.IntegerField(default=0, db_default=0)
+    timeout_seconds = models.FloatField(null=True)
     total_components = models.IntegerField()
     ended_components = models.IntegerField(default=0, db_default=0)
     remaining = models.IntegerField()
@@ -141,6 +151,13 @@ class Execution(models.Model):
                 fields=["created_by", "-priority", "id"],
                 condition=models.Q(status=ExecutionStatus.QUEUED, admitted_at__isnull=True),
                 name="execution_sweep_admission",
+            ),
+            models.Index(
+                fields=["created_by"],
+                condition=models.Q(
+                    status=ExecutionStatus.QUEUED, admitted_at__isnull=True, concurrency_key__isnull=False
+                ),
+                name="execution_sweep_keyed",
             ),
             models.Index(
                 fields=["scheduled_at"],
@@ -193,6 +210,7 @@ class ComponentRun(models.Model):
     taken_out = ArrayField(models.IntegerField(), null=True)
     attempt = models.IntegerField(default=1, db_default=1)
     crashes = models.IntegerField(default=0, db_default=0)
+    released = models.IntegerField(default=0, db_default=0)
     waited = models.BooleanField(default=False, db_default=False)
     waiting_for = models.CharField(max_length=6, null=True, choices=_choices(WaitingFor))  # noqa: DJ001 - NULL: nothing
     signal = models.CharField(max_length=128, null=True)  # noqa: DJ001 - NULL: none

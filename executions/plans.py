@@ -1,5 +1,6 @@
 """What the engine derives from a definition, once per version and process: versions never change."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,21 +9,35 @@ from core.types import JSONValue
 from executions.models import Execution
 from executions.transitions.starting import Plan
 from workflows.components import registry
-from workflows.definition import ComponentSpec, Definition
+from workflows.definition import ComponentSpec, Definition, DefinitionError
 from workflows.expressions import References, has_expression, references
 from workflows.models import WorkflowVersion
-from workflows.validation import load, problems
+from workflows.validation import load, unknown_type_problems
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a component stands: the definition, or the body, that it is part of, and the loop whose body that is."""
+
+    definition: Definition
+    loop: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A version ready to run: its definition, the runs to insert, what each component reads."""
+    """A version ready to run: its definition, the runs to insert, where each component stands and what it reads.
+
+    `bodies` has the runs of one item by the id of the component that loops.
+    """
 
     workflow_id: str
     number: int
     definition: Definition
     plan: Plan
-    reads: dict[str, References]
+    bodies: Mapping[str, Plan]
+    homes: Mapping[str, Home]
+    reads: Mapping[str, References]
+    unknown_types: tuple[Problem, ...]
 
 
 class UnrunnableError(Exception):
@@ -35,21 +50,35 @@ class UnrunnableError(Exception):
 
 @lru_cache(maxsize=512)
 def compiled(version_id: str) -> Compiled:
-    """The version, parsed. Raises UnrunnableError, and NotFoundError if it is gone; errors are not kept."""
+    """The version, parsed. Raises UnrunnableError, and NotFoundError if it is gone; errors are not kept.
+
+    Types that are not installed here are let pass: a worker that knows them may run what this one cannot.
+    """
     version = WorkflowVersion.objects.filter(pk=version_id).only("workflow_id", "number", "definition").first()
     if version is None:
         raise NotFoundError("Workflow version not found")
-    found = problems(version.definition)
-    if found:
-        raise UnrunnableError(tuple(found))
-    definition = load(version.definition)
+    try:
+        definition = load(version.definition, unknown_types=True)
+    except DefinitionError as error:
+        raise UnrunnableError(error.problems) from None
+    homes = dict(_homes(definition, None))
     return Compiled(
         workflow_id=version.workflow_id,
         number=version.number,
         definition=definition,
         plan=_plan(definition),
-        reads={component.id: _reads(definition, component) for component in definition.components},
+        bodies={home.loop: _plan(home.definition) for home in homes.values() if home.loop is not None},
+        homes=homes,
+        reads={id_: _reads(home.definition, home.definition.by_id[id_]) for id_, home in homes.items()},
+        unknown_types=tuple(unknown_type_problems(definition)),
     )
+
+
+def _homes(definition: Definition, loop: str | None) -> Iterator[tuple[str, Home]]:
+    for component in definition.components:
+        yield component.id, Home(definition, loop)
+        if component.id in definition.bodies:
+            yield from _homes(definition.bodies[component.id], component.id)
 
 
 @lru_cache(maxsize=4096)
@@ -72,16 +101,19 @@ def _plan(definition: Definition) -> Plan:
         component_types=tuple(component.type for component in components),
         pending=tuple(len(definition.incoming[component.id]) for component in components),
         join_any=tuple(component.join == "any" for component in components),
+        timeouts=tuple(component.timeout_seconds for component in components),
     )
 
 
 def _reads(definition: Definition, component: ComponentSpec) -> References:
-    """The references of its config and of the conditions on its outgoing connections."""
+    """The references of its config, but not of its body, and of the conditions on its outgoing connections."""
     known = registry.get(component.type)
     unrendered = known.unrendered if known is not None else frozenset()
     rendered = {name: value for name, value in component.config.items() if name not in unrendered}
     conditions = [connection.condition for connection in definition.outgoing[component.id] if connection.condition]
-    conditions += _conditions({name: component.config[name] for name in unrendered & component.config.keys()})
+    body = {"components", "connections"} if component.id in definition.bodies else set()
+    own = (unrendered & component.config.keys()) - body
+    conditions += _conditions({name: component.config[name] for name in own})
     return references([rendered, [text if has_expression(text) else "{{" + text + "}}" for text in conditions]])
 
 

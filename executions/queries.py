@@ -1,14 +1,17 @@
 """Reads that REST, GraphQL and sockets share: visible executions, progress, places in the queue, estimates."""
 
+from collections.abc import Sequence
 from statistics import median
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from accounts.authentication import Caller
 from core.errors import NotFoundError
 from core.types import JSONValue
 from events.event_types import EventType
 from events.models import Event
+from executions import plans
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus
 from workflows import access
@@ -31,7 +34,7 @@ def get_visible(caller: Caller, execution_id: str) -> Execution:
 
 def with_progress(executions: QuerySet[Execution]) -> QuerySet[Execution]:
     """Adds `current_component`: the last started of those not ended, else the last that ended."""
-    runs = ComponentRun.objects.filter(execution=OuterRef("pk"), item_index=None, started_at__isnull=False)
+    runs = ComponentRun.objects.filter(execution=OuterRef("pk"), item=None, started_at__isnull=False)
     latest = runs.order_by(F("completed_at").desc(nulls_first=True), "-started_at")
     return executions.annotate(current_component=Subquery(latest.values("component_id")[:1]))
 
@@ -65,20 +68,35 @@ def estimated_duration(workflow_id: str) -> int | None:
     return round(median(durations)) if durations else None
 
 
-def component_runs(execution: Execution) -> list[tuple[ComponentRun, JSONValue]]:
-    """The execution's runs in definition order, each with its input: what its taken predecessors handed on."""
-    connections = execution.version.definition.get("connections", [])
-    runs = list(execution.runs.order_by("position", "item_index"))
-    by_id = {run.component_id: run for run in runs if run.item_index is None}
-    inputs: dict[str, dict[str, JSONValue]] = {}
-    for index, connection in enumerate(connections):
-        source = by_id[connection["source"]]
-        if index in (source.taken_out or ()):
-            inputs.setdefault(connection["target"], {})[source.component_id] = source.output
-    targets = {connection["target"] for connection in connections}
+def component_runs(execution: Execution) -> QuerySet[ComponentRun]:
+    """The execution's runs in definition order; those of a loop's items after the loop, item by item."""
+    return (
+        execution.runs.select_related("item")
+        .annotate(place=Coalesce("item__run__position", "position"))
+        .order_by("place", F("item_index").asc(nulls_first=True), "position", "pk")
+    )
+
+
+def inputs_of(execution: Execution, runs: Sequence[ComponentRun]) -> list[JSONValue]:
+    """What each run was handed: the outputs of its taken predecessors, an item's value, or what started all.
+
+    As it may be shown; two queries however many runs there are.
+    """
+    homes = plans.compiled(execution.version_id).homes
+    scopes = {run.scope_id for run in runs}
+    sources = ComponentRun.objects.filter(scope_id__in=scopes).exclude(taken_out=[]).exclude(taken_out=None)
+    handed: dict[tuple[str, str], dict[str, JSONValue]] = {}
+    for source in sources.only("component_id", "scope_id", "output", "taken_out"):
+        connections = homes[source.component_id].definition.connections
+        for index in source.taken_out or ():
+            key = (source.scope_id, connections[index].target)
+            handed.setdefault(key, {})[source.component_id] = source.output
     first = execution.trigger.get("input", execution.parameters)
-    return [(run, _handed_on(inputs.get(run.component_id)) if run.component_id in targets else first) for run in runs]
-
-
-def _handed_on(outputs: dict[str, JSONValue] | None) -> JSONValue:
-    return next(iter(outputs.values())) if outputs is not None and len(outputs) == 1 else outputs
+    found: list[JSONValue] = []
+    for run in runs:
+        if homes[run.component_id].definition.incoming[run.component_id]:
+            outputs = handed.get((run.scope_id, run.component_id))
+            found.append(next(iter(outputs.values())) if outputs is not None and len(outputs) == 1 else outputs)
+        else:
+            found.append(first if run.item is None else run.item.value)
+    return found

@@ -1,4 +1,4 @@
-"""One attempt of one component, then the successor that this worker keeps, then the next."""
+"""One attempt of one component; then the successor that this worker keeps, and the next."""
 
 import logging
 import random
@@ -20,16 +20,19 @@ from core.redact import Redactor
 from core.request_id import set_request_id
 from core.times import iso
 from core.types import JSONObject, JSONValue
-from executions import conclude, plans, sealing
+from executions import conclude, plans, resuming, sealing, services
 from executions.decider import settle
 from executions.inputs import EndedRun, Inputs
 from executions.interrupts import DeadlineReached, Interrupted, interruptible
 from executions.retries import delay_before_retry
-from executions.states import RunStatus
-from executions.transitions import running, sweeping
-from executions.transitions.statements import Claimed, Ended, Holder, Measured, RunKey
+from executions.states import RunStatus, WaitingFor
+from executions.transitions import running, sweeping, waiting
+from executions.transitions.looping import NewItem
+from executions.transitions.statements import Claimed, Ended, Held, Holder, Measured
+from executions.transitions.waiting import Wait
 from workflows.components import registry
 from workflows.components.base import (
+    Child,
     Completed,
     Component,
     Context,
@@ -37,16 +40,21 @@ from workflows.components.base import (
     EmailRefusedError,
     Failed,
     LogLine,
+    Loop,
     Outcome,
     Resumption,
     SecretMissingError,
     Waiting,
+    WaitingForSignal,
 )
 from workflows.definition import MAX_NESTING, ComponentSpec
 from workflows.expressions import ExpressionError, evaluate_condition, render
 from workflows.validation import check_rendered
 
 logger = logging.getLogger(__name__)
+
+# How often a worker that keeps successors looks whether somebody else has been waiting.
+_FAIRNESS_SECONDS = 0.025
 
 
 class CancelledAttempt:
@@ -61,19 +69,20 @@ class OutputRefusedError(Exception):
 class Attempt:
     """One attempt while it runs: what it is, and what it used and said."""
 
-    key: RunKey
+    run: Held
     component: ComponentSpec
-    waited: bool
-    failures: int
     scope: Mapping[str, Any]
+    resumed: Resumption | None = None
     lines: list[LogLine] = field(default_factory=list)
     measured: Measured = field(default_factory=Measured)
 
 
 def run_component(run_id: str, attempt: int, holder: Holder) -> None:
-    """Claim the run and work: it, and one ready successor after another while KEEP_SUCCESSOR_SECONDS last.
+    """Claim the run whose turn it is and work: it, and one ready successor after another for KEEP_SUCCESSOR_SECONDS.
 
-    Everything is recorded through `executions.transitions`; nothing is returned or raised. Forbids a transaction.
+    The run that the message names goes first unless another's turn has come; each queued run has its message, so
+    each is taken by one. Everything is recorded through `executions.transitions`; nothing is returned or raised.
+    Forbids a transaction.
     """
     try:
         _claim_and_work(run_id, attempt, holder)
@@ -83,7 +92,7 @@ def run_component(run_id: str, attempt: int, holder: Holder) -> None:
 
 
 def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
-    claimed = running.claim(run_id, attempt, holder)
+    claimed = _claim(run_id, attempt, holder)
     if claimed is None:
         logger.debug("Nothing to claim", extra={"action": "claim_missed", "run_id": run_id, "attempt": attempt})
         return
@@ -91,12 +100,23 @@ def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
     try:
         session = Session(claimed, holder)
     except (plans.UnrunnableError, SealBrokenError) as error:
-        conclude.fail_execution(claimed.key, claimed.component_id, str(error), holder)
+        conclude.fail_execution(claimed.run, str(error), holder)
         return
-    until = time.monotonic() + settings.ENGINE["KEEP_SUCCESSOR_SECONDS"]
-    following = session.work(claimed.key, claimed.component_id, claimed.waited, claimed.crashes, until)
+    following: Held | None = claimed.run
     while following is not None:
-        following = session.work(*following, waited=False, crashes=0, keep_until=until)
+        following = session.work(following)
+
+
+def _claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
+    types = registry.known_types()
+    claimed = running.claim(run_id, attempt, holder, types)
+    if claimed is not None:
+        return claimed
+    for next_id, next_attempt in running.next_in_turn(types):
+        claimed = running.claim(next_id, next_attempt, holder, types, jump=True)
+        if claimed is not None:
+            return claimed
+    return None
 
 
 def _let_go(holder: Holder) -> None:
@@ -127,41 +147,58 @@ class Session:
         sealed = execution["sealed_parameters"]
         parameters = sealing.open_parameters(execution["parameters"], sealed, execution_id=execution["id"])
         sensitive = [parameter.name for parameter in compiled.definition.parameters if parameter.sensitive]
-        self.definition = compiled.definition
+        self.execution = execution
+        self.compiled = compiled
         self.inputs = Inputs(execution, compiled, parameters)
         self.has_secrets = sealed is not None
         self.redactor = Redactor(sealing.secret_values(parameters, sensitive) if sealed else ())
         self.holder = holder
+        self._keep_until = time.monotonic() + settings.ENGINE["KEEP_SUCCESSOR_SECONDS"]
+        self._look_at = time.monotonic() + _FAIRNESS_SECONDS
 
-    def work(
-        self, key: RunKey, component_id: str, waited: bool, crashes: int, keep_until: float
-    ) -> tuple[RunKey, str] | None:
-        """One attempt from its claim to its record; the kept successor, claimed, if there is one."""
-        component = self.definition.by_id[component_id]
-        attempt = Attempt(key, component, waited, key.attempt - crashes, self.inputs.scope(component))
+    def work(self, run: Held) -> Held | None:
+        """One attempt from its claim to its record; the run that this worker goes on with, claimed, if there is one."""
+        component = self.compiled.homes[run.component_id].definition.by_id[run.component_id]
+        attempt = Attempt(run, component, self.inputs.scope(run))
         outcome = self._try(attempt)
-        keep = time.monotonic() < keep_until
-        if isinstance(outcome, Completed):
-            try:
+        keep = self._may_keep()
+        try:
+            if isinstance(outcome, Completed):
                 return self._complete(attempt, outcome.output, keep)
-            except ExpressionError as error:
-                outcome = Failed(f"Condition of a connection from {component_id}: {error}", permanent=True)
-            except OutputRefusedError as error:
-                outcome = Failed(str(error), permanent=True)
+            if isinstance(outcome, Loop):
+                return self._loop(attempt, outcome, keep)
+            if isinstance(outcome, Waiting | WaitingForSignal | Child):
+                if self._wait(attempt, outcome):
+                    return None
+                # The wait could not begin because the execution stops.
+                outcome = CancelledAttempt()
+        except ExpressionError as error:
+            outcome = Failed(f"Condition of a connection from {component.id}: {error}", permanent=True)
+        except (OutputRefusedError, services.ChildRefusedError) as error:
+            outcome = Failed(str(error), permanent=True)
         if isinstance(outcome, Failed):
             return self._fail(attempt, outcome, keep)
-        if isinstance(outcome, Waiting) and running.wait(
-            key, outcome.until, lines=self._lines(attempt), measured=attempt.measured
-        ):
-            return None
-        # Interrupted; or a wait that could not begin because the execution stops.
         return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
+
+    def _may_keep(self) -> bool:
+        """Whether to go on with a successor: for a while, and while nobody else has been waiting."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return now < self._keep_until
+        self._look_at = now + _FAIRNESS_SECONDS
+        return now < self._keep_until and not running.others_wait(
+            self.execution["priority"], self.execution["created_by_id"]
+        )
 
     def _try(self, attempt: Attempt) -> Outcome | CancelledAttempt:
         component = attempt.component
         implementation = registry.get(component.type)
         if implementation is None:
             return Failed(f"Component type {component.type} is not installed on this worker", permanent=True)
+        try:
+            attempt.resumed = resuming.resumption(attempt.run, implementation)
+        except resuming.ResultsTooLargeError as error:
+            return Failed(str(error), permanent=True)
         context = _context(attempt)
         started = time.process_time()
         try:
@@ -177,7 +214,7 @@ class Session:
                 "Component raised",
                 extra={
                     "action": "component_raised",
-                    "execution_id": attempt.key.execution_id,
+                    "execution_id": attempt.run.key.execution_id,
                     "component_id": component.id,
                 },
             )
@@ -190,7 +227,7 @@ class Session:
                 network_bytes=context.network_bytes,
             )
 
-    def _complete(self, attempt: Attempt, output: JSONValue, keep: bool) -> tuple[RunKey, str] | None:
+    def _complete(self, attempt: Attempt, output: JSONValue, keep: bool) -> Held | None:
         """Raises OutputRefusedError, and ExpressionError from the conditions of its connections."""
         text = _output_text(output)
         true_conditions = self._true_conditions(attempt, output)
@@ -198,25 +235,62 @@ class Session:
         if self.has_secrets:
             shown = self.redactor.redact(output)
             if shown != output:
-                sealed = sealing.seal_output(text, run_id=attempt.key.run_id)
+                sealed = sealing.seal_output(text, run_id=attempt.run.key.run_id)
                 ended = replace(ended, output_text=storable_dumps(shown), sealed_output=sealed)
         return self._end(attempt, ended, true_conditions, output=output, keep=keep)
 
-    def _fail(self, attempt: Attempt, outcome: Failed, keep: bool) -> tuple[RunKey, str] | None:
+    def _loop(self, attempt: Attempt, outcome: Loop, keep: bool) -> Held | None:
+        """Raises OutputRefusedError."""
+        items = [self._new_item(attempt.run, outcome.first_index + n, item) for n, item in enumerate(outcome.items)]
+        wait = Wait(WaitingFor.ITEMS, max_concurrency=outcome.max_concurrency, stop_on_error=outcome.stop_on_error)
+        waits, kept = conclude.begin_items(
+            attempt.run,
+            self.compiled,
+            wait,
+            items,
+            holder=self.holder,
+            keep=keep,
+            lines=self._lines(attempt),
+            measured=attempt.measured,
+        )
+        return kept if waits else self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
+
+    def _new_item(self, run: Held, index: int, value: JSONValue) -> NewItem:
+        text = _output_text(value)
+        shown = self.redactor.redact(value) if self.has_secrets else value
+        if shown == value:
+            return NewItem(index, text)
+        return NewItem(index, storable_dumps(shown), sealing.seal_item(text, loop_run_id=run.key.run_id, index=index))
+
+    def _wait(self, attempt: Attempt, outcome: Waiting | WaitingForSignal | Child) -> bool:
+        """False if this attempt may not wait. Raises services.ChildRefusedError."""
+        run, lines, measured = attempt.run, self._lines(attempt), attempt.measured
+        if isinstance(outcome, Waiting):
+            return waiting.wait(run.key, Wait(WaitingFor.TIME, until=outcome.until), lines=lines, measured=measured)
+        if isinstance(outcome, WaitingForSignal):
+            wait = Wait(
+                WaitingFor.SIGNAL, until=outcome.until, signal=outcome.signal, approvers=tuple(outcome.approvers)
+            )
+            return conclude.wait_for_signal(run, wait, lines=lines, measured=measured)
+        return services.start_child(run, self.execution, outcome, lines=lines, measured=measured)
+
+    def _fail(self, attempt: Attempt, outcome: Failed, keep: bool) -> Held | None:
         error: JSONObject = {"code": str(outcome.code), "message": outcome.message}
         if outcome.details:
             error["details"] = outcome.details
         error = self.redactor.redact(error)
-        attempt.lines.append(LogLine(_now(), "error", error["message"], {"attempt": attempt.key.attempt}))
+        key = attempt.run.key
+        attempt.lines.append(LogLine(_now(), "error", error["message"], {"attempt": key.attempt}))
         delay = delay_before_retry(
             attempt.component.retry_policy,
-            failures=attempt.failures,
+            failures=key.attempt - attempt.run.lost_attempts,
             permanent=outcome.permanent,
             jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
         )
-        lines = self._lines(attempt)
-        if delay is not None and running.retry_later(attempt.key, delay, error, lines=lines, measured=attempt.measured):
-            return None
+        if delay is not None:
+            retry = Wait(WaitingFor.RETRY, delay_seconds=delay, error=error)
+            if waiting.wait(key, retry, lines=self._lines(attempt), measured=attempt.measured):
+                return None
         return self._end(attempt, Ended(RunStatus.FAILED, error=error), keep=keep)
 
     def _end(
@@ -227,23 +301,24 @@ class Session:
         *,
         output: JSONValue = None,
         keep: bool,
-    ) -> tuple[RunKey, str] | None:
-        settled = settle(self.definition, attempt.component.id, ended.status, true_conditions)
+    ) -> Held | None:
+        run = attempt.run
+        definition = self.compiled.homes[run.component_id].definition
+        settled = settle(definition, run.component_id, ended.status, true_conditions)
         following = conclude.end_run(
-            attempt.key,
-            attempt.component,
-            self.definition,
+            run,
+            self.compiled,
             replace(ended, lines=self._lines(attempt), measured=attempt.measured),
             settled,
             holder=self.holder,
             keep=keep,
         )
-        run = EndedRun(ended.status, output, frozenset(settled.taken), ended.error)
-        self.inputs.remember(attempt.component.id, run)
+        self.inputs.remember(run, EndedRun(ended.status, output, frozenset(settled.taken), ended.error))
         return following
 
     def _true_conditions(self, attempt: Attempt, output: JSONValue) -> tuple[int, ...]:
-        conditional = [c for c in self.definition.outgoing[attempt.component.id] if c.condition is not None]
+        outgoing = self.compiled.homes[attempt.component.id].definition.outgoing[attempt.component.id]
+        conditional = [c for c in outgoing if c.condition is not None]
         if not conditional:
             return ()
         own = {"output": output, "status": str(RunStatus.COMPLETED)}
@@ -256,11 +331,13 @@ class Session:
         return tuple(c.index for c in conditional if c.condition and evaluate_condition(c.condition, scope, now=now))
 
     def _lines(self, attempt: Attempt) -> list[JSONObject]:
+        item = {} if attempt.run.item is None else {"item_index": attempt.run.item.index}
         return [
             {
                 "timestamp": iso(line.timestamp),
                 "component_id": attempt.component.id,
-                "attempt": attempt.key.attempt,
+                "attempt": attempt.run.key.attempt,
+                **item,
                 "level": line.level,
                 "message": self.redactor.redact_text(line.message),
                 "metadata": self.redactor.redact(line.metadata),
@@ -284,10 +361,10 @@ def _run(implementation: Component, attempt: Attempt, context: Context) -> Outco
 def _context(attempt: Attempt) -> Context:
     return Context(
         component_id=attempt.component.id,
-        idempotency_key=attempt.key.run_id,
-        attempt=attempt.key.attempt,
+        idempotency_key=attempt.run.key.run_id,
+        attempt=attempt.run.key.attempt,
         started_at=_now(),
-        resumed=Resumption(timed_out=True) if attempt.waited else None,
+        resumed=attempt.resumed,
         outbound=OutboundPolicy(allow=settings.OUTBOUND_ALLOW),
         max_output_bytes=settings.MAX_OUTPUT_BYTES,
         scope=attempt.scope,

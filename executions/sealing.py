@@ -42,6 +42,16 @@ def open_output(shown: JSONValue, sealed: bytes | None, *, run_id: str) -> JSONV
     return shown if sealed is None else orjson.loads(vault.unseal(sealed, bound_to=f"{run_id}/output"))
 
 
+def seal_item(value_text: str, *, loop_run_id: str, index: int) -> bytes:
+    """An item of a loop that contains a secret, sealed for its place."""
+    return vault.seal(value_text.encode(), bound_to=f"{loop_run_id}/items/{index}")
+
+
+def open_item(shown: JSONValue, sealed: bytes | None, *, loop_run_id: str, index: int) -> JSONValue:
+    """An item's value as it was given. Raises accounts.vault.SealBrokenError."""
+    return shown if sealed is None else orjson.loads(vault.unseal(sealed, bound_to=f"{loop_run_id}/items/{index}"))
+
+
 def secret_values(values: JSONObject, sensitive: Iterable[str]) -> frozenset[str]:
     """The texts that must not be told: all under a declared or secret-looking name."""
     declared = frozenset(sensitive)

@@ -1,14 +1,16 @@
 """Executions on the wire: what bodies may hold, and the shapes of the API reference."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
 
-from core.serializers import StrictCharField, StrictIntegerField, StrictSerializer
+from core.serializers import StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer
 from core.times import parse_time
 from core.types import JSONObject, JSONValue
 from events.models import Event
+from executions.diagnosis import Finding
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 
@@ -55,6 +57,64 @@ class ExecuteSerializer(StrictSerializer):
     )
 
 
+class JSONField(serializers.Field[JSONValue, Any, JSONValue, Any]):
+    """Any JSON value."""
+
+    def to_internal_value(self, data: Any) -> JSONValue:
+        return data
+
+    def to_representation(self, value: JSONValue) -> JSONValue:
+        return value
+
+
+class RetrySerializer(StrictSerializer):
+    """The body of `POST executions/{id}/retry`."""
+
+    from_component = StrictCharField(required=False, min_length=1, max_length=64)
+    parameters = ParametersField(required=False)
+    version = serializers.ChoiceField(required=False, choices=["original", "latest"])
+    preview = StrictBooleanField(required=False)
+
+
+class SignalSerializer(StrictSerializer):
+    """The body of `POST executions/{id}/signals/{name}`."""
+
+    data = JSONField(required=False, allow_null=True)
+
+
+def diagnosis_data(execution: Execution, findings: Sequence[Finding]) -> JSONObject:
+    """Why the execution has not ended: the most telling reason, and every component that runs or waits."""
+    first = findings[0] if findings else None
+    return {
+        "execution_id": execution.pk,
+        "status": execution.status,
+        "reason": str(first.reason) if first else None,
+        **(_finding_data(first) if first else {}),
+        "components": [
+            {
+                "component_id": finding.run.component_id,
+                "item_index": finding.run.item_index,
+                "status": finding.run.status,
+                "attempt": finding.run.attempt,
+                "reason": str(finding.reason),
+                **_finding_data(finding),
+            }
+            for finding in findings
+            if finding.run is not None
+        ],
+    }
+
+
+def _finding_data(finding: Finding) -> JSONObject:
+    return {
+        "message": finding.message,
+        "since": finding.since,
+        "next": finding.next,
+        "next_at": finding.next_at,
+        "details": finding.details,
+    }
+
+
 def execution_data(execution: Execution, *, current_component: str | None) -> JSONObject:
     """An execution as `GET executions/{id}` shows it (API reference, contract §7)."""
     error = execution.error if execution.status == ExecutionStatus.FAILED else None
@@ -72,7 +132,7 @@ def execution_data(execution: Execution, *, current_component: str | None) -> JS
         "error": error,
         "trigger": execution.trigger,
         "tags": execution.tags,
-        "retry_of": None,
+        "retry_of": execution.retry_of_id,
         "scheduled_at": execution.scheduled_at,
         "started_at": execution.started_at,
         "completed_at": execution.completed_at,

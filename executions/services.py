@@ -1,28 +1,46 @@
-"""What users do with executions: start, cancel."""
+"""What users do with executions: start, cancel, retry, signal."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from core.errors import ConflictError, NotFoundError, Problem, ValidationFailedError, WorkflowInvalidError
-from core.ids import new_id
-from core.json_text import dumps
+from core.errors import (
+    APGError,
+    ConflictError,
+    NotAllowedError,
+    NotFoundError,
+    Problem,
+    ValidationFailedError,
+    WorkflowInvalidError,
+)
+from core.ids import new_id, parse_id
+from core.json_text import dumps, storable_dumps
 from core.request_id import current_request_id
-from core.types import JSONObject
+from core.types import JSONObject, JSONValue
 from executions import admission, conclude, plans, sealing
-from executions.dispatch import ring_on_commit
-from executions.models import Execution, IdempotencyKey
-from executions.states import ExecutionStatus
-from executions.transitions import starting
+from executions.dispatch import ring, ring_on_commit
+from executions.models import ComponentRun, Execution, IdempotencyKey
+from executions.rerun import Rerun, plan_rerun
+from executions.states import FINAL_EXECUTION, ExecutionStatus, RunStatus, WaitingFor
+from executions.transitions import ending, starting, waiting
+from executions.transitions.starting import Carried, Progress
+from executions.transitions.statements import ExecutionEnd, Held, Measured, QueuedRun
+from executions.transitions.waiting import Wait
+from workflows.components.base import Child
+from workflows.expressions import ExpressionError, render
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 from workflows.parameters import ParameterError, check
+from workflows.schemas import short
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
+MAX_DEPTH = 10
+MAX_KEPT_SIGNALS = 1000
 _RUNNABLE = frozenset({WorkflowStatus.DRAFT, WorkflowStatus.ACTIVE})
 
 
@@ -55,21 +73,22 @@ def start_execution(
 ) -> StartResult:
     """Accept an execution: when this returns it is stored, and it will reach an end (contract §5, §7).
 
-    Every way in ends here. Raises ConflictError (status, reused key), WorkflowInvalidError, ValidationFailedError
-    for parameters, and NotFoundError if the workflow has been deleted meanwhile. Opens its own durable transaction;
-    messages go out after it.
+    Every way in ends here. Raises ConflictError (status, reused key, `concurrency` with `skip`), WorkflowInvalidError,
+    ValidationFailedError for parameters, and NotFoundError if the workflow has been deleted meanwhile. Opens its own
+    durable transaction; messages go out after it.
     """
     digest = request.digest(workflow.pk) if request.idempotency_key else b""
     if request.idempotency_key:
         earlier = _earlier(user, request.idempotency_key, digest)
         if earlier is not None:
             return StartResult(earlier, created=False)
+    new = prepare(workflow, user, request, trigger or {"type": "manual"})
     try:
         with transaction.atomic(durable=True):
-            execution_id = _insert(workflow, user, request, trigger or {"type": "manual"})
+            stops = insert(new)
             if request.idempotency_key:
                 IdempotencyKey.objects.create(
-                    user=user, key=request.idempotency_key, request_digest=digest, execution_id=execution_id
+                    user=user, key=request.idempotency_key, request_digest=digest, execution_id=new.execution_id
                 )
     except WorkflowVersion.DoesNotExist:
         raise NotFoundError("Workflow not found") from None
@@ -79,45 +98,182 @@ def start_execution(
         if earlier is None:
             raise
         return StartResult(earlier, created=False)
+    _after_stops(stops)
     # After the commit, and so after the message: the worker need not wait for this.
-    execution = Execution.objects.filter(pk=execution_id).first()
+    execution = Execution.objects.filter(pk=new.execution_id).first()
     if execution is None:
         raise NotFoundError("The workflow was deleted with its executions")
     return StartResult(execution, created=True)
 
 
-def _insert(workflow: Workflow, user: User, request: StartRequest, trigger: JSONObject) -> str:
+@dataclass(frozen=True, slots=True)
+class NewExecution:
+    """An execution checked and ready to be stored: what `starting.start` takes, and its workflow's concurrency."""
+
+    execution_id: str
+    workflow_id: str
+    account_id: str
+    strategy: str | None
+    facts: JSONObject
+
+
+def prepare(
+    workflow: Workflow,
+    user: User,
+    request: StartRequest,
+    trigger: JSONObject,
+    *,
+    number: int | None = None,
+    progress: Progress | None = None,
+    **links: Any,
+) -> NewExecution:
+    """Check everything that can be checked without a lock. `number`: a version other than the current one.
+
+    `links`: parent_run, depth, retry_of. Raises as `start_execution` does, and WorkflowVersion.DoesNotExist.
+    """
     if workflow.status not in _RUNNABLE:
         raise ConflictError(f"A workflow that is {workflow.status} cannot be executed")
-    version_id = plans.version_id(workflow.pk, workflow.version)
-    try:
-        compiled = plans.compiled(version_id)
-    except plans.UnrunnableError as error:
-        raise WorkflowInvalidError(problems=error.problems) from None
+    version_id = plans.version_id(workflow.pk, number or workflow.version)
+    compiled = compiled_to_run(version_id)
     values = _checked(compiled, request.parameters)
     execution_id = new_id()
     sensitive = [parameter.name for parameter in compiled.definition.parameters if parameter.sensitive]
     shown, sealed = sealing.split_parameters(values, sensitive, execution_id=execution_id)
-    due = request.scheduled_at is None or request.scheduled_at <= timezone.now()
-    started = starting.start(
-        execution_id=execution_id,
-        plan=compiled.plan,
-        account_id=user.pk,
-        slots=admission.slots(user),
-        priority=request.priority or workflow.priority,
-        workflow=workflow.pk,
-        version=version_id,
-        parameters=shown,
-        sealed_parameters=sealed,
-        tags=list(request.tags),
-        trigger=trigger,
-        request_id=current_request_id(),
-        due=due,
-        scheduled_at=request.scheduled_at,
-        timeout_seconds=compiled.definition.settings.timeout_seconds,
-    )
+    rules = compiled.definition.settings
+    facts: JSONObject = {
+        "plan": compiled.plan,
+        "slots": admission.slots(user),
+        "priority": request.priority or workflow.priority,
+        "progress": progress or Progress(),
+        "workflow": workflow.pk,
+        "version": version_id,
+        "parameters": shown,
+        "sealed_parameters": sealed,
+        "tags": list(request.tags),
+        "trigger": trigger,
+        "request_id": current_request_id(),
+        "due": request.scheduled_at is None or request.scheduled_at <= timezone.now(),
+        "scheduled_at": request.scheduled_at,
+        "timeout_seconds": rules.timeout_seconds,
+        "max_parallel": rules.max_parallel,
+        "concurrency_key": _concurrency_key(compiled, values, workflow),
+        "concurrency_limit": rules.concurrency.limit if rules.concurrency else None,
+        "parent_run": None,
+        "depth": 0,
+        "retry_of": None,
+        **links,
+    }
+    strategy = rules.concurrency.strategy if rules.concurrency else None
+    return NewExecution(execution_id, workflow.pk, user.pk, strategy, facts)
+
+
+def insert(new: NewExecution) -> list[tuple[str, list[ExecutionEnd]]]:
+    """Store it; its messages go out on commit. What it stopped (`cancel_running`) is for `_after_stops`.
+
+    Needs a transaction. Raises NotFoundError, and ConflictError where the strategy is `skip` and no place is free.
+    """
+    starting.lock_workflow_and_account(new.workflow_id, new.account_id)
+    stops: list[tuple[str, list[ExecutionEnd]]] = []
+    key, limit = new.facts["concurrency_key"], new.facts["concurrency_limit"]
+    if key is not None:
+        holders = starting.holders(new.workflow_id, key)
+        if new.strategy == "skip" and len(holders) >= limit and new.facts["due"]:
+            raise ConflictError(f"The workflow's concurrency limit of {limit} is reached, and its strategy is skip")
+        if new.strategy == "cancel_running" and new.facts["due"]:
+            for holder in holders[: max(len(holders) + 1 - limit, 0)]:
+                ends = conclude.stop_in_transaction(holder, ExecutionStatus.CANCELLED)
+                stops += [] if ends is None else [(holder, ends)]
+    started = starting.start(execution_id=new.execution_id, account_id=new.account_id, **new.facts)
     ring_on_commit(started.queued)
-    return execution_id
+    return stops
+
+
+def _after_stops(stops: Sequence[tuple[str, list[ExecutionEnd]]]) -> None:
+    for execution_id, ends in stops:
+        conclude.after_stop(execution_id, ends)
+
+
+def compiled_to_run(version_id: str) -> plans.Compiled:
+    """The version, if all of it can run here. Raises WorkflowInvalidError, WorkflowVersion.DoesNotExist."""
+    try:
+        compiled = plans.compiled(version_id)
+    except plans.UnrunnableError as error:
+        raise WorkflowInvalidError(problems=error.problems) from None
+    if compiled.unknown_types:
+        raise WorkflowInvalidError(problems=compiled.unknown_types)
+    return compiled
+
+
+def _concurrency_key(compiled: plans.Compiled, values: JSONObject, workflow: Workflow) -> str | None:
+    """A digest of the rendered key: it may hold what nobody should read."""
+    concurrency = compiled.definition.settings.concurrency
+    if concurrency is None:
+        return None
+    about = {"id": workflow.pk, "name": workflow.name, "version": compiled.number}
+    scope = {**values, "parameters": values, "workflow": about}
+    try:
+        key = render(concurrency.key, scope, now=timezone.now())
+    except ExpressionError as error:
+        problem = Problem(str(error), field="definition.settings.concurrency.key")
+        raise ValidationFailedError("The concurrency key cannot be computed", problems=[problem]) from None
+    return hashlib.sha256(dumps(key)).hexdigest()
+
+
+class ChildRefusedError(Exception):
+    """A `sub_workflow` cannot start its child; the message says why."""
+
+
+def start_child(
+    run: Held, parent: Mapping[str, Any], child: Child, *, lines: Sequence[JSONObject], measured: Measured
+) -> bool:
+    """Start an execution for a run that then waits for it, in one transaction; false if the run may not wait.
+
+    The child runs in its parent's slot, for the same account, with the same priority. It must be a workflow that
+    the owner of the parent's workflow may run. Raises ChildRefusedError. Forbids a transaction.
+    """
+    depth = parent["depth"] + 1
+    if depth > MAX_DEPTH:
+        raise ChildRefusedError(f"Sub-workflows are nested deeper than {MAX_DEPTH}")
+    workflow = _child_workflow(parent["workflow_id"], child.workflow_id)
+    trigger = {"type": "sub_workflow", "execution_id": run.key.execution_id, "component_id": run.component_id}
+    request = StartRequest(parameters=child.parameters, priority=parent["priority"])
+    try:
+        new = prepare(
+            workflow,
+            User.objects.get(pk=parent["created_by_id"]),
+            request,
+            trigger,
+            number=child.version,
+            parent_run=run.key.run_id,
+            depth=depth,
+        )
+        with transaction.atomic(durable=True):
+            # Before the parent's execution is locked: the order in which every start takes its locks.
+            starting.lock_workflow_and_account(new.workflow_id, new.account_id)
+            if not waiting.wait(run.key, Wait(WaitingFor.CHILD), lines=lines, measured=measured):
+                return False
+            stops = insert(new)
+    except WorkflowVersion.DoesNotExist:
+        raise ChildRefusedError(f"Workflow {workflow.pk} has no version {child.version}") from None
+    except APGError as error:
+        reasons = [f"{problem.field}: {problem.message}" for problem in error.problems[:5]]
+        raise ChildRefusedError("; ".join([f"The child cannot start: {error.message}", *reasons])) from None
+    _after_stops(stops)
+    return True
+
+
+def _child_workflow(parent_workflow_id: str, wanted: str) -> Workflow:
+    owner = User.objects.filter(workflows=parent_workflow_id).first()
+    try:
+        found = Workflow.objects.filter(pk=parse_id(wanted))
+    except ValueError:
+        found = Workflow.objects.none()
+    if owner is not None and not owner.is_staff:
+        found = found.filter(created_by=owner)
+    workflow = found.first()
+    if workflow is None:
+        raise ChildRefusedError(f"There is no workflow {short(wanted)} that the workflow's owner may run")
+    return workflow
 
 
 def _checked(compiled: plans.Compiled, given: JSONObject) -> JSONObject:
@@ -151,3 +307,123 @@ def cancel_execution(execution: Execution) -> Execution:
     if not conclude.stop_execution(execution.pk, ExecutionStatus.CANCELLED):
         raise ConflictError("The execution has already ended")
     return Execution.objects.get(pk=execution.pk)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRequest:
+    """How an ended execution is run again; `latest`: with the workflow's current version instead of the same."""
+
+    from_component: str | None = None
+    parameters: JSONObject = field(default_factory=dict)
+    latest: bool = False
+
+
+def retry_execution(*, execution: Execution, user: User, request: RetryRequest) -> Execution:
+    """A new execution of an ended one, whose parameters and, before `from_component`, outputs it takes over.
+
+    Raises ConflictError while it has not ended and for a workflow that cannot run, ValidationFailedError naming the
+    component or the parameter, WorkflowInvalidError. Opens its own durable transaction.
+    """
+    number, rerun = _planned(execution, request)
+    sealed = None if execution.sealed_parameters is None else bytes(execution.sealed_parameters)
+    parameters = sealing.open_parameters(execution.parameters, sealed, execution_id=execution.pk)
+    start = StartRequest({**parameters, **request.parameters}, execution.priority, tags=execution.tags)
+    new = prepare(
+        execution.workflow,
+        user,
+        start,
+        execution.trigger,
+        number=number,
+        progress=_progress(execution, rerun),
+        retry_of=execution.pk,
+    )
+    with transaction.atomic(durable=True):
+        stops = insert(new)
+    _after_stops(stops)
+    return Execution.objects.get(pk=new.execution_id)
+
+
+def preview_retry(execution: Execution, request: RetryRequest) -> list[str]:
+    """The components that a retry would run again, in definition order; nothing starts. Raises as a retry does."""
+    _, rerun = _planned(execution, request)
+    return list(rerun.again)
+
+
+def _planned(execution: Execution, request: RetryRequest) -> tuple[int, Rerun]:
+    if execution.status not in FINAL_EXECUTION:
+        raise ConflictError("Only an execution that has ended can be retried")
+    number = execution.workflow.version if request.latest else execution.version.number
+    definition = compiled_to_run(plans.version_id(execution.workflow_id, number)).definition
+    component = request.from_component
+    if component is None:
+        counters = {id_: len(definition.incoming[id_]) for id_ in definition.by_id}
+        return number, Rerun(tuple(definition.by_id), {}, frozenset(), counters, {})
+    if component not in definition.by_id:
+        details = {"expected": "the id of a component of the workflow", "received": short(component)}
+        problem = Problem("There is no such component", field="from_component", details=details)
+        raise ValidationFailedError(problems=[problem])
+    runs = execution.runs.filter(item=None).values_list("component_id", "status", "taken_out")
+    states = {id_: RunStatus(status) for id_, status, _ in runs}
+    taken = {id_: taken or () for id_, _, taken in runs}
+    earlier = compiled_to_run(execution.version_id).definition
+    rerun = plan_rerun(definition, earlier, states, taken, component)
+    if component not in rerun.again:
+        problem = Problem("It would be skipped: no connection that leads to it was taken", field="from_component")
+        raise ValidationFailedError(problems=[problem])
+    return number, rerun
+
+
+def _progress(execution: Execution, rerun: Rerun) -> Progress:
+    runs = {run.component_id: run for run in execution.runs.filter(item=None, component_id__in=rerun.carried)}
+    carried = {id_: Carried(runs[id_].pk, taken, _resealing(runs[id_])) for id_, taken in rerun.carried.items()}
+    return Progress(carried, rerun.skipped, rerun.pending, rerun.taken)
+
+
+def _resealing(run: ComponentRun) -> Callable[[str], bytes] | None:
+    """A sealed output is bound to its run: how to seal it for another."""
+    if run.sealed_output is None:
+        return None
+    plain = sealing.open_output(None, bytes(run.sealed_output), run_id=run.pk)
+    return lambda run_id: sealing.seal_output(storable_dumps(plain), run_id=run_id)
+
+
+def send_signal(*, execution: Execution, user: User, name: str, data: JSONValue) -> bool:
+    """Tell an execution something; whether a run was waiting for it. Otherwise it is kept for the first that will.
+
+    Raises ConflictError for an ended execution or too many kept signals, ValidationFailedError for an approval's
+    data, NotAllowedError if only others may answer. Opens its own durable transaction.
+    """
+    if _is_approval(execution, name):
+        _check_approval(data)
+    groups = list(user.groups.values_list("name", flat=True))
+    woken: list[QueuedRun] = []
+    with transaction.atomic(durable=True):
+        if not ending.lock(execution.pk):
+            raise ConflictError("The execution has already ended")
+        if execution.signals.filter(taken_by=None).count() >= MAX_KEPT_SIGNALS:
+            raise ConflictError(f"{MAX_KEPT_SIGNALS} signals are kept already that nobody has waited for")
+        runs = execution.runs.filter(status=RunStatus.WAITING, waiting_for=WaitingFor.SIGNAL, signal=name)
+        waiters = list(runs.order_by("changed_at", "pk").values_list("pk", "approvers"))
+        allowed = [run_id for run_id, approvers in waiters if conclude.may_send(user.pk, groups, approvers)]
+        if waiters and not allowed:
+            raise NotAllowedError("Only its approvers may answer this")
+        signal_id = waiting.keep_signal(execution.pk, name, data, user.pk)
+        if allowed:
+            woken = waiting.deliver(signal_id, allowed[0])
+    ring(woken)
+    return bool(woken)
+
+
+def _is_approval(execution: Execution, name: str) -> bool:
+    homes = compiled_to_run(execution.version_id).homes
+    return name in homes and homes[name].definition.by_id[name].type == "approval"
+
+
+def _check_approval(data: JSONValue) -> None:
+    problems = []
+    if not isinstance(data, dict) or not isinstance(data.get("approved"), bool):
+        problems.append(Problem("Must be true or false", field="data.approved", details={"expected": "a boolean"}))
+    elif not isinstance(data.get("comment", ""), str):
+        problems.append(Problem("Must be text", field="data.comment", details={"expected": "text"}))
+    if problems:
+        raise ValidationFailedError(problems=problems)

@@ -1,14 +1,32 @@
 """Addresses of executions, relative to each base of the contract."""
 
-from django.urls import path
+from django.urls import path, register_converter
 
 from executions import views
+
+
+class SignalName:
+    """`<signal:…>`: a name that a component may wait for."""
+
+    regex = r"[A-Za-z0-9_.-]{1,128}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(SignalName, "signal")
 
 urlpatterns = [
     path("workflows/<id:workflow_id>/execute", views.ExecuteView.as_view()),
     path("executions", views.ExecutionListView.as_view()),
     path("executions/<id:execution_id>", views.ExecutionView.as_view()),
     path("executions/<id:execution_id>/cancel", views.CancelView.as_view()),
+    path("executions/<id:execution_id>/retry", views.RetryView.as_view()),
+    path("executions/<id:execution_id>/signals/<signal:name>", views.SignalView.as_view()),
+    path("executions/<id:execution_id>/diagnosis", views.DiagnosisView.as_view()),
     path("executions/<id:execution_id>/logs", views.LogListView.as_view()),
     path("executions/<id:execution_id>/events", views.EventListView.as_view()),
     path("executions/<id:execution_id>/components", views.ComponentRunListView.as_view()),

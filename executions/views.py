@@ -1,4 +1,4 @@
-"""REST: execute a workflow, and list, read, follow and cancel executions."""
+"""REST: execute a workflow, and list, read, follow, cancel, retry, signal and diagnose executions."""
 
 import re
 
@@ -14,11 +14,15 @@ from core.query import choice, text, whole_number
 from core.views import View
 from events import ledger
 from executions import queries, services
+from executions.diagnosis import diagnose
 from executions.filters import LOG_LEVELS, filter_executions
 from executions.models import Execution
 from executions.serializers import (
     ExecuteSerializer,
+    RetrySerializer,
+    SignalSerializer,
     component_run_data,
+    diagnosis_data,
     event_data,
     execution_data,
     log_data,
@@ -140,9 +144,58 @@ class ComponentRunListView(View):
     scopes = {"GET": Scope.EXECUTION_READ}
 
     def get(self, request: Request, execution_id: str) -> Response:
-        runs = queries.component_runs(queries.get_visible(caller(request), execution_id))
-        page = paginate(runs, request.query_params)
-        return reply([component_run_data(run, handed_on) for run, handed_on in page.items], metadata=page.metadata)
+        execution = queries.get_visible(caller(request), execution_id)
+        page = paginate(queries.component_runs(execution), request.query_params)
+        inputs = queries.inputs_of(execution, page.items)
+        data = [component_run_data(run, handed) for run, handed in zip(page.items, inputs, strict=True)]
+        return reply(data, metadata=page.metadata)
+
+
+class RetryView(View):
+    """`POST executions/{id}/retry`."""
+
+    optional_body = True
+    scopes = {"POST": Scope.EXECUTION_MANAGE}
+
+    def post(self, request: Request, execution_id: str) -> Response:
+        execution = queries.get_visible(caller(request), execution_id)
+        access.require(caller(request), access.Action.EXECUTE, execution.workflow)
+        body = RetrySerializer(data=request.data).validated()
+        preview = body.pop("preview", False)
+        wanted = services.RetryRequest(latest=body.pop("version", "original") == "latest", **body)
+        if preview:
+            return reply({"components": services.preview_retry(execution, wanted)}, message="Nothing was started")
+        started = services.retry_execution(execution=execution, user=caller(request).user, request=wanted)
+        return reply(
+            _data(queries.get_visible(caller(request), started.pk)), message="Execution retry started", status=201
+        )
+
+
+class SignalView(View):
+    """`POST executions/{id}/signals/{name}`."""
+
+    optional_body = True
+    scopes = {"POST": Scope.EXECUTION_MANAGE}
+
+    def post(self, request: Request, execution_id: str, name: str) -> Response:
+        execution = queries.get_visible(caller(request), execution_id)
+        access.require(caller(request), access.Action.EXECUTE, execution.workflow)
+        body = SignalSerializer(data=request.data).validated()
+        delivered = services.send_signal(
+            execution=execution, user=caller(request).user, name=name, data=body.get("data")
+        )
+        message = "Signal delivered" if delivered else "Signal kept for the component that will wait for it"
+        return reply({"execution_id": execution.pk, "signal": name, "delivered": delivered}, message=message)
+
+
+class DiagnosisView(View):
+    """`GET executions/{id}/diagnosis`."""
+
+    scopes = {"GET": Scope.EXECUTION_READ}
+
+    def get(self, request: Request, execution_id: str) -> Response:
+        execution = queries.get_visible(caller(request), execution_id)
+        return reply(diagnosis_data(execution, diagnose(execution)))
 
 
 def _data(execution: Execution) -> dict[str, object]:

@@ -3,7 +3,7 @@
 import graphlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -94,12 +94,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Definition:
-    """A parsed definition: its lists in written order, and the graph read off them once."""
+    """A parsed definition: its lists in written order, and the graph read off them once.
+
+    `bodies` holds the definition inside each component that loops; no id stands twice in all of them.
+    """
 
     components: tuple[ComponentSpec, ...]
     connections: tuple[Connection, ...]
     parameters: tuple[Parameter, ...]
     settings: Settings
+    bodies: Mapping[str, "Definition"] = field(default_factory=dict)
 
     @cached_property
     def by_id(self) -> Mapping[str, ComponentSpec]:
@@ -141,9 +145,19 @@ def shape_problems(raw: JSONValue) -> list[Problem]:
     return list(_json_problems(raw)) or list(_SHAPE.problems(raw, "definition"))
 
 
-def graph_problems(raw: JSONObject) -> list[Problem]:
+def body_of(spec: ComponentSpec) -> JSONObject:
+    """The raw definition inside a component that loops."""
+    return {name: spec.config[name] for name in ("components", "connections") if name in spec.config}
+
+
+def body_shape_problems(body: JSONObject, path: str) -> list[Problem]:
+    """What is not of the shape of a definition in a body at `path`; that it is JSON was seen with the whole."""
+    return list(_SHAPE.problems(body, path))
+
+
+def graph_problems(raw: JSONObject, path: str = "definition") -> list[Problem]:
     """Faults of graph and parameters, in JSON that has the shape."""
-    return [*_graph_problems(raw), *parameter_problems(raw.get("parameters", []))]
+    return [*_graph_problems(raw, path), *parameter_problems(raw.get("parameters", []))]
 
 
 def build(raw: JSONObject) -> Definition:
@@ -201,19 +215,19 @@ def _settings(raw: JSONObject) -> Settings:
     )
 
 
-def _graph_problems(raw: JSONObject) -> Iterator[Problem]:
+def _graph_problems(raw: JSONObject, root: str) -> Iterator[Problem]:
     components, connections = raw["components"], raw.get("connections", [])
-    yield from _component_problems(components)
+    yield from _component_problems(components, root)
     types = {component["id"]: component["type"] for component in components}
     seen: dict[tuple[Any, ...], int] = {}
     for index, connection in enumerate(connections):
-        path = f"definition.connections[{index}]"
+        path = f"{root}.connections[{index}]"
         yield from _end_problems(connection, types, path)
         yield from _condition_problems(connection, path)
         type_ = connection.get("type", "success")
         key = (connection["source"], connection["target"], type_, connection.get("condition"))
         if key in seen:
-            earlier = f"definition.connections[{seen[key]}]"
+            earlier = f"{root}.connections[{seen[key]}]"
             yield _problem(f"The same connection as {earlier}", path, "every connection once", f"that of {earlier}")
         seen.setdefault(key, index)
     cycle = _cycle(types, connections)
@@ -222,16 +236,16 @@ def _graph_problems(raw: JSONObject) -> Iterator[Problem]:
         shown = " → ".join(cycle[:MAX_CYCLE_SHOWN]) + (f" → … ({more} more)" if more > 0 else "")
         yield Problem(
             f"Components form a cycle: {shown}",
-            field="definition.connections",
+            field=f"{root}.connections",
             details={"expected": "a graph without cycles", "received": cycle[:MAX_CYCLE_SHOWN]},
         )
 
 
-def _component_problems(components: list[JSONObject]) -> Iterator[Problem]:
+def _component_problems(components: list[JSONObject], root: str) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     start = None
     for index, component in enumerate(components):
-        path, id_ = f"definition.components[{index}]", component["id"]
+        path, id_ = f"{root}.components[{index}]", component["id"]
         earlier = seen.get(id_.lower())
         if earlier == id_:
             yield _problem(f"Two components have the id {id_}", f"{path}.id", "an id of its own", id_)

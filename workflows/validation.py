@@ -1,23 +1,33 @@
 """What is wrong with a definition: errors that saving refuses, warnings, and counts (contract §5, §6)."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from core.errors import Problem
 from core.outbound_policy import OutboundError, check_url
 from core.types import JSONObject, JSONValue
+from workflows.advice import warnings
 from workflows.components import registry
 from workflows.components.base import Component
-from workflows.definition import ComponentSpec, Definition, DefinitionError, build, graph_problems, shape_problems
-from workflows.expressions import ExpressionError, References, has_expression, parse_condition, references
-from workflows.schemas import Schema, join_path, one_of, received, short
+from workflows.definition import (
+    ComponentSpec,
+    Definition,
+    DefinitionError,
+    body_of,
+    body_shape_problems,
+    build,
+    graph_problems,
+    shape_problems,
+)
+from workflows.definition_schema import MAX_COMPONENTS
+from workflows.expressions import ExpressionError, has_expression
+from workflows.schemas import Schema, one_of, received, short
+from workflows.texts import parse_text, texts_with_expressions
 
-# The names that the engine itself gives to every expression.
-ENGINE_NAMES = frozenset({"parameters", "components", "input", "error", "secrets", "execution", "workflow"})
 _COMPONENT_FIELD = re.compile(r"definition\.components\[(\d+)\]")
-EXTERNAL_TYPES = frozenset({"http_request"})
+_TYPE_FIELD = re.compile(r"definition(?:\.components\[\d+\]\.config)*\.components\[\d+\]\.type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +43,87 @@ class Report:
         return not self.errors
 
 
-def load(raw: JSONValue) -> Definition:
-    """The parsed definition. Raises DefinitionError with everything that saving refuses."""
+def load(raw: JSONValue, *, unknown_types: bool = False) -> Definition:
+    """The parsed definition, with its bodies. Raises DefinitionError with everything that saving refuses.
+
+    `unknown_types` lets types pass that are not installed here: another worker may know them.
+    """
     found = shape_problems(raw)
-    if not found:
-        definition = build(raw)
-        found = [*graph_problems(raw), *_problems_of(definition)]
     if found:
         raise DefinitionError(found)
-    return definition
+    definition = build(raw)
+    whole = replace(definition, bodies=_bodies(definition, "definition", found))
+    found += graph_problems(raw)
+    found += [problem for problem in _problems_of(whole) if not (unknown_types and _is_unknown_type(problem))]
+    found += _shared_ids(whole)
+    if found:
+        raise DefinitionError(found)
+    return whole
+
+
+def unknown_type_problems(definition: Definition, path: str = "definition") -> list[Problem]:
+    """The components, bodies included, whose types are not installed here."""
+    return [
+        _unknown_type(spec.type, f"{where}.components[{spec.position}].type")
+        for where, part in _parts(definition, path)
+        for spec in part.components
+        if registry.get(spec.type) is None
+    ]
+
+
+def _is_unknown_type(problem: Problem) -> bool:
+    return problem.field is not None and _TYPE_FIELD.fullmatch(problem.field) is not None
+
+
+def _bodies(definition: Definition, path: str, found: list[Problem]) -> dict[str, Definition]:
+    """The definitions inside the components that loop; what is wrong with their shape and graph goes to `found`.
+
+    A body whose shape is wrong is left out: there is no more to say of it.
+    """
+    bodies: dict[str, Definition] = {}
+    for spec in definition.components:
+        component = registry.get(spec.type)
+        if component is None or not component.has_body:
+            continue
+        where = f"{path}.components[{spec.position}].config"
+        raw = body_of(spec)
+        broken = body_shape_problems(raw, where)
+        if broken:
+            found += broken
+            continue
+        found += graph_problems(raw, where)
+        body = build(raw)
+        for start in body.components:
+            if start.type == "start":
+                message = "A start begins a workflow; a body begins with the components nothing leads to"
+                details = {"expected": "a component that is no start", "received": "start"}
+                found.append(Problem(message, field=f"{where}.components[{start.position}].type", details=details))
+        bodies[spec.id] = replace(body, bodies=_bodies(body, where, found))
+    return bodies
+
+
+def _parts(definition: Definition, path: str = "definition") -> Iterator[tuple[str, Definition]]:
+    """The definition and every body in it, with their paths."""
+    yield path, definition
+    for spec in definition.components:
+        if spec.id in definition.bodies:
+            yield from _parts(definition.bodies[spec.id], f"{path}.components[{spec.position}].config")
+
+
+def _shared_ids(definition: Definition) -> Iterator[Problem]:
+    """Ids used by two of the definition and its bodies, and more components than a workflow may have in all."""
+    homes: dict[str, str] = {}
+    count = 0
+    for path, part in _parts(definition):
+        count += len(part.components)
+        for spec in part.components:
+            if homes.setdefault(spec.id.lower(), path) != path:
+                message = f"The id {spec.id} is used outside this body already"
+                details = {"expected": "an id of its own", "received": spec.id}
+                yield Problem(message, field=f"{path}.components[{spec.position}].id", details=details)
+    if count > MAX_COMPONENTS:
+        details = {"expected": f"at most {MAX_COMPONENTS}", "received": str(count)}
+        yield Problem(f"More than {MAX_COMPONENTS} components, bodies included", field="definition", details=details)
 
 
 def problems(raw: JSONValue) -> list[Problem]:
@@ -69,13 +151,13 @@ def _first_key(problem: Problem) -> str:
 
 
 def _problems_of(definition: Definition) -> Iterator[Problem]:
-    for spec in definition.components:
-        yield from check_config(spec, f"definition.components[{spec.position}]")
-    for connection in definition.connections:
-        if connection.condition is not None:
-            yield from _text_problems(
-                connection.condition, f"definition.connections[{connection.index}].condition", is_condition=True
-            )
+    for path, part in _parts(definition):
+        for spec in part.components:
+            yield from check_config(spec, f"{path}.components[{spec.position}]")
+        for connection in part.connections:
+            if connection.condition is not None:
+                field = f"{path}.connections[{connection.index}].condition"
+                yield from _text_problems(connection.condition, field, is_condition=True)
     concurrency = definition.settings.concurrency
     if concurrency is not None:
         yield from _text_problems(concurrency.key, "definition.settings.concurrency.key", is_condition=False)
@@ -124,41 +206,16 @@ def _is_url(text: str) -> bool:
 
 
 def _expression_problems(component: Component, config: JSONObject, path: str) -> Iterator[Problem]:
-    for place, text, is_condition in _texts_with_expressions(component, config):
+    for place, text, is_condition in texts_with_expressions(component, config):
         yield from _text_problems(text, f"{path}.{place}", is_condition=is_condition)
 
 
 def _text_problems(text: str, path: str, *, is_condition: bool) -> Iterator[Problem]:
     try:
-        _parse(text, is_condition)
+        parse_text(text, is_condition)
     except ExpressionError as error:
         details = {"expected": "an expression of the language", "received": received(error.expression or text)}
         yield Problem(str(error), field=path, details=details)
-
-
-def _parse(text: str, is_condition: bool) -> References:
-    """What the text reads. Raises ExpressionError."""
-    return parse_condition(text).references if is_condition else references(text)
-
-
-def _texts_with_expressions(component: Component, config: JSONObject) -> Iterator[tuple[str, str, bool]]:
-    """Path, text, and whether it is a condition, of each text that may hold expressions.
-
-    Conditions are what stands under a key `condition` in fields that the component evaluates itself.
-    """
-    stack: list[tuple[tuple[str | int, ...], JSONValue, bool]] = [
-        ((name,), value, name in component.unrendered) for name, value in reversed(config.items())
-    ]
-    while stack:
-        trail, value, unrendered = stack.pop()
-        if isinstance(value, str):
-            is_condition = unrendered and trail[-1] == "condition"
-            if is_condition or has_expression(value):
-                yield join_path("", trail), value, is_condition
-        elif isinstance(value, dict):
-            stack.extend(((*trail, key), item, unrendered) for key, item in reversed(value.items()))
-        elif isinstance(value, list):
-            stack.extend(((*trail, index), item, unrendered) for index, item in reversed([*enumerate(value)]))
 
 
 def report(raw: JSONValue) -> Report:
@@ -166,13 +223,14 @@ def report(raw: JSONValue) -> Report:
     try:
         definition = load(raw)
     except DefinitionError as error:
-        components = raw.get("components") if isinstance(raw, dict) else None
-        return Report([_error_entry(problem, components) for problem in error.problems], [], [])
-    warnings = [
-        _entry("warning", message, component_id=component_id) for component_id, message in _warnings(definition)
-    ]
-    counts = f"Workflow contains {len(definition.components)} components and {len(definition.connections)} connections"
-    return Report([], warnings, [_entry("info", counts)])
+        written = raw.get("components") if isinstance(raw, dict) else None
+        return Report([_error_entry(problem, written) for problem in error.problems], [], [])
+    advised = [_entry("warning", message, component_id=component_id) for component_id, message in warnings(definition)]
+    parts = [part for _, part in _parts(definition)]
+    components = sum(len(part.components) for part in parts)
+    connections = sum(len(part.connections) for part in parts)
+    counts = f"Workflow contains {components} components and {connections} connections"
+    return Report([], advised, [_entry("info", counts)])
 
 
 def _entry(severity: str, message: str, *, component_id: str | None = None) -> JSONObject:
@@ -190,100 +248,3 @@ def _error_entry(problem: Problem, components: JSONValue) -> JSONObject:
         **({"field": problem.field} if problem.field else {}),
         **({"details": problem.details} if problem.details else {}),
     }
-
-
-def _warnings(definition: Definition) -> Iterator[tuple[str | None, str]]:
-    used = {id_: _references_of(definition, spec) for id_, spec in definition.by_id.items()}
-    reachable = _reachable(definition)
-    ancestors = _ancestors(definition)
-    for spec in definition.components:
-        if spec.type in EXTERNAL_TYPES:
-            handled = any(connection.type == "error" for connection in definition.outgoing[spec.id])
-            if not handled and spec.retry_policy.max_attempts == 1:
-                yield spec.id, "Component has no error handling configured"
-            if spec.timeout_seconds is None and "timeout" not in spec.config:
-                yield spec.id, "Component calls an external service without a timeout"
-        if spec.id not in reachable:
-            yield spec.id, "Component cannot be reached from start"
-        for message in _undefined(definition, used[spec.id], ancestors[spec.id], spec.id):
-            yield spec.id, message
-    yield from ((None, message) for message in _parameter_warnings(definition, used))
-
-
-def _parameter_warnings(definition: Definition, used: Mapping[str, References]) -> Iterator[str]:
-    key = _key_references(definition)
-    for message in _undefined(definition, key, frozenset(), None):
-        yield f"settings.concurrency.key: {message}"
-    names = key.names.union(*(reads.names for reads in used.values()))
-    for parameter in definition.parameters:
-        if parameter.name in ENGINE_NAMES:
-            yield f"{parameter.name} is a name of the platform's own; read it as parameters.{parameter.name}"
-        # `parameters` as a whole may read any of them.
-        elif parameter.name not in names and "parameters" not in names:
-            yield f"Parameter {parameter.name} is never used"
-        for rule in parameter.idle_rules:
-            yield f"Parameter {parameter.name} is of type {parameter.type}, which the rule {rule} does not apply to"
-
-
-def _key_references(definition: Definition) -> References:
-    concurrency = definition.settings.concurrency
-    return references(concurrency.key) if concurrency is not None else References()
-
-
-def _references_of(definition: Definition, spec: ComponentSpec) -> References:
-    """What its config and the conditions on its outgoing connections read."""
-    component = registry.get(spec.type)
-    assert component is not None, "the definition was loaded, which knows the type"
-    found = References()
-    for _, text, is_condition in _texts_with_expressions(component, spec.config):
-        found |= _parse(text, is_condition)
-    for connection in definition.outgoing[spec.id]:
-        if connection.condition is not None:
-            found |= parse_condition(connection.condition).references
-    return found
-
-
-def _undefined(definition: Definition, reads: References, ancestors: Set[str], own: str | None) -> Iterator[str]:
-    parameters = {parameter.name for parameter in definition.parameters}
-    for name in sorted(reads.names - ENGINE_NAMES - parameters - {own}):
-        if name not in definition.by_id:
-            yield f"{name} is no parameter, component or known name"
-        elif name not in ancestors:
-            yield f"Component {name} does not run before this one"
-    for component_id in sorted(reads.components - ancestors - {own}):
-        if component_id in definition.by_id:
-            yield f"Component {component_id} does not run before this one"
-        else:
-            yield f"There is no component {component_id}"
-
-
-def _reachable(definition: Definition) -> Set[str]:
-    starts = [spec.id for spec in definition.components if spec.type == "start"]
-    return _closure(definition, starts) if starts else definition.by_id.keys()
-
-
-def _closure(definition: Definition, starts: Iterable[str]) -> Set[str]:
-    seen = set(starts)
-    pending = list(seen)
-    while pending:
-        for connection in definition.outgoing[pending.pop()]:
-            if connection.target not in seen:
-                seen.add(connection.target)
-                pending.append(connection.target)
-    return seen
-
-
-def _ancestors(definition: Definition) -> dict[str, Set[str]]:
-    """Component id -> the components that run before it."""
-    found: dict[str, set[str]] = {}
-    waiting = {id_: len(definition.incoming[id_]) for id_ in definition.by_id}
-    ready = list(definition.entry_points)
-    while ready:
-        id_ = ready.pop()
-        sources = {connection.source for connection in definition.incoming[id_]}
-        found[id_] = sources.union(*(found[source] for source in sources))
-        for connection in definition.outgoing[id_]:
-            waiting[connection.target] -= 1
-            if not waiting[connection.target]:
-                ready.append(connection.target)
-    return dict(found)

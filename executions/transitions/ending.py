@@ -7,7 +7,7 @@ from django.db import connection
 from core.ids import from_uuid, to_uuid
 from core.types import JSONObject
 from executions.states import ExecutionStatus
-from executions.transitions.statements import WRITTEN, ExecutionEnd, fetch_one, to_json
+from executions.transitions.statements import WRITTEN, ExecutionEnd, fetch_one, queued_runs, to_json
 
 _LOCK = """
 SELECT id FROM executions_execution WHERE id = %(execution)s AND completed_at IS NULL FOR NO KEY UPDATE
@@ -26,7 +26,7 @@ def lock(execution_id: str) -> bool:
 _STOP = """
 WITH stopped AS (
     UPDATE executions_componentrun
-    SET status = 'cancelled', completed_at = clock_timestamp()
+    SET status = 'cancelled', completed_at = clock_timestamp(), changed_at = clock_timestamp()
     WHERE execution_id = %(execution)s AND status IN ('blocked', 'queued', 'waiting')
     RETURNING id
 )
@@ -52,7 +52,8 @@ def stop(execution_id: str, stop_as: ExecutionStatus, error: JSONObject | None =
 
 _COMPLETE = f"""
 WITH locked AS MATERIALIZED (
-    SELECT *, COALESCE(stop_as, CASE WHEN error IS NULL THEN 'completed' ELSE 'failed' END) AS outcome
+    SELECT *, COALESCE(error, %(error)s::jsonb) AS final_error, COALESCE(
+        stop_as, CASE WHEN COALESCE(error, %(error)s::jsonb) IS NULL THEN 'completed' ELSE 'failed' END) AS outcome
     FROM executions_execution
     WHERE id = %(execution)s AND completed_at IS NULL AND remaining = 0
     FOR NO KEY UPDATE
@@ -60,13 +61,14 @@ WITH locked AS MATERIALIZED (
     SELECT run.component_id, run.component_type, run.output
     FROM locked, executions_componentrun AS run
     WHERE run.execution_id = locked.id AND locked.outcome = 'completed'
-      AND run.status = 'completed' AND run.taken_out = '{{}}' AND run.item_index IS NULL
+      AND run.status = 'completed' AND run.taken_out = '{{}}' AND run.item_id IS NULL
 ), result AS (
     SELECT component_id, output FROM leaf
     WHERE component_type = 'end' OR NOT EXISTS (SELECT 1 FROM leaf WHERE component_type = 'end')
 ), touched AS (
     UPDATE executions_execution AS execution
     SET status = locked.outcome, completed_at = clock_timestamp(), sequence = execution.sequence + 1,
+        error = locked.final_error,
         results = CASE (SELECT count(*) FROM result)
             WHEN 0 THEN NULL
             WHEN 1 THEN (SELECT output FROM result)
@@ -76,27 +78,44 @@ WITH locked AS MATERIALIZED (
 ), event AS (
     SELECT 1 AS rank, 0 AS position, 'execution.' || touched.status AS type,
            jsonb_strip_nulls(jsonb_build_object(
-               'status', touched.status, 'error', locked.error,
+               'status', touched.status, 'error', locked.final_error,
                'duration_seconds', round(extract(epoch FROM touched.completed_at - touched.started_at), 3))
            ) AS data,
            touched.completed_at AS timestamp
     FROM touched, locked
+), woken AS (
+    -- The parent's row is skipped where somebody holds it: waiting for it here could be mutual. A sweep wakes it then.
+    UPDATE executions_componentrun AS run
+    SET status = 'queued', waited = true, rung_at = clock_timestamp(), changed_at = clock_timestamp()
+    WHERE run.id = (
+        SELECT parent.id FROM executions_componentrun AS parent, touched, locked
+        WHERE parent.id = locked.parent_run_id AND parent.status = 'waiting' AND parent.waiting_for = 'child'
+        FOR NO KEY UPDATE OF parent SKIP LOCKED)
+    RETURNING run.id, run.attempt, run.priority
 ), {WRITTEN}
-SELECT touched.status, locked.created_by_id AS account, EXISTS (
-    SELECT 1 FROM executions_execution AS other
-    WHERE other.created_by_id = locked.created_by_id AND other.status = 'queued' AND other.admitted_at IS NULL
-) AS others_waiting
-FROM touched, locked
+SELECT touched.status, woken.id, woken.attempt, woken.priority, ARRAY(
+    SELECT locked.created_by_id WHERE EXISTS (
+        SELECT 1 FROM executions_execution AS other
+        WHERE other.created_by_id = locked.created_by_id AND other.status = 'queued' AND other.admitted_at IS NULL)
+    UNION
+    SELECT other.created_by_id FROM executions_execution AS other
+    WHERE other.workflow_id = locked.workflow_id AND other.concurrency_key = locked.concurrency_key
+      AND other.completed_at IS NULL AND other.status = 'queued' AND other.admitted_at IS NULL
+) AS waiting_accounts
+FROM touched CROSS JOIN locked LEFT JOIN woken ON true
 """
 
 
-def complete(execution_id: str) -> ExecutionEnd | None:
+def complete(execution_id: str, error: JSONObject | None = None) -> ExecutionEnd | None:
     """End an execution none of whose runs remains, with its results; None if it is not so far, or has ended.
+
+    `error` makes it fail, if nothing has failed it before.
 
     Results (contract §6): the output of the `end` that ran, else of the last component; several by id.
     A statement of its own: the outputs of runs that ended while a finish waited for the lock are then seen.
     """
-    row = fetch_one(_COMPLETE, {"execution": to_uuid(execution_id)})
+    row = fetch_one(_COMPLETE, {"execution": to_uuid(execution_id), "error": to_json(error)})
     if row is None:
         return None
-    return ExecutionEnd(ExecutionStatus(row["status"]), from_uuid(row["account"]), row["others_waiting"])
+    accounts = [from_uuid(account) for account in row["waiting_accounts"]]
+    return ExecutionEnd(ExecutionStatus(row["status"]), accounts, queued_runs([row]) if row["id"] else [])

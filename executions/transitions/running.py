@@ -1,4 +1,4 @@
-"""How one component run moves: claim, finish with its successors, wait, retry, release."""
+"""How one component run is claimed and ends, with its successors in the same scope."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,18 @@ from core.ids import from_uuid, to_uuid
 from core.json_text import storable_dumps
 from core.types import JSONObject
 from executions.decider import Delta
+from executions.states import WaitingFor
 from executions.transitions.statements import (
     LOCKED,
     LOG_EVENTS,
+    TAKE,
     WRITTEN,
     Claimed,
     Ended,
     Finished,
+    Held,
     Holder,
-    Measured,
+    Item,
     QueuedRun,
     RunKey,
     fetch_all,
@@ -32,7 +35,8 @@ from executions.transitions.statements import (
 )
 
 # The race: two workers hold a message for one run, or a message is late. One UPDATE wins; the other finds the
-# status or the attempt changed and moves no row.
+# status or the attempt changed and moves no row. Unless `jump`, nobody more urgent and no other owner may be
+# waiting at all: who goes first then is for `next_in_turn` to say.
 _CLAIM = f"""
 WITH locked AS MATERIALIZED (
     SELECT * FROM executions_execution
@@ -41,13 +45,26 @@ WITH locked AS MATERIALIZED (
     FOR NO KEY UPDATE
 ), claimed AS (
     UPDATE executions_componentrun AS run
-    SET status = 'running', worker = %(worker)s, pid = %(pid)s, rung_at = NULL,
-        lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
-        started_at = CASE WHEN run.waited THEN run.started_at ELSE clock_timestamp() END
+    SET {TAKE}, started_at = CASE WHEN run.waited THEN run.started_at ELSE clock_timestamp() END
     FROM locked
     WHERE run.id = %(run)s AND run.execution_id = locked.id
       AND run.status = 'queued' AND run.attempt = %(attempt)s
-    RETURNING run.component_id, run.component_type, run.waited, run.crashes, run.attempt
+      AND run.component_type = ANY(%(types)s::text[])
+      AND (locked.max_parallel = 0 OR locked.max_parallel > (
+          SELECT count(*) FROM executions_componentrun AS other
+          WHERE other.execution_id = locked.id AND other.status = 'running'))
+      AND (%(jump)s OR NOT (
+          EXISTS (SELECT 1 FROM executions_componentrun AS other
+                  WHERE other.status = 'queued' AND other.priority > run.priority)
+          OR EXISTS (SELECT 1 FROM executions_componentrun AS other
+                     WHERE other.status = 'queued' AND other.priority = run.priority
+                       AND other.owner_id < run.owner_id)
+          OR EXISTS (SELECT 1 FROM executions_componentrun AS other
+                     WHERE other.status = 'queued' AND other.priority = run.priority
+                       AND other.owner_id > run.owner_id)))
+    RETURNING run.id AS run_id, run.component_id, run.component_type, run.waited, run.waiting_for,
+              run.waiting_for = 'time' OR run.signal IS NOT NULL AS timed_out,
+              run.crashes + run.released AS lost_attempts, run.attempt, run.item_id, run.item_index
 ), event AS (
     SELECT 1 AS rank, 0 AS position, 'execution.started' AS type,
            jsonb_build_object('status', 'running', 'priority', locked.priority) AS data,
@@ -55,8 +72,9 @@ WITH locked AS MATERIALIZED (
     FROM locked, claimed WHERE locked.status = 'queued'
     UNION ALL
     SELECT 2, 0, 'component.started',
-           jsonb_build_object('component_id', component_id, 'component_type', component_type,
-                              'status', 'running', 'attempt', attempt),
+           jsonb_strip_nulls(jsonb_build_object(
+               'component_id', component_id, 'component_type', component_type,
+               'status', 'running', 'attempt', attempt, 'item_index', item_index)),
            clock_timestamp()
     FROM claimed WHERE NOT waited
 ), {WRITTEN}, touched AS (
@@ -68,22 +86,99 @@ WITH locked AS MATERIALIZED (
 )
 SELECT claimed.*, locked.id, locked.workflow_id, locked.version_id, locked.created_by_id, locked.priority,
        locked.parameters, locked.sealed_parameters, locked.trigger, locked.tags, locked.request_id,
-       locked.created_at, touched.started_at,
-       (SELECT name FROM workflows_workflow WHERE id = locked.workflow_id) AS workflow_name
-FROM claimed, locked, touched
+       locked.created_at, locked.depth, touched.started_at,
+       (SELECT name FROM workflows_workflow WHERE id = locked.workflow_id) AS workflow_name,
+       item.index, item.value, item.sealed_value, item.run_id AS loop_run_id
+FROM claimed CROSS JOIN locked CROSS JOIN touched LEFT JOIN executions_loopitem AS item ON item.id = claimed.item_id
 """
 
 
-def claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
-    """Take a queued run for `holder` under a lease; None if it is not to be had (any more)."""
-    row = fetch_one(_CLAIM, {"run": to_uuid(run_id), "attempt": attempt, **lease(holder)})
+def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, jump: bool = False) -> Claimed | None:
+    """Take a queued run of one of the `types` for `holder` under a lease; None if it is not to be had (any more).
+
+    Without `jump` it is not taken either while a more urgent run, or one of another owner, is queued.
+    """
+    parameters = {"run": to_uuid(run_id), "attempt": attempt, "types": list(types), "jump": jump, **lease(holder)}
+    row = fetch_one(_CLAIM, parameters)
     if row is None:
         return None
     execution = {name: from_uuid(value) if isinstance(value, UUID) else value for name, value in row.items()}
     for name in ("parameters", "trigger"):
         execution[name] = orjson.loads(row[name])
-    key = RunKey(execution["id"], run_id, attempt)
-    return Claimed(key, row["component_id"], row["waited"], row["crashes"], execution)
+    item = None
+    if row["item_id"] is not None:
+        item = Item(execution["item_id"], row["index"], execution["loop_run_id"], row["value"], row["sealed_value"])
+    held = Held(
+        key=RunKey(execution["id"], run_id, attempt),
+        component_id=row["component_id"],
+        item=item,
+        resumed_from=WaitingFor(row["waiting_for"]) if row["waited"] else None,
+        timed_out=bool(row["timed_out"]),
+        lost_attempts=row["lost_attempts"],
+    )
+    return Claimed(held, execution)
+
+
+# Whose turn it is: the highest priority that is queued; there the owner with the fewest runs running, then the one
+# that has waited longest; of an owner the oldest run. Owners are found by skipping through the index, not by
+# reading the queue, so that ten thousand queued runs of one cost the others nothing.
+_NEXT_IN_TURN = """
+WITH RECURSIVE top AS MATERIALIZED (
+    SELECT priority FROM executions_componentrun
+    WHERE status = 'queued' AND component_type = ANY(%(types)s::text[])
+    ORDER BY priority DESC LIMIT 1
+), owner (id) AS (
+    (SELECT run.owner_id FROM executions_componentrun AS run, top
+     WHERE run.status = 'queued' AND run.priority = top.priority ORDER BY run.owner_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT run.owner_id FROM executions_componentrun AS run, top
+            WHERE run.status = 'queued' AND run.priority = top.priority AND run.owner_id > owner.id
+            ORDER BY run.owner_id LIMIT 1)
+    FROM owner WHERE owner.id IS NOT NULL
+)
+SELECT head.id, head.attempt
+FROM (SELECT id FROM owner WHERE id IS NOT NULL LIMIT %(owners)s) AS owner, top, LATERAL (
+    SELECT run.id, run.attempt, run.changed_at FROM executions_componentrun AS run
+    WHERE run.status = 'queued' AND run.priority = top.priority AND run.owner_id = owner.id
+      AND run.component_type = ANY(%(types)s::text[])
+    ORDER BY run.id LIMIT 2
+) AS head
+ORDER BY (SELECT count(*) FROM executions_componentrun AS busy
+          WHERE busy.status = 'running' AND busy.owner_id = owner.id), head.changed_at
+LIMIT 3
+"""
+_MAX_OWNERS = 200
+
+
+def next_in_turn(types: Sequence[str]) -> list[tuple[str, int]]:
+    """Up to three queued runs (id, attempt) whose turn it is, by priority, then fairly between owners, then age.
+
+    A look without a lock: a claim finds out whether one is still to be had.
+    """
+    rows = fetch_all(_NEXT_IN_TURN, {"types": list(types), "owners": _MAX_OWNERS})
+    return [(from_uuid(row["id"]), row["attempt"]) for row in rows]
+
+
+_OTHERS_WAIT = """
+SELECT EXISTS (
+    SELECT 1 FROM executions_componentrun
+    WHERE status = 'queued' AND priority > %(priority)s AND changed_at < clock_timestamp() - interval '20 ms'
+) OR EXISTS (
+    SELECT 1 FROM executions_componentrun
+    WHERE status = 'queued' AND priority = %(priority)s AND owner_id < %(owner)s
+      AND changed_at < clock_timestamp() - interval '20 ms'
+) OR EXISTS (
+    SELECT 1 FROM executions_componentrun
+    WHERE status = 'queued' AND priority = %(priority)s AND owner_id > %(owner)s
+      AND changed_at < clock_timestamp() - interval '20 ms'
+) AS waiting
+"""
+
+
+def others_wait(priority: int, owner_id: str) -> bool:
+    """Whether a more urgent run, or another owner's, has waited for longer than an idle worker leaves it."""
+    row = fetch_one(_OTHERS_WAIT, {"priority": priority, "owner": to_uuid(owner_id)})
+    return bool(row and row["waiting"])
 
 
 # One hop. The race: this attempt was rescued or cancelled meanwhile; `ended` then moves no row, and since every
@@ -94,14 +189,15 @@ WITH {LOCKED}, ended AS (
     UPDATE executions_componentrun AS run
     SET status = %(status)s, output = %(output)s::jsonb, sealed_output = %(sealed_output)s,
         error = %(error)s::jsonb, taken_out = %(taken)s::int[], completed_at = clock_timestamp(),
-        lease_until = NULL, cpu_seconds = run.cpu_seconds + %(cpu_seconds)s,
+        changed_at = clock_timestamp(), lease_until = NULL, waiting_for = NULL,
+        cpu_seconds = run.cpu_seconds + %(cpu_seconds)s,
         memory_mb = greatest(run.memory_mb, %(memory_mb)s),
         network_bytes = run.network_bytes + %(network_bytes)s
     FROM locked
     WHERE run.id = %(run)s AND run.execution_id = locked.id
       AND run.status = 'running' AND run.attempt = %(attempt)s
     RETURNING run.component_id, run.component_type, run.attempt, run.status, run.error,
-              run.started_at, run.completed_at
+              run.started_at, run.completed_at, run.scope_id, run.item_id, run.item_index
 ), moved AS (
     UPDATE executions_componentrun AS run
     SET pending = run.pending - delta.decided,
@@ -115,17 +211,26 @@ WITH {LOCKED}, ended AS (
         pid = CASE WHEN run.component_id = %(keep)s THEN %(pid)s ELSE run.pid END,
         lease_until = CASE WHEN run.component_id = %(keep)s
             THEN clock_timestamp() + make_interval(secs => %(lease)s) END,
+        deadline_at = CASE WHEN run.component_id = %(keep)s
+            THEN clock_timestamp() + make_interval(secs => run.timeout_seconds) END,
         started_at = CASE WHEN run.component_id = %(keep)s
             AND run.taken + delta.taken > 0 AND (run.join_any OR run.pending = delta.decided)
             THEN clock_timestamp() END,
         rung_at = clock_timestamp(),
+        changed_at = clock_timestamp(),
         completed_at = CASE WHEN run.taken + delta.taken = 0 AND run.pending = delta.decided
             THEN clock_timestamp() END
     FROM locked, ended, unnest(%(targets)s::text[], %(decided)s::int[], %(live)s::int[])
         AS delta (component_id, decided, taken)
-    WHERE run.execution_id = locked.id AND run.component_id = delta.component_id
-      AND run.item_index IS NULL AND run.status = 'blocked' AND locked.stop_as IS NULL
-    RETURNING run.id, run.component_id, run.component_type, run.position, run.attempt, run.status
+    WHERE run.scope_id = ended.scope_id AND run.component_id = delta.component_id
+      AND run.status = 'blocked' AND locked.stop_as IS NULL
+    RETURNING run.id, run.component_id, run.component_type, run.position, run.attempt, run.status, run.item_index
+), item AS (
+    UPDATE executions_loopitem AS item
+    SET remaining = item.remaining - 1 - (SELECT count(*) FROM moved WHERE status = 'skipped'),
+        error = COALESCE(item.error, %(scope_error)s::jsonb)
+    FROM ended WHERE item.id = ended.item_id
+    RETURNING item.remaining
 ), event AS (
     {LOG_EVENTS}, ended
     UNION ALL
@@ -133,55 +238,60 @@ WITH {LOCKED}, ended AS (
            jsonb_strip_nulls(jsonb_build_object(
                'component_id', ended.component_id, 'component_type', ended.component_type,
                'status', ended.status, 'attempt', ended.attempt, 'error', ended.error,
+               'item_index', ended.item_index,
                'duration_seconds', round(extract(epoch FROM ended.completed_at - ended.started_at), 3))),
            ended.completed_at
     FROM ended WHERE ended.status <> 'cancelled'
     UNION ALL
     SELECT 3, moved.position,
            CASE moved.status WHEN 'skipped' THEN 'component.skipped' ELSE 'component.started' END,
-           jsonb_build_object('component_id', moved.component_id, 'component_type', moved.component_type,
-                              'status', moved.status, 'attempt', moved.attempt),
+           jsonb_strip_nulls(jsonb_build_object(
+               'component_id', moved.component_id, 'component_type', moved.component_type,
+               'status', moved.status, 'attempt', moved.attempt, 'item_index', moved.item_index)),
            clock_timestamp()
     FROM moved WHERE moved.status IN ('skipped', 'running')
 ), {WRITTEN}, touched AS (
     UPDATE executions_execution AS execution
     SET sequence = execution.sequence + (SELECT count(*) FROM written),
         remaining = execution.remaining - 1 - (SELECT count(*) FROM moved WHERE status = 'skipped'),
-        ended_components = execution.ended_components + (ended.status = 'completed')::int
-            + (SELECT count(*) FROM moved WHERE status = 'skipped'),
-        error = COALESCE(execution.error, %(execution_error)s::jsonb),
+        ended_components = execution.ended_components + CASE WHEN ended.item_id IS NULL
+            THEN (ended.status = 'completed')::int + (SELECT count(*) FROM moved WHERE status = 'skipped')
+            ELSE 0 END,
+        error = CASE WHEN ended.item_id IS NULL THEN COALESCE(execution.error, %(scope_error)s::jsonb)
+            ELSE execution.error END,
         cpu_seconds = execution.cpu_seconds + %(cpu_seconds)s,
         memory_mb = greatest(execution.memory_mb, %(memory_mb)s),
         network_bytes = execution.network_bytes + %(network_bytes)s
     FROM locked, ended WHERE execution.id = locked.id
     RETURNING execution.remaining, execution.priority
 )
-SELECT touched.remaining, touched.priority, moved.id, moved.component_id, moved.attempt, moved.status
+SELECT touched.remaining, COALESCE((SELECT remaining FROM item), touched.remaining) AS scope_remaining,
+       touched.priority, moved.id, moved.component_id, moved.attempt, moved.status
 FROM touched LEFT JOIN moved ON moved.status <> 'blocked'
 ORDER BY moved.position
 """
 
 
 def finish(
-    key: RunKey,
+    run: Held,
     ended: Ended,
     deltas: Sequence[Delta],
     *,
     holder: Holder,
     keep: str | None,
-    execution_error: JSONObject | None = None,
+    scope_error: JSONObject | None = None,
 ) -> Finished | None:
     """Record a run's end and move its successors; None if this attempt no longer holds the run (fenced).
 
     A successor named by `keep` that becomes ready is claimed for `holder` in the same statement.
-    `execution_error` is what the execution will fail with; the first one stays.
+    `scope_error` is what the execution, or the item, will fail with; the first one stays.
     """
     rows = fetch_all(
         _FINISH,
         {
-            "execution": to_uuid(key.execution_id),
-            "run": to_uuid(key.run_id),
-            "attempt": key.attempt,
+            "execution": to_uuid(run.key.execution_id),
+            "run": to_uuid(run.key.run_id),
+            "attempt": run.key.attempt,
             "status": str(ended.status),
             "output": ended.output_text,
             "sealed_output": ended.sealed_output,
@@ -192,12 +302,12 @@ def finish(
             "targets": [delta.component_id for delta in deltas],
             "decided": [delta.decided for delta in deltas],
             "live": [delta.taken for delta in deltas],
-            "execution_error": to_json(execution_error),
+            "scope_error": to_json(scope_error),
             **measured_parameters(ended.measured),
             **lease(holder),
         },
     )
-    return finished(key.execution_id, rows) if rows else None
+    return finished(run.key.execution_id, run.item, rows) if rows else None
 
 
 # Dead paths: the connections of runs just skipped are dead, and may skip or free others in turn.
@@ -210,144 +320,58 @@ WITH {LOCKED}, moved AS (
             WHEN run.taken > 0 THEN 'queued'
             ELSE 'skipped' END,
         rung_at = clock_timestamp(),
+        changed_at = clock_timestamp(),
         completed_at = CASE WHEN run.pending = delta.decided AND run.taken = 0 THEN clock_timestamp() END
     FROM locked, unnest(%(targets)s::text[], %(decided)s::int[]) AS delta (component_id, decided)
-    WHERE run.execution_id = locked.id AND run.component_id = delta.component_id
-      AND run.item_index IS NULL AND run.status = 'blocked'
-    RETURNING run.id, run.component_id, run.component_type, run.position, run.attempt, run.status
+    WHERE run.scope_id = %(scope)s AND run.component_id = delta.component_id AND run.status = 'blocked'
+    RETURNING run.id, run.component_id, run.component_type, run.position, run.attempt, run.status,
+              run.item_id, run.item_index
+), item AS (
+    UPDATE executions_loopitem AS item
+    SET remaining = item.remaining - (SELECT count(*) FROM moved WHERE status = 'skipped')
+    WHERE item.id = %(scope)s
+    RETURNING item.remaining
 ), event AS (
     SELECT 1 AS rank, moved.position, 'component.skipped' AS type,
-           jsonb_build_object('component_id', moved.component_id, 'component_type', moved.component_type,
-                              'status', 'skipped', 'attempt', moved.attempt) AS data,
+           jsonb_strip_nulls(jsonb_build_object(
+               'component_id', moved.component_id, 'component_type', moved.component_type,
+               'status', 'skipped', 'attempt', moved.attempt, 'item_index', moved.item_index)) AS data,
            clock_timestamp() AS timestamp
     FROM moved WHERE moved.status = 'skipped'
 ), {WRITTEN}, touched AS (
     UPDATE executions_execution AS execution
     SET sequence = execution.sequence + (SELECT count(*) FROM written),
         remaining = execution.remaining - (SELECT count(*) FROM written),
-        ended_components = execution.ended_components + (SELECT count(*) FROM written)
+        ended_components = execution.ended_components
+            + (SELECT count(*) FROM moved WHERE status = 'skipped' AND item_id IS NULL)
     FROM locked WHERE execution.id = locked.id
     RETURNING execution.remaining, execution.priority
 )
-SELECT touched.remaining, touched.priority, moved.id, moved.component_id, moved.attempt, moved.status
+SELECT touched.remaining, COALESCE((SELECT remaining FROM item), touched.remaining) AS scope_remaining,
+       touched.priority, moved.id, moved.component_id, moved.attempt, moved.status
 FROM touched LEFT JOIN moved ON moved.status <> 'blocked'
 ORDER BY moved.position
 """
 
 
-def cascade(execution_id: str, deltas: Sequence[Delta]) -> Finished:
-    """Carry dead connections one level on. Needs the transaction of the end that they follow from."""
+def cascade(run: Held, deltas: Sequence[Delta]) -> Finished:
+    """Carry dead connections one level on in a run's scope. Needs the transaction of the end that they follow from."""
     assert connection.in_atomic_block
-    rows = fetch_all(
-        _CASCADE,
-        {
-            "execution": to_uuid(execution_id),
-            "targets": [delta.component_id for delta in deltas],
-            "decided": [delta.decided for delta in deltas],
-        },
-    )
-    return finished(execution_id, rows)
-
-
-_WAIT = f"""
-WITH {LOCKED}, waiting AS (
-    UPDATE executions_componentrun AS run
-    SET status = 'waiting', waited = false, lease_until = NULL, error = %(error)s::jsonb,
-        wake_at = COALESCE(%(until)s::timestamptz,
-                           clock_timestamp() + make_interval(secs => %(delay)s::float8)),
-        attempt = run.attempt + %(next_attempt)s::int,
-        cpu_seconds = run.cpu_seconds + %(cpu_seconds)s,
-        memory_mb = greatest(run.memory_mb, %(memory_mb)s),
-        network_bytes = run.network_bytes + %(network_bytes)s
-    FROM locked
-    WHERE run.id = %(run)s AND run.execution_id = locked.id AND locked.stop_as IS NULL
-      AND run.status = 'running' AND run.attempt = %(attempt)s
-    RETURNING run.component_id, run.component_type, run.attempt, run.wake_at, run.error
-), event AS (
-    {LOG_EVENTS}, waiting
-    UNION ALL
-    SELECT 2, 0, 'component.waiting',
-           jsonb_strip_nulls(jsonb_build_object(
-               'component_id', component_id, 'component_type', component_type, 'status', 'waiting',
-               'attempt', %(attempt)s::int, 'until', to_json(wake_at), 'error', error)),
-           clock_timestamp()
-    FROM waiting
-), {WRITTEN}, touched AS (
-    UPDATE executions_execution AS execution
-    SET sequence = execution.sequence + (SELECT count(*) FROM written),
-        cpu_seconds = execution.cpu_seconds + %(cpu_seconds)s,
-        memory_mb = greatest(execution.memory_mb, %(memory_mb)s),
-        network_bytes = execution.network_bytes + %(network_bytes)s
-    FROM locked, waiting WHERE execution.id = locked.id
-    RETURNING execution.id
-)
-SELECT id FROM touched
-"""
-
-
-def wait(key: RunKey, until: Any, *, lines: Sequence[JSONObject], measured: Measured) -> bool:
-    """Leave the worker until `until` (an aware datetime); false if this attempt no longer holds the run."""
-    return _wait(key, lines, measured, until=until, delay=None, next_attempt=0, error=None)
-
-
-def retry_later(
-    key: RunKey, delay_seconds: float, error: JSONObject, *, lines: Sequence[JSONObject], measured: Measured
-) -> bool:
-    """Try again after a delay, as the next attempt; false if this attempt no longer holds the run."""
-    return _wait(key, lines, measured, until=None, delay=delay_seconds, next_attempt=1, error=error)
-
-
-def _wait(key: RunKey, lines: Sequence[JSONObject], measured: Measured, **facts: Any) -> bool:
-    row = fetch_one(
-        _WAIT,
-        {
-            "execution": to_uuid(key.execution_id),
-            "run": to_uuid(key.run_id),
-            "attempt": key.attempt,
-            "lines": storable_dumps(list(lines)),
-            **facts,
-            "error": to_json(facts["error"]),
-            **measured_parameters(measured),
-        },
-    )
-    return row is not None
-
-
-_RELEASE = f"""
-WITH {LOCKED}, released AS (
-    UPDATE executions_componentrun AS run
-    SET status = 'queued', attempt = run.attempt + 1, crashes = run.crashes + %(crash)s::int,
-        waited = false, lease_until = NULL, rung_at = clock_timestamp()
-    FROM locked
-    WHERE run.id = %(run)s AND run.execution_id = locked.id AND locked.stop_as IS NULL
-      AND run.status = 'running' AND run.attempt = %(attempt)s
-    RETURNING run.id, run.component_id, run.attempt
-), event AS (
-    SELECT 1 AS rank, 0 AS position, 'log' AS type,
-           jsonb_build_object('component_id', component_id, 'level', 'warning', 'attempt', attempt - 1,
-                              'message', %(reason)s::text, 'metadata', jsonb_build_object()) AS data,
-           clock_timestamp() AS timestamp
-    FROM released
-), {WRITTEN}, touched AS (
-    UPDATE executions_execution AS execution
-    SET sequence = execution.sequence + (SELECT count(*) FROM written)
-    FROM locked, released WHERE execution.id = locked.id
-    RETURNING execution.priority
-)
-SELECT released.id, released.attempt, touched.priority FROM released, touched
-"""
-
-
-def release(key: RunKey, reason: str, *, crash: bool) -> list[QueuedRun]:
-    """Queue a running run again as its next attempt, because its worker was lost or let it go.
-
-    `reason` is told in the execution's log. Empty if the attempt had ended, or its execution is stopping.
-    """
-    parameters = {
-        "execution": to_uuid(key.execution_id),
-        "run": to_uuid(key.run_id),
-        "attempt": key.attempt,
-        "crash": int(crash),
-        "reason": reason,
+    parameters: dict[str, Any] = {
+        "execution": to_uuid(run.key.execution_id),
+        "scope": to_uuid(run.scope_id),
+        "targets": [delta.component_id for delta in deltas],
+        "decided": [delta.decided for delta in deltas],
     }
-    return queued_runs(fetch_all(_RELEASE, parameters))
+    return finished(run.key.execution_id, run.item, fetch_all(_CASCADE, parameters))
+
+
+_HELD_BACK = """
+SELECT id, attempt, priority FROM executions_componentrun
+WHERE execution_id = %(execution)s AND status = 'queued' ORDER BY position, id LIMIT 1
+"""
+
+
+def held_back(execution_id: str) -> list[QueuedRun]:
+    """The next queued run of an execution whose `max_parallel` may have kept it from being claimed."""
+    return queued_runs(fetch_all(_HELD_BACK, {"execution": to_uuid(execution_id)}))

@@ -1,7 +1,9 @@
 """How executions come in and get their slot: start, due, admit."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db import connection
 
@@ -22,54 +24,121 @@ WHERE account.id = %(account)s FOR NO KEY UPDATE OF account
 # The account's row, so that two starts cannot both take the last slot.
 _LOCK_ACCOUNT = "SELECT id FROM accounts_user WHERE id = %(account)s FOR NO KEY UPDATE"
 
+# Then the keys of `settings.concurrency`, so that two starts cannot both take a key's last place; in order, so that
+# two that take several do not wait for each other.
+_LOCK_KEY = "SELECT pg_advisory_xact_lock(hashtextextended(%(workflow)s::text || %(concurrency_key)s, 0))"
+
+_LOCK_WAITING_KEYS = """
+SELECT pg_advisory_xact_lock(key) FROM (
+    SELECT DISTINCT hashtextextended(workflow_id::text || concurrency_key, 0) AS key
+    FROM executions_execution
+    WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL AND concurrency_key IS NOT NULL
+    ORDER BY key
+) AS waiting
+"""
+
 _FREE_SLOTS = """%(slots)s::int - (
     SELECT count(*) FROM executions_execution
-    WHERE created_by_id = %(account)s AND admitted_at IS NOT NULL AND completed_at IS NULL
+    WHERE created_by_id = %(account)s AND admitted_at IS NOT NULL AND completed_at IS NULL AND parent_run_id IS NULL
 )"""
+
+_HOLDERS = """
+SELECT id FROM executions_execution
+WHERE workflow_id = %(workflow)s AND concurrency_key = %(concurrency_key)s AND completed_at IS NULL
+  AND status <> 'pending'
+ORDER BY admitted_at NULLS LAST, id
+"""
 
 _START = f"""
 WITH slot AS MATERIALIZED (
-    SELECT CASE WHEN %(due)s AND {_FREE_SLOTS} > 0 THEN clock_timestamp() END AS taken_at
+    SELECT CASE WHEN %(due)s
+        AND (%(parent_run)s::uuid IS NOT NULL OR {_FREE_SLOTS} > 0)
+        AND (%(concurrency_key)s::text IS NULL OR %(concurrency_limit)s::int > (
+            SELECT count(*) FROM executions_execution
+            WHERE workflow_id = %(workflow)s AND concurrency_key = %(concurrency_key)s
+              AND completed_at IS NULL AND admitted_at IS NOT NULL))
+        THEN clock_timestamp() END AS taken_at
+), plan AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %(runs)s::uuid[], %(component_ids)s::text[], %(component_types)s::text[], %(pending)s::int[],
+        %(taken)s::int[], %(join_any)s::bool[], %(timeouts)s::float8[], %(skipped)s::bool[], %(carried)s::uuid[],
+        %(carried_sealed)s::bytea[], %(carried_taken_out)s::text[]
+    ) WITH ORDINALITY AS plan (id, component_id, component_type, pending, taken, join_any, timeout_seconds, skipped,
+                               carried, carried_sealed, carried_taken_out, position)
 ), execution AS (
     INSERT INTO executions_execution (
         id, workflow_id, version_id, created_by_id, status, priority, parameters, sealed_parameters, tags,
-        trigger, request_id, total_components, remaining, scheduled_at, admitted_at, deadline_at
+        trigger, request_id, total_components, remaining, ended_components, scheduled_at, admitted_at, deadline_at,
+        timeout_seconds, max_parallel, concurrency_key, concurrency_limit, parent_run_id, depth, retry_of_id
     )
     SELECT %(execution)s, %(workflow)s, %(version)s, %(account)s,
            CASE WHEN %(due)s THEN 'queued' ELSE 'pending' END,
            %(priority)s, %(parameters)s::jsonb, %(sealed_parameters)s, %(tags)s::text[], %(trigger)s::jsonb,
-           %(request_id)s, cardinality(%(runs)s::uuid[]), cardinality(%(runs)s::uuid[]), %(scheduled_at)s,
-           slot.taken_at, slot.taken_at + make_interval(secs => %(timeout_seconds)s::float8)
+           %(request_id)s, (SELECT count(*) FROM plan),
+           (SELECT count(*) FROM plan WHERE NOT skipped AND carried IS NULL),
+           (SELECT count(*) FROM plan WHERE skipped OR carried IS NOT NULL), %(scheduled_at)s,
+           slot.taken_at, slot.taken_at + make_interval(secs => %(timeout_seconds)s::float8),
+           %(timeout_seconds)s, %(max_parallel)s, %(concurrency_key)s, %(concurrency_limit)s,
+           %(parent_run)s, %(depth)s, %(retry_of)s
     FROM slot
     RETURNING id, status, admitted_at
 ), run AS (
     INSERT INTO executions_componentrun (
-        id, execution_id, component_id, component_type, position, status, pending, join_any, rung_at
+        id, execution_id, component_id, component_type, position, status, pending, taken, join_any, rung_at,
+        timeout_seconds, owner_id, priority, output, sealed_output, error, taken_out, attempt, started_at, completed_at
     )
     SELECT plan.id, execution.id, plan.component_id, plan.component_type, plan.position - 1,
-           CASE WHEN plan.pending = 0 AND execution.admitted_at IS NOT NULL THEN 'queued' ELSE 'blocked' END,
-           plan.pending, plan.join_any,
-           CASE WHEN plan.pending = 0 THEN execution.admitted_at END
-    FROM execution, unnest(
-        %(runs)s::uuid[], %(component_ids)s::text[], %(component_types)s::text[],
-        %(pending)s::int[], %(join_any)s::bool[]
-    ) WITH ORDINALITY AS plan (id, component_id, component_type, pending, join_any, position)
-    RETURNING id, status
+           CASE WHEN old.id IS NOT NULL THEN old.status
+                WHEN plan.skipped THEN 'skipped'
+                WHEN plan.pending = 0 AND execution.admitted_at IS NOT NULL THEN 'queued'
+                ELSE 'blocked' END,
+           plan.pending, plan.taken, plan.join_any,
+           CASE WHEN plan.pending = 0 THEN execution.admitted_at END,
+           plan.timeout_seconds, %(account)s, %(priority)s,
+           old.output, plan.carried_sealed, old.error,
+           CASE WHEN old.id IS NOT NULL THEN plan.carried_taken_out::int[] END,
+           COALESCE(old.attempt, 1), old.started_at,
+           CASE WHEN plan.skipped THEN clock_timestamp() ELSE old.completed_at END
+    FROM plan CROSS JOIN execution LEFT JOIN executions_componentrun AS old ON old.id = plan.carried
+    RETURNING id, status, position
 )
 SELECT (SELECT status FROM execution) AS status,
        (SELECT admitted_at IS NOT NULL FROM execution) AS admitted,
-       ARRAY(SELECT id FROM run WHERE status = 'queued') AS queued
+       ARRAY(SELECT id FROM run WHERE status = 'queued' ORDER BY position) AS queued
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The component runs of a new execution, in definition order, one list a column."""
+    """Component runs that are made together, in definition order, one list a column."""
 
     component_ids: tuple[str, ...]
     component_types: tuple[str, ...]
     pending: tuple[int, ...]
     join_any: tuple[bool, ...]
+    timeouts: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An ended run of an earlier execution taken over: what it took, and its sealed output sealed anew."""
+
+    run_id: str
+    taken_out: tuple[int, ...]
+    resealed: Callable[[str], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a retry begins: runs carried over, runs skipped from the start, and counters of the others.
+
+    `pending` 0 means that the run may start; by component id.
+    """
+
+    carried: Mapping[str, Carried] = field(default_factory=dict)
+    skipped: frozenset[str] = frozenset()
+    pending: Mapping[str, int] = field(default_factory=dict)
+    taken: Mapping[str, int] = field(default_factory=dict)
 
 
 class Started(NamedTuple):
@@ -81,33 +150,68 @@ class Started(NamedTuple):
     queued: list[QueuedRun]
 
 
-def start(*, execution_id: str, plan: Plan, account_id: str, slots: int, priority: int, **facts: Any) -> Started:
-    """Store an execution with its runs; admit it where the account has a slot and its time has come.
+def lock_workflow_and_account(workflow_id: str, account_id: str) -> None:
+    """Hold both until the transaction's end. Raises NotFoundError if the workflow has been deleted."""
+    assert connection.in_atomic_block
+    parameters = {"workflow": to_uuid(workflow_id), "account": to_uuid(account_id)}
+    if fetch_one(_LOCK_WORKFLOW_AND_ACCOUNT, parameters) is None:
+        raise NotFoundError("Workflow not found")
 
-    `facts`: workflow, version (ids), parameters, sealed_parameters, tags, trigger, request_id, due,
-    scheduled_at, timeout_seconds. Needs a transaction: workflow and account stay locked until its end. Raises
-    NotFoundError if the workflow has been deleted.
+
+def holders(workflow_id: str, concurrency_key: str) -> list[str]:
+    """The executions that hold, or wait for, the places of a concurrency key, in order of their turn.
+
+    Needs a transaction: the key stays locked until its end.
     """
     assert connection.in_atomic_block
-    account = to_uuid(account_id)
-    workflow = to_uuid(facts["workflow"])
-    if fetch_one(_LOCK_WORKFLOW_AND_ACCOUNT, {"workflow": workflow, "account": account}) is None:
-        raise NotFoundError("Workflow not found")
+    parameters = {"workflow": to_uuid(workflow_id), "concurrency_key": concurrency_key}
+    fetch_all(_LOCK_KEY, parameters)
+    return [from_uuid(row["id"]) for row in fetch_all(_HOLDERS, parameters)]
+
+
+def start(
+    *,
+    execution_id: str,
+    plan: Plan,
+    account_id: str,
+    slots: int,
+    priority: int,
+    progress: Progress = Progress(),
+    **facts: Any,
+) -> Started:
+    """Store an execution with its runs; admit it where the account, and its key, have a slot and its time has come.
+
+    `facts`: workflow, version, parent_run, retry_of (ids or None), parameters, sealed_parameters, tags, trigger,
+    request_id, due, scheduled_at, timeout_seconds, max_parallel, concurrency_key, concurrency_limit, depth. Needs a
+    transaction in which `lock_workflow_and_account`, and `holders` where there is a key, came before.
+    """
+    assert connection.in_atomic_block
+    runs = [new_id() for _ in plan.component_ids]
+    carried = [progress.carried.get(id_) for id_ in plan.component_ids]
     parameters = {
         **facts,
+        **{name: _to_uuid(facts[name]) for name in ("workflow", "version", "parent_run", "retry_of")},
         "execution": to_uuid(execution_id),
-        "workflow": workflow,
-        "version": to_uuid(facts["version"]),
         "parameters": storable_dumps(facts["parameters"]),
         "trigger": storable_dumps(facts["trigger"]),
-        "account": account,
+        "account": to_uuid(account_id),
         "slots": slots,
         "priority": priority,
-        "runs": [to_uuid(new_id()) for _ in plan.component_ids],
+        "runs": [to_uuid(run_id) for run_id in runs],
         "component_ids": list(plan.component_ids),
         "component_types": list(plan.component_types),
-        "pending": list(plan.pending),
+        "pending": [
+            progress.pending.get(id_, pending) for id_, pending in zip(plan.component_ids, plan.pending, strict=True)
+        ],
+        "taken": [progress.taken.get(id_, 0) for id_ in plan.component_ids],
         "join_any": list(plan.join_any),
+        "timeouts": list(plan.timeouts),
+        "skipped": [id_ in progress.skipped for id_ in plan.component_ids],
+        "carried": [_to_uuid(old.run_id) if old else None for old in carried],
+        "carried_sealed": [
+            old.resealed(run_id) if old and old.resealed else None for run_id, old in zip(runs, carried, strict=True)
+        ],
+        "carried_taken_out": ["{" + ",".join(map(str, old.taken_out)) + "}" if old else None for old in carried],
     }
     row = fetch_all(_START, parameters)[0]
     return Started(
@@ -116,6 +220,10 @@ def start(*, execution_id: str, plan: Plan, account_id: str, slots: int, priorit
         row["admitted"],
         [QueuedRun(from_uuid(run_id), 1, priority) for run_id in row["queued"]],
     )
+
+
+def _to_uuid(id_: str | None) -> UUID | None:
+    return None if id_ is None else to_uuid(id_)
 
 
 _DUE = """
@@ -129,32 +237,50 @@ RETURNING created_by_id AS account
 """
 
 
-def queue_due(limit: int) -> set[str]:
-    """Scheduled executions whose time has come wait for a slot from now on; the accounts they belong to."""
-    return {from_uuid(row["account"]) for row in fetch_all(_DUE, {"limit": limit})}
+def queue_due(limit: int) -> list[str]:
+    """Scheduled executions whose time has come wait for a slot from now on; the account of each."""
+    return [from_uuid(row["account"]) for row in fetch_all(_DUE, {"limit": limit})]
 
 
+# A child needs no slot of the account, and is here only where its own key had no place.
 _ADMIT = f"""
-WITH chosen AS MATERIALIZED (
-    SELECT execution.id, version.timeout_seconds
-    FROM executions_execution AS execution
-    CROSS JOIN LATERAL (
-        SELECT (definition #>> '{{settings,timeout_seconds}}')::float8 AS timeout_seconds
-        FROM workflows_workflowversion WHERE id = execution.version_id
-    ) AS version
-    WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL
-    ORDER BY priority DESC, id
-    LIMIT greatest({_FREE_SLOTS}, 0)
+WITH free AS MATERIALIZED (
+    SELECT greatest({_FREE_SLOTS}, 0) AS slots
+), plain AS (
+    SELECT id, priority FROM executions_execution
+    WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL AND concurrency_key IS NULL
+    ORDER BY priority DESC, id LIMIT (SELECT slots FROM free)
+), keyed AS (
+    SELECT id, priority, parent_run_id FROM (
+        SELECT waiting.id, waiting.priority, waiting.parent_run_id,
+            row_number() OVER (PARTITION BY workflow_id, concurrency_key ORDER BY priority DESC, id) AS place,
+            concurrency_limit - (
+                SELECT count(*) FROM executions_execution AS live
+                WHERE live.workflow_id = waiting.workflow_id AND live.concurrency_key = waiting.concurrency_key
+                  AND live.completed_at IS NULL AND live.admitted_at IS NOT NULL
+            ) AS room
+        FROM executions_execution AS waiting
+        WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL AND concurrency_key IS NOT NULL
+    ) AS ranked WHERE place <= room
+), turn AS MATERIALIZED (
+    (SELECT id FROM (SELECT id, priority FROM plain
+                     UNION ALL SELECT id, priority FROM keyed WHERE parent_run_id IS NULL) AS either
+     ORDER BY priority DESC, id LIMIT (SELECT slots FROM free))
+    UNION ALL
+    SELECT id FROM keyed WHERE parent_run_id IS NOT NULL
+), chosen AS MATERIALIZED (
+    SELECT execution.id FROM executions_execution AS execution JOIN turn ON turn.id = execution.id
+    WHERE execution.status = 'queued' AND execution.admitted_at IS NULL
     FOR NO KEY UPDATE OF execution SKIP LOCKED
 ), admitted AS (
     UPDATE executions_execution AS execution
     SET admitted_at = clock_timestamp(),
-        deadline_at = clock_timestamp() + make_interval(secs => chosen.timeout_seconds)
+        deadline_at = clock_timestamp() + make_interval(secs => execution.timeout_seconds)
     FROM chosen WHERE execution.id = chosen.id
     RETURNING execution.id, execution.priority
 )
 UPDATE executions_componentrun AS run
-SET status = 'queued', rung_at = clock_timestamp()
+SET status = 'queued', rung_at = clock_timestamp(), changed_at = clock_timestamp()
 FROM admitted
 WHERE run.execution_id = admitted.id AND run.status = 'blocked' AND run.pending = 0
 RETURNING run.id, run.attempt, admitted.priority
@@ -164,9 +290,10 @@ RETURNING run.id, run.attempt, admitted.priority
 def admit(account_id: str, slots: int) -> list[QueuedRun]:
     """Give the account's free slots to its waiting executions, by priority, then age; their entry points.
 
-    Needs a transaction: the account stays locked until its end.
+    Needs a transaction: the account, and the keys it waits for, stay locked until its end.
     """
     assert connection.in_atomic_block
     account = to_uuid(account_id)
     fetch_all(_LOCK_ACCOUNT, {"account": account})
+    fetch_all(_LOCK_WAITING_KEYS, {"account": account})
     return queued_runs(fetch_all(_ADMIT, {"account": account, "slots": slots}))

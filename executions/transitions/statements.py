@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow, dict_row
 from core.ids import from_uuid
 from core.json_text import storable_dumps
 from core.types import JSONObject, JSONValue
-from executions.states import ExecutionStatus, RunStatus
+from executions.states import ExecutionStatus, RunStatus, WaitingFor
 
 
 class QueuedRun(NamedTuple):
@@ -39,6 +39,42 @@ class Holder:
     pid: int
 
 
+class Item(NamedTuple):
+    """An item of a loop: which run loops, and the value, that may be shown or sealed; JSON text as stored."""
+
+    item_id: str
+    index: int
+    loop_run_id: str
+    value_text: str | None
+    sealed_value: bytes | None
+
+
+class Held(NamedTuple):
+    """A run that is running for a holder.
+
+    `resumed_from` says which wait is over, if the run resumes after one, and `timed_out` that its time has passed.
+    """
+
+    key: RunKey
+    component_id: str
+    item: Item | None = None
+    resumed_from: WaitingFor | None = None
+    timed_out: bool = False
+    lost_attempts: int = 0
+
+    @property
+    def scope_id(self) -> str:
+        """What the connections of this run stay within: the item, or the execution."""
+        return self.item.item_id if self.item is not None else self.key.execution_id
+
+
+class Claimed(NamedTuple):
+    """A claimed run with the facts of its execution that the runner needs."""
+
+    run: Held
+    execution: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What an attempt used: CPU seconds of its own, peak MiB of its process, bytes on its wires."""
@@ -61,32 +97,25 @@ class Ended:
     measured: Measured = Measured()
 
 
-class Claimed(NamedTuple):
-    """A claimed run with the facts of its execution that the runner needs."""
-
-    key: RunKey
-    component_id: str
-    waited: bool
-    crashes: int
-    execution: Mapping[str, Any]
-
-
 class Finished(NamedTuple):
-    """What an end set free: the run kept by this worker, runs that want another, those skipped, those left."""
+    """What an end set free: the run kept by this worker, runs that want another, those skipped, those left.
 
-    kept: RunKey | None
-    kept_component_id: str
+    `scope_remaining` counts what is left of the item, or of the execution for a run outside of loops.
+    """
+
+    kept: Held | None
     queued: list[QueuedRun]
     skipped: list[str]
     remaining: int
+    scope_remaining: int
 
 
 class ExecutionEnd(NamedTuple):
-    """An execution's end and whether its account has others waiting for a slot."""
+    """An execution's end, the accounts that may use the slots it gives back, and the parent it wakes."""
 
     status: ExecutionStatus
-    account_id: str
-    others_waiting: bool
+    waiting_accounts: list[str]
+    woken: list[QueuedRun]
 
 
 def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -134,6 +163,11 @@ LOG_EVENTS = """
            (line.data ->> 'timestamp')::timestamptz AS timestamp
     FROM jsonb_array_elements(%(lines)s::jsonb) WITH ORDINALITY AS line (data, position)"""
 
+# What a claim writes, in the SET of an UPDATE of executions_componentrun AS run.
+TAKE = """status = 'running', worker = %(worker)s, pid = %(pid)s, rung_at = NULL, changed_at = clock_timestamp(),
+        lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
+        deadline_at = clock_timestamp() + make_interval(secs => run.timeout_seconds)"""
+
 
 def queued_runs(rows: Sequence[Mapping[str, Any]]) -> list[QueuedRun]:
     """Rows of (id, attempt, priority) as runs that want a worker."""
@@ -154,18 +188,16 @@ def measured_parameters(measured: Measured) -> dict[str, Any]:
     }
 
 
-def finished(execution_id: str, rows: Sequence[Mapping[str, Any]]) -> Finished:
-    """Rows of (remaining, priority, id, component_id, attempt, status) as what an end set free."""
-    kept: RunKey | None = None
-    kept_component_id = ""
+def finished(execution_id: str, item: Item | None, rows: Sequence[Mapping[str, Any]]) -> Finished:
+    """Rows of (remaining, scope_remaining, priority, id, component_id, attempt, status) as what an end set free."""
+    kept: Held | None = None
     queued: list[QueuedRun] = []
     skipped: list[str] = []
     for row in rows:
         if row["status"] == RunStatus.RUNNING:
-            kept = RunKey(execution_id, from_uuid(row["id"]), row["attempt"])
-            kept_component_id = row["component_id"]
+            kept = Held(RunKey(execution_id, from_uuid(row["id"]), row["attempt"]), row["component_id"], item)
         elif row["status"] == RunStatus.QUEUED:
             queued.append(QueuedRun(from_uuid(row["id"]), row["attempt"], row["priority"]))
         elif row["status"] == RunStatus.SKIPPED:
             skipped.append(row["component_id"])
-    return Finished(kept, kept_component_id, queued, skipped, rows[0]["remaining"])
+    return Finished(kept, queued, skipped, rows[0]["remaining"], rows[0]["scope_remaining"])

@@ -6,42 +6,18 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from core.ids import from_uuid
-from executions.transitions.statements import QueuedRun, RunKey, fetch_all, queued_runs
-
-_WAKE = """
-UPDATE executions_componentrun AS run
-SET status = 'queued', rung_at = clock_timestamp(), wake_at = NULL,
-    waited = (run.error IS NULL), error = NULL
-FROM (
-    SELECT run.id, execution.priority
-    FROM executions_componentrun AS run JOIN executions_execution AS execution
-        ON execution.id = run.execution_id
-    WHERE run.status = 'waiting' AND run.wake_at <= clock_timestamp()
-    ORDER BY run.wake_at LIMIT %(limit)s FOR NO KEY UPDATE OF run SKIP LOCKED
-) AS due
-WHERE run.id = due.id AND run.status = 'waiting'
-RETURNING run.id, run.attempt, due.priority
-"""
-
-
-def wake(limit: int) -> list[QueuedRun]:
-    """Runs whose wait is over (timers, retries) want a worker again."""
-    return queued_runs(fetch_all(_WAKE, {"limit": limit}))
-
+from executions.transitions.statements import Item, QueuedRun, RunKey, fetch_all, queued_runs
 
 _RING_AGAIN = """
 UPDATE executions_componentrun AS run
 SET rung_at = clock_timestamp()
 FROM (
-    SELECT run.id, execution.priority
-    FROM executions_componentrun AS run JOIN executions_execution AS execution
-        ON execution.id = run.execution_id
-    WHERE run.status = 'queued'
-      AND run.rung_at < clock_timestamp() - make_interval(secs => %(after)s)
-    ORDER BY run.rung_at LIMIT %(limit)s FOR NO KEY UPDATE OF run SKIP LOCKED
+    SELECT id FROM executions_componentrun
+    WHERE status = 'queued' AND rung_at < clock_timestamp() - make_interval(secs => %(after)s)
+    ORDER BY rung_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ) AS unclaimed
 WHERE run.id = unclaimed.id AND run.status = 'queued'
-RETURNING run.id, run.attempt, unclaimed.priority
+RETURNING run.id, run.attempt, run.priority
 """
 
 
@@ -73,9 +49,12 @@ class LostRun(NamedTuple):
     key: RunKey
     component_id: str
     crashes: int
+    item: Item | None = None
 
 
-_RUN_COLUMNS = "id, execution_id, attempt, component_id, crashes"
+_RUN_COLUMNS = "id, execution_id, attempt, component_id, crashes, item_id, item_index, " + (
+    "(SELECT run_id FROM executions_loopitem AS item WHERE item.id = item_id) AS loop_run_id"
+)
 
 # A NULL lease is a bug elsewhere and must not hide the run for ever, hence the COALESCE.
 _EXPIRED = f"""
@@ -102,7 +81,10 @@ def held_by(worker: str) -> list[tuple[int, LostRun]]:
 
 def _lost(row: Mapping[str, Any]) -> LostRun:
     key = RunKey(from_uuid(row["execution_id"]), from_uuid(row["id"]), row["attempt"])
-    return LostRun(key, row["component_id"], row["crashes"])
+    item = None
+    if row["item_id"] is not None:
+        item = Item(from_uuid(row["item_id"]), row["item_index"], from_uuid(row["loop_run_id"]), None, None)
+    return LostRun(key, row["component_id"], row["crashes"], item)
 
 
 _OVERDUE = """
@@ -112,7 +94,7 @@ LIMIT %(limit)s
 """
 
 _UNFINISHED = """
-SELECT id FROM executions_execution WHERE remaining = 0 AND completed_at IS NULL LIMIT %(limit)s
+SELECT id FROM executions_execution WHERE status = 'running' AND remaining = 0 LIMIT %(limit)s
 """
 
 

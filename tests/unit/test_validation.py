@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.types import JSONObject
-from workflows import validation
+from workflows import advice
 from workflows.definition import DefinitionError, parse
 from workflows.validation import check_rendered, load, problems, report
 
@@ -280,7 +280,7 @@ def test_validating_opens_no_connection_and_runs_nothing(monkeypatch: pytest.Mon
 
 
 def test_every_external_type_is_a_type() -> None:
-    for type_ in validation.EXTERNAL_TYPES:
+    for type_ in advice.EXTERNAL_TYPES:
         assert (
             problems(definition({"id": "a", "type": type_, "config": {}}))[0].field != "definition.components[0].type"
         )

@@ -160,6 +160,8 @@ class Component(ABC):
 
     `config` reaches `run` rendered and checked against `config_schema`. Fields named in `unrendered` hold
     expressions that the component evaluates itself over `context.scope`; they arrive as they were written.
+    With `has_body`, its fields `components` and `connections` are a definition of their own, run by a `Loop`; it
+    resumes with the results of all items or, with `last_result_only`, of the last.
     """
 
     type: ClassVar[str]
@@ -170,6 +172,8 @@ class Component(ABC):
     input_schema: ClassVar[JSONObject]
     output_schema: ClassVar[JSONObject]
     unrendered: ClassVar[frozenset[str]] = frozenset()
+    has_body: ClassVar[bool] = False
+    last_result_only: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, config: JSONObject, context: Context) -> Outcome:

@@ -10,6 +10,8 @@ from workflows.components.base import Component
 from workflows.components.control import Condition, Delay, End, Log, Start
 from workflows.components.data import Transform, Validate
 from workflows.components.http import HttpRequest
+from workflows.components.loops import ForEach, RepeatUntil
+from workflows.components.waits import Approval, SubWorkflow, WaitForSignal
 from workflows.schemas import Schema, SchemaError
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,11 @@ BUILT_IN: dict[str, Component] = {
     "transform": Transform(),
     "validate": Validate(),
     "http_request": HttpRequest(),
+    "for_each": ForEach(),
+    "repeat_until": RepeatUntil(),
+    "sub_workflow": SubWorkflow(),
+    "wait_for_signal": WaitForSignal(),
+    "approval": Approval(),
 }
 
 
@@ -48,6 +55,12 @@ def get(type_: str) -> Component | None:
 def all_types() -> list[Component]:
     """Every component, by category, then type."""
     return sorted([*BUILT_IN.values(), *_plug_ins().components.values()], key=lambda item: (item.category, item.type))
+
+
+@lru_cache(maxsize=1)
+def known_types() -> tuple[str, ...]:
+    """The types that this process can run."""
+    return tuple(sorted({*BUILT_IN, *_plug_ins().components}))
 
 
 def is_broken(type_: str) -> bool:

@@ -6,12 +6,14 @@ from accounts.models import User
 from core.errors import ConflictError, ValidationFailedError
 from core.types import JSONObject
 from events.models import Event
-from executions import maintenance, services
+from executions import conclude, maintenance, plans, services
+from executions.decider import settle
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import running
-from executions.transitions.statements import Ended, Holder, RunKey
+from executions.transitions.statements import Ended, Held, Holder
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
+from workflows.components import registry
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -163,25 +165,25 @@ def test_a_second_message_for_a_claimed_run_does_nothing(alice: User, doorbells:
     start(alice, linear(log("a")))
     doorbells.receive()
     (run,) = doorbells.waiting
-    assert running.claim(run.run_id, run.attempt, HOLDER) is not None
-    assert running.claim(run.run_id, run.attempt, HOLDER) is None
+    assert running.claim(run.run_id, run.attempt, HOLDER, registry.known_types()) is not None
+    assert running.claim(run.run_id, run.attempt, HOLDER, registry.known_types()) is None
 
 
 def test_a_message_of_another_attempt_claims_nothing(alice: User, doorbells: Doorbells) -> None:
     execution = start(alice, linear(log("a")))
     run = execution.runs.get()
-    assert running.claim(run.pk, 2, HOLDER) is None
-    assert running.claim(execution.pk, 1, HOLDER) is None
+    assert running.claim(run.pk, 2, HOLDER, registry.known_types()) is None
+    assert running.claim(execution.pk, 1, HOLDER, registry.known_types()) is None
 
 
 def test_the_result_of_a_rescued_attempt_is_refused(alice: User, doorbells: Doorbells) -> None:
     execution = start(alice, linear(transform("a", "right")))
     run = execution.runs.get()
-    claimed = running.claim(run.pk, 1, HOLDER)
+    claimed = running.claim(run.pk, 1, HOLDER, registry.known_types())
     assert claimed is not None
     ComponentRun.objects.update(lease_until="2000-01-01T00:00:00Z")
     assert maintenance.rescue_expired() == 1
-    late = running.finish(claimed.key, Ended(RunStatus.COMPLETED, output_text='"late"'), (), holder=HOLDER, keep=None)
+    late = running.finish(claimed.run, Ended(RunStatus.COMPLETED, output_text='"late"'), (), holder=HOLDER, keep=None)
     assert late is None
     doorbells.work()
     execution.refresh_from_db()
@@ -193,7 +195,7 @@ def test_a_component_whose_process_dies_three_times_fails(alice: User, doorbells
     execution = start(alice, linear(log("a"), log("b")))
     run = execution.runs.get(component_id="a")
     for attempt in (1, 2, 3):
-        assert running.claim(run.pk, attempt, HOLDER) is not None
+        assert running.claim(run.pk, attempt, HOLDER, registry.known_types()) is not None
         ComponentRun.objects.filter(pk=run.pk).update(lease_until="2000-01-01T00:00:00Z")
         maintenance.rescue_expired()
     execution.refresh_from_db()
@@ -266,26 +268,22 @@ def test_cancel_ends_a_waiting_execution_at_once(alice: User, doorbells: Doorbel
 
 def test_cancel_while_a_component_runs_lets_nothing_new_start(alice: User, doorbells: Doorbells) -> None:
     execution = start(alice, linear(log("a"), log("b")))
-    claimed = running.claim(execution.runs.get(component_id="a").pk, 1, HOLDER)
+    claimed = running.claim(execution.runs.get(component_id="a").pk, 1, HOLDER, registry.known_types())
     assert claimed is not None
     assert services.cancel_execution(execution).status == ExecutionStatus.RUNNING
     assert services.cancel_execution(execution).status == ExecutionStatus.RUNNING
-    _end(claimed.key, execution)
+    _end(claimed.run, execution)
     execution.refresh_from_db()
     assert execution.status == ExecutionStatus.CANCELLED
     assert statuses(execution) == {"a": "completed", "b": "cancelled"}
     assert event_types(execution).count("component.started") == 1
 
 
-def _end(key: RunKey, execution: Execution) -> None:
-    from executions import conclude, plans
-    from executions.decider import settle
-
+def _end(run: Held, execution: Execution) -> None:
     compiled = plans.compiled(execution.version_id)
     settled = settle(compiled.definition, "a", RunStatus.COMPLETED)
-    component = compiled.definition.by_id["a"]
     ended = Ended(RunStatus.COMPLETED, output_text="{}")
-    conclude.end_run(key, component, compiled.definition, ended, settled, holder=HOLDER, keep=True)
+    conclude.end_run(run, compiled, ended, settled, holder=HOLDER, keep=True)
 
 
 def test_cancelling_an_ended_execution_conflicts(alice: User, doorbells: Doorbells) -> None:
@@ -337,9 +335,9 @@ def test_an_overdue_execution_fails_with_a_timeout(alice: User, doorbells: Doorb
 
 def test_an_execution_whose_worker_died_before_its_end_is_completed(alice: User, doorbells: Doorbells) -> None:
     execution = start(alice, linear(transform("a", 1)))
-    claimed = running.claim(execution.runs.get().pk, 1, HOLDER)
+    claimed = running.claim(execution.runs.get().pk, 1, HOLDER, registry.known_types())
     assert claimed is not None
-    running.finish(claimed.key, Ended(RunStatus.COMPLETED, output_text="1"), (), holder=HOLDER, keep=None)
+    running.finish(claimed.run, Ended(RunStatus.COMPLETED, output_text="1"), (), holder=HOLDER, keep=None)
     assert maintenance.complete_unfinished() == 1
     execution.refresh_from_db()
     assert (execution.status, execution.results) == (ExecutionStatus.COMPLETED, 1)

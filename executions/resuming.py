@@ -1,0 +1,76 @@
+"""What a run finds when it resumes after a wait: the signal, the child's results, the items' results."""
+
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+import orjson
+from django.conf import settings
+
+from core.ids import from_uuid
+from core.types import JSONObject, JSONValue
+from executions import sealing
+from executions.models import Execution, Signal
+from executions.states import ExecutionStatus, ItemStatus, WaitingFor
+from executions.transitions import reading
+from executions.transitions.statements import Held
+from workflows.components.base import Component, Resumption
+
+
+class ResultsTooLargeError(Exception):
+    """The results of a loop's items have more bytes than an output may have; the message says how many."""
+
+
+def resumption(run: Held, component: Component) -> Resumption | None:
+    """What ended the run's wait; None for a first call. Raises ResultsTooLargeError and SealBrokenError."""
+    if run.resumed_from is None:
+        return None
+    if component.has_body:
+        return replace(_items(run, component), timed_out=run.resumed_from is WaitingFor.TIME)
+    if run.resumed_from is WaitingFor.CHILD:
+        return _child(run)
+    if run.timed_out:
+        return Resumption(timed_out=True)
+    signal = Signal.objects.filter(taken_by=run.key.run_id).order_by("-taken_at").first()
+    assert signal is not None, "a wait for a signal ends with one, or in time"
+    return Resumption(value=signal.data, sender=signal.sender_id)
+
+
+def _child(run: Held) -> Resumption:
+    child = Execution.objects.filter(parent_run=run.key.run_id).order_by("-pk").first()
+    if child is None:
+        return Resumption(error={"code": "COMPONENT_ERROR", "message": "The child execution was deleted"})
+    if child.status == ExecutionStatus.COMPLETED:
+        return Resumption(value=child.results)
+    error = child.error or {"code": "EXECUTION_FAILED", "message": f"The child execution was {child.status}"}
+    return Resumption(error={**error, "execution_id": child.pk})
+
+
+def _items(run: Held, component: Component) -> Resumption:
+    ended = reading.rounds(run.key.run_id)
+    error: JSONObject | None = None if ended["error"] is None else orjson.loads(ended["error"])
+    first = ended["last"] if component.last_result_only else 0
+    size = reading.results_size(run.key.run_id, first)
+    if size > settings.MAX_OUTPUT_BYTES:
+        raise ResultsTooLargeError(
+            f"The results of the items have {size} bytes, at most {settings.MAX_OUTPUT_BYTES} are stored"
+        )
+    rows = reading.item_results(run.key.run_id, first)
+    results = [_result(list(group)) for _, group in groupby(rows, key=lambda row: row["index"])]
+    value = (results[-1] if results else None) if component.last_result_only else results
+    return Resumption(value=value, error=error, rounds=ended["ended"])
+
+
+def _result(rows: list[dict[str, Any]]) -> JSONValue:
+    """An item's result as the contract has results (§6): of the `end` that ran, else of the last; several by id."""
+    if rows[0]["status"] == ItemStatus.FAILED:
+        return {"error": orjson.loads(rows[0]["error"])}
+    ran = [row for row in rows if row["id"] is not None]
+    ends = [row for row in ran if row["component_type"] == "end"] or ran
+    outputs = {row["component_id"]: _output(row) for row in ends}
+    return outputs if len(outputs) > 1 else next(iter(outputs.values()), None)
+
+
+def _output(row: dict[str, Any]) -> JSONValue:
+    shown = None if row["output"] is None else orjson.loads(row["output"])
+    return sealing.open_output(shown, row["sealed_output"], run_id=from_uuid(row["id"]))

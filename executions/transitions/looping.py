@@ -1,0 +1,219 @@
+"""How the items of a loop are stored, start, and end, and how the loop goes on after the last."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import connection
+
+from core.ids import from_uuid, new_id, to_uuid
+from executions.models import LoopItem
+from executions.states import ItemStatus, RunStatus, WaitingFor
+from executions.transitions.starting import Plan
+from executions.transitions.statements import (
+    LOCKED,
+    TAKE,
+    WRITTEN,
+    Held,
+    Holder,
+    Item,
+    QueuedRun,
+    RunKey,
+    fetch_all,
+    lease,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """An item to be stored: its place, and its value as JSON text, sealed if it holds a secret."""
+
+    index: int
+    value_text: str
+    sealed_value: bytes | None = None
+
+
+_ADD = """
+INSERT INTO executions_loopitem (id, run_id, index, value, sealed_value)
+SELECT item.id, %(run)s, item.index, item.value::jsonb, item.sealed
+FROM unnest(%(ids)s::uuid[], %(indexes)s::int[], %(values)s::text[], %(sealed)s::bytea[])
+    AS item (id, index, value, sealed)
+"""
+
+
+def add(run_id: str, items: Sequence[NewItem]) -> None:
+    """Store items of a loop that are not there yet; none starts. Needs the transaction in which the run waits."""
+    assert connection.in_atomic_block
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _ADD,
+            {
+                "run": to_uuid(run_id),
+                "ids": [to_uuid(new_id()) for _ in items],
+                "indexes": [item.index for item in items],
+                "values": [item.value_text for item in items],
+                "sealed": [item.sealed_value for item in items],
+            },
+        )
+
+
+def missing(run_id: str, items: Sequence[NewItem]) -> list[NewItem]:
+    """Those of the items that have not ended well in an earlier attempt; what is left of other ones is removed.
+
+    Needs the transaction in which the run waits again: nothing of its items is running then.
+    """
+    assert connection.in_atomic_block
+    given = {item.index: item for item in items}
+    kept: set[int] = set()
+    stale: list[str] = []
+    for item in LoopItem.objects.filter(run=run_id, index__gte=min(given, default=0)):
+        new = given.get(item.index)
+        if new is not None and item.status == ItemStatus.COMPLETED and orjson.loads(new.value_text) == item.value:
+            kept.add(item.index)
+        else:
+            stale.append(item.pk)
+    if stale:
+        LoopItem.objects.filter(pk__in=stale).delete()
+    return [item for item in items if item.index not in kept]
+
+
+class Advanced(NamedTuple):
+    """What a loop's move set free: the run this worker goes on with, and runs that want another."""
+
+    kept: Held | None
+    queued: list[QueuedRun]
+
+
+# An item has ended (or none yet): as many of the next start as `max_concurrency` leaves room for, unless one failed
+# and the loop stops on errors; when none is left running, the loop's own run resumes. Its SELECTs must see all that
+# was committed before the execution's lock was taken, so the lock is an earlier statement of the transaction.
+_ADVANCE = f"""
+WITH {LOCKED}, item AS (
+    UPDATE executions_loopitem AS item
+    SET status = CASE WHEN item.error IS NULL THEN 'completed' ELSE 'failed' END
+    FROM locked
+    WHERE item.id = %(item)s AND item.status = 'running' AND item.remaining = 0
+    RETURNING item.status
+), loop AS MATERIALIZED (
+    SELECT run.id, run.stop_on_error, run.item_id, run.owner_id, run.priority,
+        run.max_concurrency - (
+            SELECT count(*) FROM executions_loopitem AS open
+            WHERE open.run_id = run.id AND open.status = 'running' AND open.id IS DISTINCT FROM %(item)s
+        ) AS free
+    FROM executions_componentrun AS run, locked
+    WHERE run.id = %(loop)s AND run.status = 'waiting' AND run.waiting_for = 'items' AND locked.stop_as IS NULL
+), next AS MATERIALIZED (
+    SELECT blocked.id FROM executions_loopitem AS blocked, loop
+    WHERE blocked.run_id = %(loop)s AND blocked.status = 'blocked' AND NOT (loop.stop_on_error AND (
+        EXISTS (SELECT 1 FROM item WHERE item.status = 'failed')
+        OR EXISTS (SELECT 1 FROM executions_loopitem AS failed
+                   WHERE failed.run_id = %(loop)s AND failed.status = 'failed')))
+    ORDER BY blocked.index LIMIT (SELECT greatest(free, 0) FROM loop)
+), started AS (
+    UPDATE executions_loopitem AS item
+    SET status = 'running', remaining = cardinality(%(component_ids)s::text[])
+    FROM next WHERE item.id = next.id
+    RETURNING item.id, item.index, item.value, item.sealed_value
+), run AS (
+    INSERT INTO executions_componentrun (
+        id, execution_id, component_id, component_type, position, item_id, item_index, pending, join_any,
+        timeout_seconds, owner_id, priority, status, rung_at,
+        worker, pid, lease_until, deadline_at, started_at
+    )
+    SELECT uuidv7(), %(execution)s, plan.component_id, plan.component_type, plan.position - 1, started.id,
+           started.index, plan.pending, plan.join_any, plan.timeout_seconds, loop.owner_id, loop.priority,
+           CASE WHEN plan.pending > 0 THEN 'blocked' WHEN keep.kept THEN 'running' ELSE 'queued' END,
+           CASE WHEN plan.pending = 0 AND NOT keep.kept THEN clock_timestamp() END,
+           CASE WHEN keep.kept THEN %(worker)s ELSE '' END, CASE WHEN keep.kept THEN %(pid)s::int END,
+           CASE WHEN keep.kept THEN clock_timestamp() + make_interval(secs => %(lease)s) END,
+           CASE WHEN keep.kept THEN clock_timestamp() + make_interval(secs => plan.timeout_seconds) END,
+           CASE WHEN keep.kept THEN clock_timestamp() END
+    FROM loop, started, unnest(
+        %(component_ids)s::text[], %(component_types)s::text[], %(pending)s::int[], %(join_any)s::bool[],
+        %(timeouts)s::float8[]
+    ) WITH ORDINALITY AS plan (component_id, component_type, pending, join_any, timeout_seconds, position),
+    LATERAL (SELECT plan.component_id = %(keep)s AND started.index = (SELECT min(index) FROM started)) AS keep (kept)
+    RETURNING id, component_id, component_type, status, attempt, item_id, item_index, priority
+), resumed AS (
+    UPDATE executions_componentrun AS run
+    SET status = 'queued', rung_at = clock_timestamp(), changed_at = clock_timestamp(), waited = true
+    FROM loop
+    WHERE run.id = loop.id AND loop.free = run.max_concurrency AND NOT EXISTS (SELECT 1 FROM next)
+    RETURNING run.id, run.component_id, run.attempt, run.status, run.priority
+), event AS (
+    SELECT 1 AS rank, 0 AS position, 'component.started' AS type,
+           jsonb_build_object('component_id', component_id, 'component_type', component_type,
+                              'status', 'running', 'attempt', attempt, 'item_index', item_index) AS data,
+           clock_timestamp() AS timestamp
+    FROM run WHERE status = 'running'
+), {WRITTEN}, touched AS (
+    UPDATE executions_execution AS execution
+    SET sequence = execution.sequence + (SELECT count(*) FROM written),
+        remaining = execution.remaining + (SELECT count(*) FROM run)
+    FROM locked WHERE execution.id = locked.id
+)
+SELECT run.id, run.component_id, run.attempt, run.status, run.priority,
+       started.id AS item_id, started.index, started.value, started.sealed_value
+FROM run JOIN started ON started.id = run.item_id WHERE run.status <> 'blocked'
+UNION ALL
+SELECT id, component_id, attempt, status, priority, NULL, NULL, NULL, NULL FROM resumed
+"""
+
+
+def advance(
+    execution_id: str,
+    loop_run_id: str,
+    plan: Plan,
+    *,
+    ended_item: str | None,
+    holder: Holder,
+    keep: str | None,
+) -> Advanced:
+    """Record an item's end, and start the next items or resume the loop's run.
+
+    `plan` is the body's. The entry point named by `keep` of the first item that starts is claimed for `holder`.
+    Needs a transaction that has locked the execution in an earlier statement.
+    """
+    assert connection.in_atomic_block
+    parameters: dict[str, Any] = {
+        "execution": to_uuid(execution_id),
+        "loop": to_uuid(loop_run_id),
+        "item": to_uuid(ended_item) if ended_item is not None else None,
+        "keep": keep,
+        "component_ids": list(plan.component_ids),
+        "component_types": list(plan.component_types),
+        "pending": list(plan.pending),
+        "join_any": list(plan.join_any),
+        "timeouts": list(plan.timeouts),
+        **lease(holder),
+    }
+    kept: Held | None = None
+    queued: list[QueuedRun] = []
+    for row in fetch_all(_ADVANCE, parameters):
+        run_id = from_uuid(row["id"])
+        if row["status"] == RunStatus.RUNNING:
+            key = RunKey(execution_id, run_id, row["attempt"])
+            item = Item(from_uuid(row["item_id"]), row["index"], loop_run_id, row["value"], row["sealed_value"])
+            kept = Held(key, row["component_id"], item)
+        else:
+            queued.append(QueuedRun(run_id, row["attempt"], row["priority"]))
+    return Advanced(kept, queued)
+
+
+_TAKE_RESUMED = f"""
+UPDATE executions_componentrun AS run SET {TAKE}
+WHERE run.id = %(run)s AND run.status = 'queued' AND run.attempt = %(attempt)s AND run.waited
+RETURNING run.component_id, run.crashes + run.released AS lost_attempts
+"""
+
+
+def take_resumed(execution_id: str, queued: QueuedRun, item: Item | None, holder: Holder) -> Held | None:
+    """Claim a loop's run that has just been resumed, in the same transaction, to go on with it in this worker."""
+    assert connection.in_atomic_block
+    parameters = {"run": to_uuid(queued.run_id), "attempt": queued.attempt, **lease(holder)}
+    rows = fetch_all(_TAKE_RESUMED, parameters)
+    if not rows:
+        return None
+    key = RunKey(execution_id, queued.run_id, queued.attempt)
+    return Held(key, rows[0]["component_id"], item, WaitingFor.ITEMS, lost_attempts=rows[0]["lost_attempts"])

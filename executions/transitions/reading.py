@@ -1,0 +1,72 @@
+"""What the worker reads between moves: outputs of ended runs, results of a loop's items."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from core.ids import to_uuid
+from executions.transitions.statements import fetch_all, fetch_one
+
+_ENDED = """
+SELECT id, scope_id, component_id, status, output, sealed_output, taken_out, error
+FROM executions_componentrun
+WHERE scope_id = ANY(%(scopes)s::uuid[]) AND component_id = ANY(%(components)s::text[]) AND completed_at IS NOT NULL
+"""
+
+
+def ended_runs(scope_ids: Collection[str], component_ids: Collection[str]) -> list[dict[str, Any]]:
+    """The ended runs of these components in these scopes; jsonb as text."""
+    scopes = [to_uuid(scope_id) for scope_id in scope_ids]
+    return fetch_all(_ENDED, {"scopes": scopes, "components": list(component_ids)})
+
+
+_OUTER_ITEM = """
+SELECT item.id, item.index, item.run_id, item.value, item.sealed_value
+FROM executions_componentrun AS loop JOIN executions_loopitem AS item ON item.id = loop.item_id
+WHERE loop.id = %(loop)s
+"""
+
+
+def outer_item(loop_run_id: str) -> dict[str, Any] | None:
+    """The item of the loop around a loop; None at the top."""
+    return fetch_one(_OUTER_ITEM, {"loop": to_uuid(loop_run_id)})
+
+
+_ROUNDS = """
+SELECT count(*) FILTER (WHERE status IN ('completed', 'failed')) AS ended, max(index) AS last,
+       (SELECT error FROM executions_loopitem
+        WHERE run_id = %(loop)s AND status = 'failed' ORDER BY index LIMIT 1) AS error
+FROM executions_loopitem WHERE run_id = %(loop)s
+"""
+
+
+def rounds(loop_run_id: str) -> Mapping[str, Any]:
+    """How many items of a loop have ended, the highest index, and the first failure's error (jsonb as text)."""
+    row = fetch_one(_ROUNDS, {"loop": to_uuid(loop_run_id)})
+    assert row is not None
+    return row
+
+
+_LEAVES = """
+FROM executions_loopitem AS item
+LEFT JOIN executions_componentrun AS run
+    ON run.item_id = item.id AND run.status = 'completed' AND run.taken_out = '{}' AND item.status = 'completed'
+WHERE item.run_id = %(loop)s AND item.index >= %(first)s AND item.status IN ('completed', 'failed')
+"""
+
+_RESULTS_SIZE = f"SELECT COALESCE(sum(octet_length(run.output::text)), 0) AS size {_LEAVES}"
+
+_RESULTS = f"""
+SELECT item.index, item.status, item.error, run.id, run.component_id, run.component_type, run.output, run.sealed_output
+{_LEAVES} ORDER BY item.index, run.position
+"""
+
+
+def results_size(loop_run_id: str, first_index: int) -> int:
+    """Bytes of all outputs that `item_results` would read."""
+    row = fetch_one(_RESULTS_SIZE, {"loop": to_uuid(loop_run_id), "first": first_index})
+    return int(row["size"]) if row else 0
+
+
+def item_results(loop_run_id: str, first_index: int) -> list[dict[str, Any]]:
+    """The last outputs of each ended item from an index on, in order: a row for each, one without for none."""
+    return fetch_all(_RESULTS, {"loop": to_uuid(loop_run_id), "first": first_index})

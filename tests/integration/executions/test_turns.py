@@ -1,0 +1,196 @@
+"""Who goes first: priorities, fairness between owners, `max_parallel`, `settings.concurrency`, worker's types."""
+
+import pytest
+
+from accounts.models import User
+from core.errors import ConflictError
+from core.types import JSONObject
+from executions import runner, services
+from executions.models import ComponentRun, Execution
+from executions.states import ExecutionStatus, RunStatus
+from executions.transitions import running
+from executions.transitions.statements import Claimed, Holder
+from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
+from tests.integration.executions.test_waits import send, signal
+from workflows.components import registry
+from workflows.models import Workflow
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOLDER = Holder("test", 1)
+
+
+def unlimited(user: User) -> User:
+    user.tier, user.concurrent_executions = "custom", 10_000
+    user.save(update_fields=["tier", "concurrent_executions"])
+    return user
+
+
+def take(run: ComponentRun) -> Claimed | None:
+    """What a worker that got this run's message would work on."""
+    return runner._claim(run.pk, run.attempt, HOLDER)
+
+
+def queued(execution: Execution) -> ComponentRun:
+    return execution.runs.get(status=RunStatus.QUEUED)
+
+
+def run(workflow: Workflow, user: User, **request: object) -> Execution:
+    return services.start_execution(
+        workflow=workflow,
+        user=user,
+        request=services.StartRequest(**request),  # type: ignore[arg-type]
+    ).execution
+
+
+def test_a_more_urgent_run_is_taken_first_whatever_the_message_says(alice: User, doorbells: Doorbells) -> None:
+    workflow = make_workflow(unlimited(alice), linear(log("a")))
+    executions = [run(workflow, alice, priority=priority) for priority in (3, 10, 1, 7)]
+    order = []
+    for execution in executions:
+        claimed = take(execution.runs.get())
+        assert claimed is not None
+        order.append(claimed.execution["priority"])
+    assert order == [10, 7, 3, 1]
+
+
+def test_one_owner_with_many_queued_does_not_delay_anothers_single_one(
+    alice: User, bob: User, doorbells: Doorbells
+) -> None:
+    workflow = make_workflow(unlimited(alice), linear(log("a")))
+    many = [run(workflow, alice) for _ in range(500)]
+    single = start(bob, linear(log("b")))
+    first = take(queued(many[0]))
+    assert first is not None
+    second = take(queued(many[1]))
+    assert second is not None
+    # Nothing of bob's ran when the first worker became free: his is the next, before 498 older ones.
+    owners = {first.execution["created_by_id"], second.execution["created_by_id"]}
+    assert owners == {alice.pk, bob.pk}
+    assert single.runs.get().status == RunStatus.RUNNING
+
+
+def test_a_worker_with_successors_hands_over_when_another_owner_waits(
+    alice: User, bob: User, doorbells: Doorbells
+) -> None:
+    start(bob, linear(log("b")))
+    assert not running.others_wait(5, bob.pk)
+    ComponentRun.objects.update(changed_at="2000-01-01T00:00:00Z")
+    assert not running.others_wait(5, bob.pk)
+    assert running.others_wait(5, alice.pk)
+    assert running.others_wait(4, bob.pk)
+    assert not running.others_wait(6, alice.pk)
+
+
+def test_of_one_owner_the_oldest_goes_first(alice: User, doorbells: Doorbells) -> None:
+    workflow = make_workflow(unlimited(alice), linear(log("a")))
+    executions = [run(workflow, alice) for _ in range(4)]
+    turns = [run_id for run_id, _ in running.next_in_turn(registry.known_types())]
+    assert turns == [execution.runs.get().pk for execution in executions[:2]]
+
+
+def test_a_worker_leaves_what_it_does_not_know_to_one_that_does(alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(log("a")))
+    row = execution.runs.get()
+    assert running.claim(row.pk, 1, HOLDER, ["transform"]) is None
+    assert running.next_in_turn(["transform"]) == []
+    assert queued(execution) == row
+    assert running.claim(row.pk, 1, HOLDER, ["log"]) is not None
+
+
+def test_max_parallel_holds_runs_back_until_another_ends(alice: User, doorbells: Doorbells) -> None:
+    definition = {"components": [log(f"c{n}") for n in range(4)], "settings": {"max_parallel": 2}}
+    execution = start(alice, definition)
+    rows = list(execution.runs.order_by("position"))
+    assert [take(row) is not None for row in rows] == [True, True, False, False]
+    assert [row_id for row_id, _, _ in running.held_back(execution.pk)] == [rows[2].pk]
+    ComponentRun.objects.filter(status=RunStatus.RUNNING).update(lease_until="2000-01-01T00:00:00Z")
+    from executions import maintenance
+
+    maintenance.rescue_expired()
+    doorbells.work()
+    execution.refresh_from_db()
+    assert execution.status == ExecutionStatus.COMPLETED
+
+
+def limited(strategy: str, key: str = "", limit: int = 1) -> JSONObject:
+    return linear(signal(), concurrency={"limit": limit, "key": key, "strategy": strategy})
+
+
+def slots(*executions: Execution) -> list[bool]:
+    """Which of them were admitted."""
+    admitted = dict(Execution.objects.values_list("pk", "admitted_at"))
+    return [admitted[execution.pk] is not None for execution in executions]
+
+
+def test_queue_waits_for_a_place_of_the_key(alice: User, doorbells: Doorbells) -> None:
+    workflow = make_workflow(alice, limited("queue", "{{ customer }}"))
+    a, b, other = (run(workflow, alice, parameters={"customer": name}) for name in ("x", "x", "y"))
+    assert slots(a, b, other) == [True, False, True]
+    doorbells.work()
+    send(a, alice, None)
+    doorbells.work()
+    assert slots(b) == [True]
+
+
+def test_a_place_is_given_on_to_another_account(alice: User, admin: User, doorbells: Doorbells) -> None:
+    workflow = make_workflow(alice, limited("queue"))
+    a, b = run(workflow, alice), run(workflow, admin)
+    assert slots(a, b) == [True, False]
+    services.cancel_execution(a)
+    assert slots(b) == [True]
+
+
+def test_skip_refuses_the_next(alice: User, doorbells: Doorbells) -> None:
+    workflow = make_workflow(alice, limited("skip", limit=2))
+    run(workflow, alice)
+    run(workflow, alice)
+    with pytest.raises(ConflictError):
+        run(workflow, alice)
+    assert Execution.objects.count() == 2
+
+
+def test_cancel_running_ends_the_one_before(alice: User, doorbells: Doorbells) -> None:
+    workflow = make_workflow(alice, limited("cancel_running"))
+    first = run(workflow, alice)
+    doorbells.work()
+    second = run(workflow, alice)
+    first.refresh_from_db()
+    assert first.status == ExecutionStatus.CANCELLED
+    assert slots(second) == [True]
+
+
+def test_cancel_running_waits_for_a_component_that_still_runs(alice: User, doorbells: Doorbells) -> None:
+    workflow = make_workflow(alice, limited("cancel_running"))
+    first = run(workflow, alice)
+    assert take(first.runs.get()) is not None
+    second = run(workflow, alice)
+    first.refresh_from_db()
+    assert (first.status, first.stop_as) == (ExecutionStatus.RUNNING, "cancelled")
+    assert slots(second) == [False]
+
+
+def test_a_key_that_cannot_be_computed_is_named(alice: User, doorbells: Doorbells) -> None:
+    from core.errors import ValidationFailedError
+
+    workflow = make_workflow(alice, limited("queue", "{{ nobody }}"))
+    with pytest.raises(ValidationFailedError) as caught:
+        run(workflow, alice)
+    assert [problem.field for problem in caught.value.problems] == ["definition.settings.concurrency.key"]
+    assert Execution.objects.count() == 0
+
+
+def test_the_key_is_kept_as_a_digest(alice: User, doorbells: Doorbells) -> None:
+    workflow = make_workflow(alice, limited("queue", "{{ api_token }}"))
+    execution = run(workflow, alice, parameters={"api_token": "s3cr3t-value"})
+    assert execution.concurrency_key is not None
+    assert len(execution.concurrency_key) == 64
+
+
+def test_without_a_place_an_execution_takes_no_slot_of_the_account(alice: User, doorbells: Doorbells) -> None:
+    alice.tier, alice.concurrent_executions = "custom", 2
+    alice.save(update_fields=["tier", "concurrent_executions"])
+    workflow = make_workflow(alice, limited("queue"))
+    first, second = run(workflow, alice), run(workflow, alice)
+    free = start(alice, linear(transform("a", 1)))
+    assert slots(first, second, free) == [True, False, True]
