@@ -26,7 +26,13 @@ class EndedRun:
 class Inputs:
     """Builds scopes for the components of one execution; loads only the outputs that a component reads."""
 
-    def __init__(self, execution: Mapping[str, Any], compiled: Compiled, parameters: JSONObject) -> None:
+    def __init__(
+        self,
+        execution: Mapping[str, Any],
+        compiled: Compiled,
+        parameters: JSONObject,
+        secrets: Mapping[str, str],
+    ) -> None:
         self._execution_id = execution["id"]
         self._definition = compiled.definition
         self._reads = compiled.reads
@@ -37,7 +43,7 @@ class Inputs:
         self._base: JSONObject = {
             **parameters,
             "parameters": parameters,
-            "secrets": {},
+            "secrets": dict(secrets),
             "execution": {
                 "id": execution["id"],
                 "priority": execution["priority"],

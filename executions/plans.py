@@ -11,6 +11,7 @@ from workflows.components import registry
 from workflows.definition import ComponentSpec, Definition
 from workflows.expressions import References, has_expression, references
 from workflows.models import WorkflowVersion
+from workflows.secret_references import secrets_read
 from workflows.validation import load, problems
 
 
@@ -23,6 +24,7 @@ class Compiled:
     definition: Definition
     plan: Plan
     reads: dict[str, References]
+    secrets: References
 
 
 class UnrunnableError(Exception):
@@ -49,6 +51,7 @@ def compiled(version_id: str) -> Compiled:
         definition=definition,
         plan=_plan(definition),
         reads={component.id: _reads(definition, component) for component in definition.components},
+        secrets=secrets_read(definition),
     )
 
 
@@ -78,11 +81,12 @@ def _plan(definition: Definition) -> Plan:
 def _reads(definition: Definition, component: ComponentSpec) -> References:
     """The references of its config and of the conditions on its outgoing connections."""
     known = registry.get(component.type)
-    unrendered = known.unrendered if known is not None else frozenset()
+    unrendered = known.unrendered | known.verbatim if known is not None else frozenset()
     rendered = {name: value for name, value in component.config.items() if name not in unrendered}
     conditions = [connection.condition for connection in definition.outgoing[component.id] if connection.condition]
     conditions += _conditions({name: component.config[name] for name in unrendered & component.config.keys()})
-    return references([rendered, [text if has_expression(text) else "{{" + text + "}}" for text in conditions]])
+    own = known.reads(component.config) if known is not None else References()
+    return own | references([rendered, [text if has_expression(text) else "{{" + text + "}}" for text in conditions]])
 
 
 def _conditions(value: JSONValue) -> list[str]:

@@ -21,6 +21,7 @@ from executions.states import ExecutionStatus
 from executions.transitions import starting
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 from workflows.parameters import ParameterError, check
+from workflows.secret_references import missing_secrets
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 _RUNNABLE = frozenset({WorkflowStatus.DRAFT, WorkflowStatus.ACTIVE})
@@ -94,6 +95,7 @@ def _insert(workflow: Workflow, user: User, request: StartRequest, trigger: JSON
         compiled = plans.compiled(version_id)
     except plans.UnrunnableError as error:
         raise WorkflowInvalidError(problems=error.problems) from None
+    _require_secrets(compiled, workflow)
     values = _checked(compiled, request.parameters)
     execution_id = new_id()
     sensitive = [parameter.name for parameter in compiled.definition.parameters if parameter.sensitive]
@@ -118,6 +120,12 @@ def _insert(workflow: Workflow, user: User, request: StartRequest, trigger: JSON
     )
     ring_on_commit(started.queued)
     return execution_id
+
+
+def _require_secrets(compiled: plans.Compiled, workflow: Workflow) -> None:
+    missing = missing_secrets(compiled.definition, workflow.created_by_id) if compiled.secrets.secrets else []
+    if missing:
+        raise WorkflowInvalidError(problems=missing)
 
 
 def _checked(compiled: plans.Compiled, given: JSONObject) -> JSONObject:

@@ -17,7 +17,7 @@ from workflows.schemas import Schema, join_path, one_of, received, short
 # The names that the engine itself gives to every expression.
 ENGINE_NAMES = frozenset({"parameters", "components", "input", "error", "secrets", "execution", "workflow"})
 _COMPONENT_FIELD = re.compile(r"definition\.components\[(\d+)\]")
-EXTERNAL_TYPES = frozenset({"http_request"})
+EXTERNAL_TYPES = frozenset({"http_request", "notification", "email", "database_query"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,9 @@ def _texts_with_expressions(component: Component, config: JSONObject) -> Iterato
     Conditions are what stands under a key `condition` in fields that the component evaluates itself.
     """
     stack: list[tuple[tuple[str | int, ...], JSONValue, bool]] = [
-        ((name,), value, name in component.unrendered) for name, value in reversed(config.items())
+        ((name,), value, name in component.unrendered)
+        for name, value in reversed(config.items())
+        if name not in component.verbatim
     ]
     while stack:
         trail, value, unrendered = stack.pop()
@@ -167,7 +169,7 @@ def report(raw: JSONValue) -> Report:
         definition = load(raw)
     except DefinitionError as error:
         components = raw.get("components") if isinstance(raw, dict) else None
-        return Report([_error_entry(problem, components) for problem in error.problems], [], [])
+        return Report([error_entry(problem, components) for problem in error.problems], [], [])
     warnings = [
         _entry("warning", message, component_id=component_id) for component_id, message in _warnings(definition)
     ]
@@ -180,7 +182,8 @@ def _entry(severity: str, message: str, *, component_id: str | None = None) -> J
     return {**where, "message": message, "severity": severity}
 
 
-def _error_entry(problem: Problem, components: JSONValue) -> JSONObject:
+def error_entry(problem: Problem, components: JSONValue) -> JSONObject:
+    """One of `Report.errors`; `components` as they came, for the id of the one that the problem is in."""
     match = _COMPONENT_FIELD.match(problem.field or "")
     component = components[int(match[1])] if match and isinstance(components, list) else None
     component_id = component.get("id") if isinstance(component, dict) else None
@@ -193,7 +196,7 @@ def _error_entry(problem: Problem, components: JSONValue) -> JSONObject:
 
 
 def _warnings(definition: Definition) -> Iterator[tuple[str | None, str]]:
-    used = {id_: _references_of(definition, spec) for id_, spec in definition.by_id.items()}
+    used = {id_: references_of(definition, spec) for id_, spec in definition.by_id.items()}
     reachable = _reachable(definition)
     ancestors = _ancestors(definition)
     for spec in definition.components:
@@ -201,13 +204,19 @@ def _warnings(definition: Definition) -> Iterator[tuple[str | None, str]]:
             handled = any(connection.type == "error" for connection in definition.outgoing[spec.id])
             if not handled and spec.retry_policy.max_attempts == 1:
                 yield spec.id, "Component has no error handling configured"
-            if spec.timeout_seconds is None and "timeout" not in spec.config:
+            if _has_timeout(spec.type) and spec.timeout_seconds is None and "timeout" not in spec.config:
                 yield spec.id, "Component calls an external service without a timeout"
         if spec.id not in reachable:
             yield spec.id, "Component cannot be reached from start"
         for message in _undefined(definition, used[spec.id], ancestors[spec.id], spec.id):
             yield spec.id, message
     yield from ((None, message) for message in _parameter_warnings(definition, used))
+
+
+def _has_timeout(type_: str) -> bool:
+    """Whether its calls last as long as the config says; the platform bounds those of other types (email) itself."""
+    component = registry.get(type_)
+    return component is not None and "timeout" in component.config_schema["properties"]
 
 
 def _parameter_warnings(definition: Definition, used: Mapping[str, References]) -> Iterator[str]:
@@ -230,13 +239,14 @@ def _key_references(definition: Definition) -> References:
     return references(concurrency.key) if concurrency is not None else References()
 
 
-def _references_of(definition: Definition, spec: ComponentSpec) -> References:
+def references_of(definition: Definition, spec: ComponentSpec) -> References:
     """What its config and the conditions on its outgoing connections read."""
     component = registry.get(spec.type)
     assert component is not None, "the definition was loaded, which knows the type"
-    found = References()
+    found = component.reads(spec.config)
     for _, text, is_condition in _texts_with_expressions(component, spec.config):
-        found |= _parse(text, is_condition)
+        reads = _parse(text, is_condition)
+        found |= replace(reads, names=reads.names - component.own_names) if is_condition else reads
     for connection in definition.outgoing[spec.id]:
         if connection.condition is not None:
             found |= parse_condition(connection.condition).references

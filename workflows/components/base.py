@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from core.errors import ErrorCode, Problem
 from core.outbound_policy import OutboundPolicy
 from core.types import JSONObject, JSONValue
+from workflows.expressions import References
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
@@ -160,6 +161,8 @@ class Component(ABC):
 
     `config` reaches `run` rendered and checked against `config_schema`. Fields named in `unrendered` hold
     expressions that the component evaluates itself over `context.scope`; they arrive as they were written.
+    `own_names` are the names that it adds to the scope for these. Fields named in `verbatim` are text in another
+    language: nothing in them is an expression.
     """
 
     type: ClassVar[str]
@@ -170,6 +173,8 @@ class Component(ABC):
     input_schema: ClassVar[JSONObject]
     output_schema: ClassVar[JSONObject]
     unrendered: ClassVar[frozenset[str]] = frozenset()
+    own_names: ClassVar[frozenset[str]] = frozenset()
+    verbatim: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def run(self, config: JSONObject, context: Context) -> Outcome:
@@ -181,3 +186,7 @@ class Component(ABC):
         Strings with expressions stand for values not known yet.
         """
         yield from ()
+
+    def reads(self, config: JSONObject) -> References:
+        """What `run` reads from `context.scope` beside what the expressions of the config name."""
+        return References()

@@ -9,7 +9,13 @@ from importlib.metadata import EntryPoint, entry_points
 from workflows.components.base import Component
 from workflows.components.control import Condition, Delay, End, Log, Start
 from workflows.components.data import Transform, Validate
+from workflows.components.database import DatabaseQuery
 from workflows.components.http import HttpRequest
+from workflows.components.lists import Aggregate, Filter
+from workflows.components.mail import SendEmail
+from workflows.components.notification import Notification
+from workflows.components.routing import Fail, Switch
+from workflows.components.script import Script
 from workflows.schemas import Schema, SchemaError
 
 logger = logging.getLogger(__name__)
@@ -20,11 +26,19 @@ BUILT_IN: dict[str, Component] = {
     "start": Start(),
     "end": End(),
     "condition": Condition(),
+    "switch": Switch(),
     "delay": Delay(),
     "log": Log(),
+    "fail": Fail(),
     "transform": Transform(),
     "validate": Validate(),
+    "filter": Filter(),
+    "aggregate": Aggregate(),
+    "script": Script(),
     "http_request": HttpRequest(),
+    "notification": Notification(),
+    "email": SendEmail(),
+    "database_query": DatabaseQuery(),
 }
 
 
