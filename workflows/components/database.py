@@ -163,6 +163,8 @@ def _mismatches(bound: BoundQuery, parameters: JSONObject) -> Iterator[tuple[str
 
 def _database(url: str) -> Database:
     """The parts of a URL. Raises UrlError."""
+    if "#" in url:
+        raise UrlError("has a # in its URL; in a password, write it as %23")
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -177,8 +179,6 @@ def _database(url: str) -> Database:
         raise UrlError("must name one host, as in postgresql://user:password@host:5432/name")
     if not parts.username or len(parts.path) < 2:
         raise UrlError("must name a user and a database, as in postgresql://user:password@host:5432/name")
-    if parts.fragment:
-        raise UrlError("has a # in its URL; write it as %23 in a password")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(options.keys() - {"sslmode", "application_name"})
     if unknown:

@@ -19,7 +19,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"(?=.{{1,254}}\Z)(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>{_LABEL}(?:\.{_LABEL})*)")
 _NAMED = re.compile(r'(?P<name>"[^"\\]*"|[^"<>@,;\\]*?)\s*<(?P<address>[^<>]+)>')
 # Commas between addresses, not those inside a quoted name.
-_PART = re.compile(r'(?:"[^"]*"|[^",])+')
+_PART = re.compile(r'(?P<part>(?:"[^"]*"|[^",])*)(?P<end>,|\Z)')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _EXPECTED = "an e-mail address, as in a@example.com or Name <a@example.com>"
 
@@ -144,14 +144,18 @@ def _addresses(place: str, text: str) -> Iterator[str]:
     # A line break would end the header and start another one of the sender's choice.
     if _CONTROL.search(text):
         raise AddressError(place, "addresses without line breaks and control characters", text)
-    parts = [part.strip() for part in _PART.findall(text)]
-    if not parts or not all(parts) or text.count('"') % 2 or text.strip().startswith(",") or text.strip().endswith(","):
+    if text.count('"') % 2:
         raise AddressError(place, _EXPECTED, text)
-    for part in parts:
-        named = _NAMED.fullmatch(part)
-        address = named["address"] if named else part
+    parts = []
+    for part in _PART.finditer(text):
+        parts.append(part["part"].strip())
+        if not part["end"]:
+            break  # at the end of the text, where another match of nothing would follow
+    for written in parts:
+        named = _NAMED.fullmatch(written)
+        address = named["address"] if named else written
         match = _ADDRESS.fullmatch(address)
         if match is None or len(match["local"]) > 64:
-            raise AddressError(place, _EXPECTED, part)
+            raise AddressError(place, _EXPECTED, written)
         name = named["name"].strip().strip('"') if named else ""
         yield f'"{name}" <{address}>' if name else address

@@ -22,6 +22,8 @@ from core.json_text import dumps
 from core.types import JSONObject, JSONValue
 
 _CONNECT_SECONDS = 10
+# The server ends a slow statement itself, and says so; this much later it is left alone.
+_GRACE_SECONDS = 1
 # What another attempt may cure: connection lost, transaction rolled back for others, out of resources, locked,
 # operator intervention.
 _RETRIABLE_CLASSES = ("08", "40", "53", "55", "57")
@@ -31,7 +33,7 @@ _CREDENTIALS = re.compile(
 )
 # What PostgreSQL writes itself is exact; Python's types for these would have to be turned into text again.
 _AS_TEXT = (
-    *("numeric", "date", "time", "timetz", "interval", "uuid", "inet", "cidr", "oid"),
+    *("numeric", "date", "time", "timetz", "interval", "uuid", "inet", "cidr", "oid", "record"),
     *("int4range", "int8range", "numrange", "daterange", "tsrange", "tstzrange"),
     *("int4multirange", "int8multirange", "nummultirange", "datemultirange", "tsmultirange", "tstzmultirange"),
 )
@@ -90,7 +92,7 @@ def query(
     deadline = time.monotonic() + timeout_seconds
     connection = _connect(database, addresses, timeout_seconds)
     try:
-        connection.deadline = deadline
+        connection.deadline = deadline + _GRACE_SECONDS
         with connection.cursor() as cursor:
             left = max(1, round((deadline - time.monotonic()) * 1000))
             cursor.execute("SELECT set_config('statement_timeout', $1, false)", [str(left)])

@@ -74,10 +74,14 @@ class Switch(Component):
     }
 
     def check(self, config: JSONObject) -> Iterator[Problem]:
-        cases = config["cases"] if isinstance(config["cases"], list) else []
+        # Cases are not rendered, so text cannot stand for what it will be.
+        if isinstance(config["cases"], str):
+            yield _problem("cases", "Expected a list", "a list", config["cases"])
+            return
         names: set[str] = set()
-        for index, case in enumerate(cases):
-            if not isinstance(case, dict):
+        for index, case in enumerate(config["cases"]):
+            if isinstance(case, str):
+                yield _problem(f"cases[{index}]", "Expected an object", "an object", case)
                 continue
             name, field = case["name"], f"cases[{index}].name"
             if has_expression(name):
