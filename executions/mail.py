@@ -86,7 +86,7 @@ def _refusal(error: smtplib.SMTPException) -> EmailRefusedError:
         return EmailRefusedError(f"The mail server answered {answer}", permanent=error.smtp_code >= 500)
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return EmailRefusedError(f"The mail server lacks what is needed: {error}", permanent=True)
-    return EmailRefusedError("The mail server ended the connection", permanent=False)
+    return EmailRefusedError("The mail server ended the connection, or did not answer in time", permanent=False)
 
 
 def _answer(code: int, text: bytes | str) -> str:

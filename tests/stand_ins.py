@@ -66,7 +66,7 @@ def http_receiver() -> Iterator[Receiver]:
     receiver = Receiver("")
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             receiver.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, json.loads(body)))
             self.send_response(receiver.status)

@@ -75,7 +75,16 @@ def test_binds_carry_each_kind_of_value(url: str) -> None:
     """
     values = {"t": "it's; DROP", "n": 4, "b": True, "z": None, "o": {"k": [1]}, "l": [1, 2], "m": [{"a": 1}, "x"]}
     assert rows(url, sql, values) == [
-        {"t": "it's; DROP", "n": 5, "b": True, "z": None, "o": [1], "l": True, "m": [{"a": 1}, "x"], "again": "it's; DROP"}
+        {
+            "t": "it's; DROP",
+            "n": 5,
+            "b": True,
+            "z": None,
+            "o": [1],
+            "l": True,
+            "m": [{"a": 1}, "x"],
+            "again": "it's; DROP",
+        }
     ]
 
 
@@ -191,9 +200,9 @@ def test_nothing_of_the_url_stands_in_an_error_of_the_connection(url: str) -> No
 def test_the_environment_lends_no_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGOPTIONS", "-c work_mem=77MB")
     monkeypatch.setenv("PGAPPNAME", "not-this")
-    assert rows(url, "SELECT current_setting('work_mem') <> '77MB' AS own, current_setting('application_name') AS n") == [
-        {"own": True, "n": "apg-workflow"}
-    ]
+    assert rows(
+        url, "SELECT current_setting('work_mem') <> '77MB' AS own, current_setting('application_name') AS n"
+    ) == [{"own": True, "n": "apg-workflow"}]
 
 
 def test_a_missing_secret_is_named() -> None:

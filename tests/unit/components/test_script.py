@@ -74,7 +74,9 @@ def test_what_it_changes_stays_in_the_sandbox() -> None:
     assert given.scope["input"] == {"list": [1]}
 
 
-@pytest.mark.parametrize("name", ["secrets", "item", "index", "error", "execution", "workflow", "context", "__builtins__"])
+@pytest.mark.parametrize(
+    "name", ["secrets", "item", "index", "error", "execution", "workflow", "context", "__builtins__"]
+)
 def test_other_names_are_not_there(name: str) -> None:
     assert failed(f"result = {name}").message == f"code, line 1: NameError: name '{name}' is not defined"
 
@@ -110,7 +112,8 @@ def test_there_is_no_way_out(code: str) -> None:
         ("x = 1\n\nx / 0", "code, line 3: ZeroDivisionError: division by zero", 3),
         ("raise ValueError('no such order')", "code, line 1: ValueError: no such order", 1),
         ("x = 1", "code: the script sets no variable called result", None),
-        ("result = {1, 2}", "code: result cannot be read: TypeError: Object of type set is not JSON serializable", None),
+        ("result = {1, 2}",
+         "code: result cannot be read: TypeError: Object of type set is not JSON serializable", None),
         ("result = float('nan')",
          "code: result cannot be read: ValueError: Out of range float values are not JSON compliant: nan", None),
         ("result = []\nresult.append(result)",
@@ -220,7 +223,11 @@ def _lives(process: psutil.Process) -> bool:
     ("code", "message", "received"),
     [
         ("a = 1\nb = (", "code, line 2: syntax error: unexpected EOF while parsing", "b = ("),
-        ("class A(B): pass", "code, line 1: does not yet support class inheritance and metaclasses", "class A(B): pass"),
+        (
+            "class A(B): pass",
+            "code, line 1: does not yet support class inheritance and metaclasses",
+            "class A(B): pass",
+        ),
     ],
 )
 def test_code_that_is_none_is_refused_when_saved(code: str, message: str, received: str) -> None:
