@@ -66,7 +66,7 @@ def _hand_over(message: EmailMultiAlternatives) -> dict[str, tuple[int, bytes]]:
         return backend.connection.sendmail(
             sanitize_address(message.from_email, "utf-8"),
             [sanitize_address(address, "utf-8") for address in message.recipients()],
-            message.message().as_bytes(linesep="\r\n"),
+            message.message().as_bytes(linesep="\r\n"),  # type: ignore[call-arg]  # Django's own message takes it
         )
     finally:
         # The server has taken the message or refused it; how it says good-bye changes neither.

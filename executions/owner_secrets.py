@@ -17,8 +17,9 @@ def load(reads: References, workflow_id: str) -> dict[str, str]:
     """
     if not reads.secrets and not reads.all_secrets:
         return {}
-    owner_id = Workflow.objects.values_list("created_by_id", flat=True).get(pk=workflow_id)
-    return values_of(owner_id, None if reads.all_secrets else reads.secrets)
+    owner_id = Workflow.objects.filter(pk=workflow_id).values_list("created_by_id", flat=True).first()
+    # Deleted since the run was claimed: what it would do is not recorded any more.
+    return {} if owner_id is None else values_of(owner_id, None if reads.all_secrets else reads.secrets)
 
 
 def texts_to_hide(secrets: Mapping[str, str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
 from config import env
 from executions import mail
@@ -123,7 +124,7 @@ def test_the_address_of_the_mail_server(monkeypatch: pytest.MonkeyPatch, url: st
 @pytest.mark.parametrize("url", ["mail.example.com", "http://h", "smtp://", "smtp://h/x", "smtp://h:x", "smtp://h?a=1"])
 def test_a_bad_address_of_the_mail_server_stops_the_start(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("APG_EMAIL_URL", url)
-    with pytest.raises(env.ImproperlyConfigured, match="APG_EMAIL_URL"):
+    with pytest.raises(ImproperlyConfigured, match="APG_EMAIL_URL"):
         env.mail_server("APG_EMAIL_URL")
 
 
@@ -135,12 +136,12 @@ def test_the_sender_must_be_an_address(monkeypatch: pytest.MonkeyPatch, value: s
     if good:
         assert env.sender("APG_EMAIL_FROM", "x", required=True) == value.strip()
     else:
-        with pytest.raises(env.ImproperlyConfigured, match="APG_EMAIL_FROM"):
+        with pytest.raises(ImproperlyConfigured, match="APG_EMAIL_FROM"):
             env.sender("APG_EMAIL_FROM", "x", required=True)
 
 
 def test_a_mail_server_needs_a_sender(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("APG_EMAIL_FROM", raising=False)
     assert env.sender("APG_EMAIL_FROM", "apg@localhost", required=False) == "apg@localhost"
-    with pytest.raises(env.ImproperlyConfigured):
+    with pytest.raises(ImproperlyConfigured):
         env.sender("APG_EMAIL_FROM", "apg@localhost", required=True)

@@ -88,7 +88,7 @@ def test_a_refusal_of_the_mail_server_is_the_failure(permanent: bool) -> None:
     assert outcome == Failed("no", permanent=permanent)
 
 
-SCOPE = {"execution": {"id": "E"}, "workflow": {"id": "W"}}
+SCOPE: dict[str, Any] = {"execution": {"id": "E"}, "workflow": {"id": "W"}}
 
 
 @pytest.mark.parametrize(

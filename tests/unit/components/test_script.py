@@ -214,7 +214,7 @@ def test_a_killed_worker_leaves_no_sandbox_behind() -> None:
 
 def _lives(process: psutil.Process) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
