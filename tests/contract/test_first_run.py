@@ -126,7 +126,9 @@ def test_a_missing_parameter_is_422_and_named(alice_api: Api, doorbells: Doorbel
 
 def test_components_have_schemas(alice_api: Api) -> None:
     types = [component["type"] for component in alice_api.get("/components").data]
-    assert types == ["condition", "delay", "end", "log", "start", "transform", "validate", "http_request"]
+    control = ["condition", "delay", "end", "fail", "log", "start", "switch"]
+    data = ["aggregate", "filter", "script", "transform", "validate"]
+    assert types == [*control, *data, "database_query", "email", "http_request", "notification"]
     schema = alice_api.get("/components/http_request/schema").data["config_schema"]
     assert schema["required"] == ["url", "method"]
 
