@@ -1,9 +1,10 @@
-"""Users in the admin."""
+"""Users, sessions and the names of secrets in the admin."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.http import HttpRequest
 
-from accounts.models import Session, User
+from accounts.models import Secret, Session, User
 
 
 @admin.register(User)
@@ -33,3 +34,17 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic a
     search_fields = ("user__email",)
     readonly_fields = ("user", "address", "user_agent", "created_at", "last_used_at", "expires_at", "revoked_at")
     exclude = ("refresh_id",)
+
+
+@admin.register(Secret)
+class SecretAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+    """Which secrets there are; their values are set over the API and shown nowhere."""
+
+    list_display = ("name", "owner", "created_at", "updated_at")
+    list_select_related = ("owner",)
+    search_fields = ("name", "owner__email")
+    readonly_fields = ("name", "owner", "created_at", "updated_at")
+    exclude = ("sealed_value",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False

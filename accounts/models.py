@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from core.ids import ULIDField, id_field
 
+SECRET_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"  # noqa: S105 - the shape of a name
+
 
 class Tier(models.TextChoices):
     """The rate limit tiers of the API reference; `custom` carries its own numbers on the user."""
@@ -106,3 +108,23 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} since {self.created_at:%Y-%m-%d}"
+
+
+class Secret(models.Model):
+    """A value that its owner's workflows use by name and nobody reads; sealed for this row (contract §4)."""
+
+    id = id_field()
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="secrets")
+    name = models.CharField(max_length=64)
+    sealed_value = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="secret_name_unique_per_owner"),
+            models.CheckConstraint(condition=models.Q(name__regex=f"^{SECRET_NAME}$"), name="secret_name_shape"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,9 +1,14 @@
-"""Bodies of the auth endpoints, and a user on the wire."""
+"""Bodies of the auth endpoints and of secrets, and a user on the wire."""
+
+from django.core.validators import RegexValidator
 
 from accounts.authentication import Caller
+from accounts.models import SECRET_NAME, Secret
 from accounts.services import TokenPair
 from core.serializers import StrictCharField, StrictSerializer
 from core.types import JSONObject
+
+MAX_SECRET_CHARS = 65_536
 
 
 class LoginSerializer(StrictSerializer):
@@ -17,6 +22,31 @@ class RefreshSerializer(StrictSerializer):
     """`POST auth/refresh`, `POST auth/logout`."""
 
     refresh_token = StrictCharField()
+
+
+class SecretValueSerializer(StrictSerializer):
+    """`PUT secrets/{name}`. White space may be part of a secret."""
+
+    value = StrictCharField(min_length=1, max_length=MAX_SECRET_CHARS, trim_whitespace=False)
+
+
+class SecretSerializer(SecretValueSerializer):
+    """`POST secrets`."""
+
+    name = StrictCharField(
+        trim_whitespace=False,
+        validators=[
+            RegexValidator(
+                rf"\A{SECRET_NAME}\Z",
+                "Must be 1 to 64 letters, digits and underscores, and not start with a digit.",
+            )
+        ],
+    )
+
+
+def secret_data(secret: Secret) -> JSONObject:
+    """A secret on the wire: everything but its value."""
+    return {"name": secret.name, "created_at": secret.created_at, "updated_at": secret.updated_at}
 
 
 def token_data(pair: TokenPair) -> JSONObject:

@@ -1,13 +1,23 @@
-"""REST: log in, refresh, log out, who am I."""
+"""REST: log in, refresh, log out, who am I; secrets."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import services
+from accounts import secret_store, services
 from accounts.authentication import caller
-from accounts.serializers import LoginSerializer, RefreshSerializer, me_data, token_data
+from accounts.scopes import Scope
+from accounts.serializers import (
+    LoginSerializer,
+    RefreshSerializer,
+    SecretSerializer,
+    SecretValueSerializer,
+    me_data,
+    secret_data,
+    token_data,
+)
 from accounts.throttling import client_address
 from core.envelope import reply
+from core.pagination import paginate
 from core.views import View
 
 
@@ -58,3 +68,33 @@ class MeView(View):
 
     def get(self, request: Request) -> Response:
         return reply(me_data(caller(request)))
+
+
+class SecretListView(View):
+    """`GET secrets`, `POST secrets`: the caller's own."""
+
+    scopes = {"GET": Scope.SECRET_MANAGE, "POST": Scope.SECRET_MANAGE}
+
+    def get(self, request: Request) -> Response:
+        page = paginate(secret_store.secrets_of(caller(request).user), request.query_params)
+        return reply([secret_data(secret) for secret in page.items], metadata=page.metadata)
+
+    def post(self, request: Request) -> Response:
+        body = SecretSerializer(data=request.data).validated()
+        secret = secret_store.create_secret(owner=caller(request).user, **body)
+        return reply(secret_data(secret), message="Secret created successfully", status=201)
+
+
+class SecretView(View):
+    """`PUT`, `DELETE secrets/{name}`."""
+
+    scopes = {"PUT": Scope.SECRET_MANAGE, "DELETE": Scope.SECRET_MANAGE}
+
+    def put(self, request: Request, name: str) -> Response:
+        body = SecretValueSerializer(data=request.data).validated()
+        secret = secret_store.replace_secret(owner=caller(request).user, name=name, value=body["value"])
+        return reply(secret_data(secret), message="Secret updated successfully")
+
+    def delete(self, request: Request, name: str) -> Response:
+        secret_store.delete_secret(owner=caller(request).user, name=name)
+        return reply(message="Secret deleted successfully")

@@ -2,10 +2,14 @@
 
 import ipaddress
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+_SENDER = re.compile(r"(?:[^<>@\r\n]+ <[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)")
 
 
 def text(name: str, default: str | None = None) -> str:
@@ -99,6 +103,58 @@ def redis_urls(name: str) -> tuple[str, str]:
         db = parse_qs(url.query).get("db", ["0"])[-1]
         return value, f"redis+socket://{url.path}?virtual_host={db}"
     raise ImproperlyConfigured(f"{name} must start with redis://, rediss:// or unix://, got {url.scheme[:20]!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where e-mail is handed over; no host: nowhere."""
+
+    host: str = ""
+    port: int = 25
+    user: str = ""
+    password: str = ""
+    starttls: bool = False
+    tls: bool = False
+
+
+def mail_server(name: str) -> MailServer:
+    """`smtp://` (plain), `smtp+tls://` (STARTTLS) or `smtps://` (TLS), then `user:password@host:port`; or not set.
+
+    Raises ImproperlyConfigured.
+    """
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return MailServer()
+    ports = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+    try:
+        url = urlsplit(value)
+        port = url.port
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} cannot be read: expected smtp://user:password@host:port") from None
+    if url.scheme not in ports:
+        raise ImproperlyConfigured(f"{name} must start with smtp://, smtp+tls:// or smtps://, got {url.scheme[:20]!r}")
+    if not url.hostname or url.path not in {"", "/"} or url.query or url.fragment:
+        raise ImproperlyConfigured(f"{name} must name a host and nothing after it: smtp://user:password@host:port")
+    return MailServer(
+        host=url.hostname,
+        port=port or ports[url.scheme],
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        starttls=url.scheme == "smtp+tls",
+        tls=url.scheme == "smtps",
+    )
+
+
+def sender(name: str, default: str, *, required: bool) -> str:
+    """An address that e-mail comes from, as in `APG <apg@example.com>`. Raises ImproperlyConfigured."""
+    value = os.environ.get(name, "").strip()
+    if not value:
+        if required:
+            raise ImproperlyConfigured(f"{name} is not set; e-mail needs an address that it comes from")
+        return default
+    if not _SENDER.fullmatch(value):
+        raise ImproperlyConfigured(f"{name} must be an e-mail address, as in APG <apg@example.com>")
+    return value
 
 
 def folder(name: str, default: Path) -> Path:

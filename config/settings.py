@@ -177,6 +177,14 @@ MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, hi
 MAX_DEFINITION_BYTES = env.integer("APG_MAX_DEFINITION_BYTES", 1024 * 1024, low=1024, high=2**28)
 OUTBOUND_ALLOW = env.networks("APG_OUTBOUND_ALLOW")
 
+# --- e-mail -------------------------------------------------------------------------------------------------
+_mail = env.mail_server("APG_EMAIL_URL")
+EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.sender("APG_EMAIL_FROM", default="apg@localhost", required=bool(EMAIL_HOST))
+
 # --- logs ---------------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,

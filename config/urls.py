@@ -11,6 +11,7 @@ register_converter(IdConverter, "id")
 resources: list[URLPattern | URLResolver] = [
     path("", include("workflows.urls")),
     path("", include("executions.urls")),
+    path("", include("accounts.secret_urls")),
     path("health", system.HealthView.as_view()),
 ]
 

@@ -154,7 +154,7 @@ def wait_for_signal(run: Held, wait: Wait, *, lines: Sequence[JSONObject], measu
             return False
         kept = Signal.objects.filter(execution=run.key.execution_id, name=wait.signal, taken_by=None)
         for signal in kept.select_related("sender").order_by("pk"):
-            if may_send(signal.sender_id, signal.sender.groups.values_list("name", flat=True), wait.approvers):
+            if may_send(signal.sender_id, list(signal.sender.groups.values_list("name", flat=True)), wait.approvers):
                 woken = waiting.deliver(signal.pk, run.key.run_id)
                 break
     dispatch.ring(woken)

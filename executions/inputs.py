@@ -40,7 +40,13 @@ class _Level:
 class Inputs:
     """Builds scopes for the components of one execution; loads only the outputs that a component reads."""
 
-    def __init__(self, execution: Mapping[str, Any], compiled: Compiled, parameters: JSONObject) -> None:
+    def __init__(
+        self,
+        execution: Mapping[str, Any],
+        compiled: Compiled,
+        parameters: JSONObject,
+        secrets: Mapping[str, str],
+    ) -> None:
         self._execution_id = execution["id"]
         self._compiled = compiled
         self._parameters = parameters
@@ -51,7 +57,7 @@ class Inputs:
         self._base: JSONObject = {
             **parameters,
             "parameters": parameters,
-            "secrets": {},
+            "secrets": dict(secrets),
             "execution": {
                 "id": execution["id"],
                 "priority": execution["priority"],
@@ -108,9 +114,11 @@ class Inputs:
     def _item_around(self, loop_run_id: str) -> Item | None:
         if loop_run_id not in self._outer:
             row = reading.outer_item(loop_run_id)
-            self._outer[loop_run_id] = row and Item(
-                from_uuid(row["id"]), row["index"], from_uuid(row["run_id"]), row["value"], row["sealed_value"]
-            )
+            self._outer[loop_run_id] = None
+            if row is not None:
+                loop = from_uuid(row["run_id"])
+                item = Item(from_uuid(row["id"]), row["index"], loop, row["value"], row["sealed_value"])
+                self._outer[loop_run_id] = item
         return self._outer[loop_run_id]
 
     def _value(self, item: Item) -> JSONValue:

@@ -12,6 +12,7 @@ from workflows.components import registry
 from workflows.definition import ComponentSpec, Definition, DefinitionError
 from workflows.expressions import References, has_expression, references
 from workflows.models import WorkflowVersion
+from workflows.secret_references import secrets_read
 from workflows.validation import load, unknown_type_problems
 
 
@@ -37,6 +38,7 @@ class Compiled:
     bodies: Mapping[str, Plan]
     homes: Mapping[str, Home]
     reads: Mapping[str, References]
+    secrets: References
     unknown_types: tuple[Problem, ...]
 
 
@@ -70,6 +72,7 @@ def compiled(version_id: str) -> Compiled:
         bodies={home.loop: _plan(home.definition) for home in homes.values() if home.loop is not None},
         homes=homes,
         reads={id_: _reads(home.definition, home.definition.by_id[id_]) for id_, home in homes.items()},
+        secrets=secrets_read(definition),
         unknown_types=tuple(unknown_type_problems(definition)),
     )
 
@@ -108,13 +111,14 @@ def _plan(definition: Definition) -> Plan:
 def _reads(definition: Definition, component: ComponentSpec) -> References:
     """The references of its config, but not of its body, and of the conditions on its outgoing connections."""
     known = registry.get(component.type)
-    unrendered = known.unrendered if known is not None else frozenset()
+    unrendered = known.unrendered | known.verbatim if known is not None else frozenset()
     rendered = {name: value for name, value in component.config.items() if name not in unrendered}
     conditions = [connection.condition for connection in definition.outgoing[component.id] if connection.condition]
     body = {"components", "connections"} if component.id in definition.bodies else set()
-    own = (unrendered & component.config.keys()) - body
-    conditions += _conditions({name: component.config[name] for name in own})
-    return references([rendered, [text if has_expression(text) else "{{" + text + "}}" for text in conditions]])
+    evaluated = (unrendered & component.config.keys()) - body
+    conditions += _conditions({name: component.config[name] for name in evaluated})
+    own = known.reads(component.config) if known is not None else References()
+    return own | references([rendered, [text if has_expression(text) else "{{" + text + "}}" for text in conditions]])
 
 
 def _conditions(value: JSONValue) -> list[str]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from core.redact import Redactor
 from core.request_id import set_request_id
 from core.times import iso
 from core.types import JSONObject, JSONValue
-from executions import conclude, plans, resuming, sealing, services
+from executions import conclude, mail, owner_secrets, plans, resuming, sealing, services
 from executions.decider import settle
 from executions.inputs import EndedRun, Inputs
 from executions.interrupts import DeadlineReached, Interrupted, interruptible
@@ -36,14 +37,11 @@ from workflows.components.base import (
     Completed,
     Component,
     Context,
-    Email,
-    EmailRefusedError,
     Failed,
     LogLine,
     Loop,
     Outcome,
     Resumption,
-    SecretMissingError,
     Waiting,
     WaitingForSignal,
 )
@@ -149,9 +147,11 @@ class Session:
         sensitive = [parameter.name for parameter in compiled.definition.parameters if parameter.sensitive]
         self.execution = execution
         self.compiled = compiled
-        self.inputs = Inputs(execution, compiled, parameters)
-        self.has_secrets = sealed is not None
-        self.redactor = Redactor(sealing.secret_values(parameters, sensitive) if sealed else ())
+        self.secrets = owner_secrets.load(compiled.secrets, execution["workflow_id"])
+        self.inputs = Inputs(execution, compiled, parameters, self.secrets)
+        self.has_secrets = sealed is not None or bool(self.secrets)
+        hidden = sealing.secret_values(parameters, sensitive) if sealed else frozenset()
+        self.redactor = Redactor(hidden.union(owner_secrets.texts_to_hide(self.secrets)))
         self.holder = holder
         self._keep_until = time.monotonic() + settings.ENGINE["KEEP_SUCCESSOR_SECONDS"]
         self._look_at = time.monotonic() + _FAIRNESS_SECONDS
@@ -184,11 +184,11 @@ class Session:
         """Whether to go on with a successor: for a while, and while nobody else has been waiting."""
         now = time.monotonic()
         if now < self._look_at:
-            return now < self._keep_until
+            return bool(now < self._keep_until)
         self._look_at = now + _FAIRNESS_SECONDS
-        return now < self._keep_until and not running.others_wait(
-            self.execution["priority"], self.execution["created_by_id"]
-        )
+        if now >= self._keep_until:
+            return False
+        return not running.others_wait(self.execution["priority"], self.execution["created_by_id"])
 
     def _try(self, attempt: Attempt) -> Outcome | CancelledAttempt:
         component = attempt.component
@@ -199,7 +199,7 @@ class Session:
             attempt.resumed = resuming.resumption(attempt.run, implementation)
         except resuming.ResultsTooLargeError as error:
             return Failed(str(error), permanent=True)
-        context = _context(attempt)
+        context = _context(attempt, self.secrets)
         started = time.process_time()
         try:
             return _run(implementation, attempt, context)
@@ -348,9 +348,10 @@ class Session:
 
 def _run(implementation: Component, attempt: Attempt, context: Context) -> Outcome:
     component = attempt.component
-    rendered = {name: value for name, value in component.config.items() if name not in implementation.unrendered}
+    kept = implementation.unrendered | implementation.verbatim
+    rendered = {name: value for name, value in component.config.items() if name not in kept}
     config: JSONValue = render(rendered, attempt.scope, now=context.now())
-    config |= {name: value for name, value in component.config.items() if name in implementation.unrendered}
+    config |= {name: value for name, value in component.config.items() if name in kept}
     found = check_rendered(component, config)
     if found:
         return Failed("; ".join(f"{problem.field}: {problem.message}" for problem in found[:5]), permanent=True)
@@ -358,7 +359,7 @@ def _run(implementation: Component, attempt: Attempt, context: Context) -> Outco
         return implementation.run(config, context)
 
 
-def _context(attempt: Attempt) -> Context:
+def _context(attempt: Attempt, secrets: Mapping[str, str]) -> Context:
     return Context(
         component_id=attempt.component.id,
         idempotency_key=attempt.run.key.run_id,
@@ -369,18 +370,10 @@ def _context(attempt: Attempt) -> Context:
         max_output_bytes=settings.MAX_OUTPUT_BYTES,
         scope=attempt.scope,
         now=_now,
-        secret=_no_secret,
-        send_email=_no_mail,
+        secret=owner_secrets.getter(secrets),
+        send_email=partial(mail.send, key=attempt.run.key.run_id),
         lines=attempt.lines,
     )
-
-
-def _no_secret(name: str) -> str:
-    raise SecretMissingError(name)
-
-
-def _no_mail(email: Email) -> str:
-    raise EmailRefusedError("No mail server is configured", permanent=True)
 
 
 def _output_text(output: JSONValue) -> str:

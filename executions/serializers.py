@@ -79,7 +79,8 @@ class RetrySerializer(StrictSerializer):
 class SignalSerializer(StrictSerializer):
     """The body of `POST executions/{id}/signals/{name}`."""
 
-    data = JSONField(required=False, allow_null=True)
+    # The metaclass takes fields off the class: `serializer.data` stays what it is.
+    data = JSONField(required=False, allow_null=True)  # type: ignore[assignment]
 
 
 def diagnosis_data(execution: Execution, findings: Sequence[Finding]) -> JSONObject:

@@ -37,6 +37,7 @@ from workflows.expressions import ExpressionError, render
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 from workflows.parameters import ParameterError, check
 from workflows.schemas import short
+from workflows.secret_references import missing_secrets
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 MAX_DEPTH = 10
@@ -135,6 +136,7 @@ def prepare(
         raise ConflictError(f"A workflow that is {workflow.status} cannot be executed")
     version_id = plans.version_id(workflow.pk, number or workflow.version)
     compiled = compiled_to_run(version_id)
+    _require_secrets(compiled, workflow)
     values = _checked(compiled, request.parameters)
     execution_id = new_id()
     sensitive = [parameter.name for parameter in compiled.definition.parameters if parameter.sensitive]
@@ -274,6 +276,12 @@ def _child_workflow(parent_workflow_id: str, wanted: str) -> Workflow:
     if workflow is None:
         raise ChildRefusedError(f"There is no workflow {short(wanted)} that the workflow's owner may run")
     return workflow
+
+
+def _require_secrets(compiled: plans.Compiled, workflow: Workflow) -> None:
+    missing = missing_secrets(compiled.definition, workflow.created_by_id) if compiled.secrets.secrets else []
+    if missing:
+        raise WorkflowInvalidError(problems=missing)
 
 
 def _checked(compiled: plans.Compiled, given: JSONObject) -> JSONObject:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from workflows.components import registry
-from workflows.definition import ComponentSpec, Definition
-from workflows.expressions import References, parse_condition, references
-from workflows.texts import parse_text, texts_with_expressions
+from workflows.definition import ComponentSpec, Definition, parts
+from workflows.expressions import References, references
+from workflows.texts import references_of
 
 # The names that the engine itself gives to every expression, and to those in a body.
 ENGINE_NAMES = frozenset({"parameters", "components", "input", "error", "secrets", "execution", "workflow"})
 LOOP_NAMES = frozenset({"item", "index"})
-EXTERNAL_TYPES = frozenset({"http_request"})
+EXTERNAL_TYPES = frozenset({"http_request", "notification", "email", "database_query"})
 WAITING_TYPES = frozenset({"wait_for_signal", "approval"})
 
 
@@ -40,10 +40,9 @@ def _part_warnings(definition: Definition, around: _Around) -> Iterator[tuple[st
     for spec in definition.components:
         yield from ((spec.id, message) for message in _component_warnings(definition, spec))
         ended = around.ended | ancestors[spec.id]
-        own = around.names | (LOOP_NAMES if spec.type in {"filter", "switch", "repeat_until"} else frozenset())
-        own |= frozenset({"output"}) if spec.type == "repeat_until" else frozenset()
         known = around.components | definition.by_id.keys()
-        for message in _undefined(_references_of(definition, spec), own | {spec.id}, known, ended | {spec.id}):
+        reads = references_of(definition, spec)
+        for message in _undefined(reads, around.names | {spec.id}, known, ended | {spec.id}):
             yield spec.id, message
         body = definition.bodies.get(spec.id)
         if body is not None:
@@ -55,7 +54,7 @@ def _component_warnings(definition: Definition, spec: ComponentSpec) -> Iterator
         handled = any(connection.type == "error" for connection in definition.outgoing[spec.id])
         if not handled and spec.retry_policy.max_attempts == 1:
             yield "Component has no error handling configured"
-        if spec.timeout_seconds is None and "timeout" not in spec.config:
+        if _has_timeout(spec.type) and spec.timeout_seconds is None and "timeout" not in spec.config:
             yield "Component calls an external service without a timeout"
     if spec.type in WAITING_TYPES and "timeout_seconds" not in spec.config:
         yield "Component may wait for ever: it has no timeout_seconds"
@@ -81,23 +80,14 @@ def _parameter_warnings(definition: Definition) -> Iterator[str]:
 
 
 def _all_references(definition: Definition) -> Iterator[References]:
-    for spec in definition.components:
-        yield _references_of(definition, spec)
-    for body in definition.bodies.values():
-        yield from _all_references(body)
+    for _, part in parts(definition):
+        yield from (references_of(part, spec) for spec in part.components)
 
 
-def _references_of(definition: Definition, spec: ComponentSpec) -> References:
-    """What its config and the conditions on its outgoing connections read; a body reads for itself."""
-    component = registry.get(spec.type)
-    assert component is not None, "the definition was loaded, which knows the type"
-    found = References()
-    for _, text, is_condition in texts_with_expressions(component, spec.config):
-        found |= parse_text(text, is_condition)
-    for connection in definition.outgoing[spec.id]:
-        if connection.condition is not None:
-            found |= parse_condition(connection.condition).references
-    return found
+def _has_timeout(type_: str) -> bool:
+    """Whether its calls last as long as the config says; the platform bounds those of other types (email) itself."""
+    component = registry.get(type_)
+    return component is not None and "timeout" in component.config_schema["properties"]
 
 
 def _undefined(reads: References, names: Set[str], components: Set[str], ended: Set[str]) -> Iterator[str]:

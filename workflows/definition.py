@@ -132,6 +132,14 @@ class Definition:
         return MappingProxyType({id_: tuple(connections) for id_, connections in found.items()})
 
 
+def parts(definition: Definition, path: str = "definition") -> Iterator[tuple[str, Definition]]:
+    """The definition and every body in it, each with its path."""
+    yield path, definition
+    for spec in definition.components:
+        if spec.id in definition.bodies:
+            yield from parts(definition.bodies[spec.id], f"{path}.components[{spec.position}].config")
+
+
 def parse(raw: JSONValue) -> Definition:
     """The definition of its JSON. Knows nothing of component types. Raises DefinitionError with all problems."""
     problems = shape_problems(raw) or graph_problems(raw)

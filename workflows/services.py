@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 from django.conf import settings
@@ -27,7 +28,8 @@ from workflows.events import tell
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 from workflows.queries import current_definition
 from workflows.schemas import short
-from workflows.validation import Report, load, report
+from workflows.secret_references import missing_secrets
+from workflows.validation import Report, error_entry, load, report
 
 _NAME_CONSTRAINT = "workflow_name_unique_per_owner"
 
@@ -90,7 +92,7 @@ def update_workflow(
             return current
         told = _events(current.status, changed)
         if EventType.WORKFLOW_ACTIVATED in told:
-            _require_runnable(definition or stored)
+            _require_runnable(definition or stored, current.created_by_id)
         for name, value in changed.items():
             setattr(current, name, value)
         current.updated_at = timezone.now()
@@ -117,11 +119,18 @@ def delete_workflow(*, workflow: Workflow, force: bool) -> None:
         current.delete()
 
 
-def judge(definition: JSONValue) -> Report:
-    """What `validate` answers: the errors are exactly what create and update refuse; nothing is run."""
+def judge(definition: JSONValue, *, owner_id: str | None = None) -> Report:
+    """What `validate` answers: the errors are exactly what create and update refuse; nothing is run.
+
+    For a workflow's owner also what activating and executing refuse: secrets that there are not.
+    """
     problem = _size_problem(definition)
     if problem is None:
-        return report(definition)
+        found = report(definition)
+        if owner_id is None or not found.is_valid:
+            return found
+        missing = missing_secrets(load(definition), owner_id)
+        return replace(found, errors=[error_entry(problem, definition["components"]) for problem in missing])
     entry = {
         "message": problem.message,
         "severity": "error",
@@ -185,11 +194,13 @@ def _size_problem(definition: JSONValue) -> Problem | None:
     return Problem("The definition is too large", field="definition", details=details)
 
 
-def _require_runnable(definition: JSONObject) -> None:
+def _require_runnable(definition: JSONObject, owner_id: str) -> None:
     try:
-        load(definition)
+        missing = missing_secrets(load(definition), owner_id)
     except DefinitionError as error:
         raise WorkflowInvalidError(problems=error.problems) from None
+    if missing:
+        raise WorkflowInvalidError(problems=missing)
 
 
 @contextmanager

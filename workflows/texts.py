@@ -1,9 +1,12 @@
 """The texts of a component's config that may hold expressions, and what they read."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from core.types import JSONObject, JSONValue
+from workflows.components import registry
 from workflows.components.base import Component
+from workflows.definition import ComponentSpec, Definition
 from workflows.expressions import References, has_expression, parse_condition, references
 from workflows.schemas import join_path
 
@@ -24,7 +27,7 @@ def texts_with_expressions(component: Component, config: JSONObject) -> Iterator
     stack: list[tuple[tuple[str | int, ...], JSONValue, bool]] = [
         ((name,), value, name in component.unrendered)
         for name, value in reversed(config.items())
-        if not (component.has_body and name in _BODY_FIELDS)
+        if name not in component.verbatim and not (component.has_body and name in _BODY_FIELDS)
     ]
     while stack:
         trail, value, unrendered = stack.pop()
@@ -36,3 +39,19 @@ def texts_with_expressions(component: Component, config: JSONObject) -> Iterator
             stack.extend(((*trail, key), item, unrendered) for key, item in reversed(value.items()))
         elif isinstance(value, list):
             stack.extend(((*trail, index), item, unrendered) for index, item in reversed([*enumerate(value)]))
+
+
+def references_of(definition: Definition, spec: ComponentSpec) -> References:
+    """What its config and the conditions on its outgoing connections read; a body reads for itself."""
+    component = registry.get(spec.type)
+    if component is None:
+        # Not installed here: which of its fields are conditions is unknown, and those with braces are enough.
+        return references(spec.config)
+    found = component.reads(spec.config)
+    for _, text, is_condition in texts_with_expressions(component, spec.config):
+        reads = parse_text(text, is_condition)
+        found |= replace(reads, names=reads.names - component.own_names) if is_condition else reads
+    for connection in definition.outgoing[spec.id]:
+        if connection.condition is not None:
+            found |= parse_condition(connection.condition).references
+    return found

@@ -19,6 +19,7 @@ from workflows.definition import (
     body_shape_problems,
     build,
     graph_problems,
+    parts,
     shape_problems,
 )
 from workflows.definition_schema import MAX_COMPONENTS
@@ -65,7 +66,7 @@ def unknown_type_problems(definition: Definition, path: str = "definition") -> l
     """The components, bodies included, whose types are not installed here."""
     return [
         _unknown_type(spec.type, f"{where}.components[{spec.position}].type")
-        for where, part in _parts(definition, path)
+        for where, part in parts(definition, path)
         for spec in part.components
         if registry.get(spec.type) is None
     ]
@@ -102,19 +103,11 @@ def _bodies(definition: Definition, path: str, found: list[Problem]) -> dict[str
     return bodies
 
 
-def _parts(definition: Definition, path: str = "definition") -> Iterator[tuple[str, Definition]]:
-    """The definition and every body in it, with their paths."""
-    yield path, definition
-    for spec in definition.components:
-        if spec.id in definition.bodies:
-            yield from _parts(definition.bodies[spec.id], f"{path}.components[{spec.position}].config")
-
-
 def _shared_ids(definition: Definition) -> Iterator[Problem]:
     """Ids used by two of the definition and its bodies, and more components than a workflow may have in all."""
     homes: dict[str, str] = {}
     count = 0
-    for path, part in _parts(definition):
+    for path, part in parts(definition):
         count += len(part.components)
         for spec in part.components:
             if homes.setdefault(spec.id.lower(), path) != path:
@@ -151,7 +144,7 @@ def _first_key(problem: Problem) -> str:
 
 
 def _problems_of(definition: Definition) -> Iterator[Problem]:
-    for path, part in _parts(definition):
+    for path, part in parts(definition):
         for spec in part.components:
             yield from check_config(spec, f"{path}.components[{spec.position}]")
         for connection in part.connections:
@@ -224,11 +217,11 @@ def report(raw: JSONValue) -> Report:
         definition = load(raw)
     except DefinitionError as error:
         written = raw.get("components") if isinstance(raw, dict) else None
-        return Report([_error_entry(problem, written) for problem in error.problems], [], [])
+        return Report([error_entry(problem, written) for problem in error.problems], [], [])
     advised = [_entry("warning", message, component_id=component_id) for component_id, message in warnings(definition)]
-    parts = [part for _, part in _parts(definition)]
-    components = sum(len(part.components) for part in parts)
-    connections = sum(len(part.connections) for part in parts)
+    everywhere = [part for _, part in parts(definition)]
+    components = sum(len(part.components) for part in everywhere)
+    connections = sum(len(part.connections) for part in everywhere)
     counts = f"Workflow contains {components} components and {connections} connections"
     return Report([], advised, [_entry("info", counts)])
 
@@ -238,7 +231,8 @@ def _entry(severity: str, message: str, *, component_id: str | None = None) -> J
     return {**where, "message": message, "severity": severity}
 
 
-def _error_entry(problem: Problem, components: JSONValue) -> JSONObject:
+def error_entry(problem: Problem, components: JSONValue) -> JSONObject:
+    """One of `Report.errors`; `components` as they came, for the id of the one that the problem is in."""
     match = _COMPONENT_FIELD.match(problem.field or "")
     component = components[int(match[1])] if match and isinstance(components, list) else None
     component_id = component.get("id") if isinstance(component, dict) else None

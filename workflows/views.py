@@ -139,7 +139,7 @@ class ValidateStoredView(View):
         workflow = access.get_visible(caller(request), workflow_id)
         body = ValidateSerializer(data=request.data, partial=True).validated() if has_body(request) else {}
         definition = body["definition"] if "definition" in body else queries.current_definition(workflow)
-        return reply(report_data(services.judge(definition)))
+        return reply(report_data(services.judge(definition, owner_id=workflow.created_by_id)))
 
 
 class ValidateView(View):

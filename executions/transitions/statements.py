@@ -39,7 +39,8 @@ class Holder:
     pid: int
 
 
-class Item(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Item:
     """An item of a loop: which run loops, and the value, that may be shown or sealed; JSON text as stored."""
 
     item_id: str

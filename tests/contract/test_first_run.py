@@ -126,7 +126,21 @@ def test_a_missing_parameter_is_422_and_named(alice_api: Api, doorbells: Doorbel
 
 def test_components_have_schemas(alice_api: Api) -> None:
     types = [component["type"] for component in alice_api.get("/components").data]
-    assert types == ["condition", "delay", "end", "log", "start", "transform", "validate", "http_request"]
+    control = [
+        "condition",
+        "delay",
+        "end",
+        "fail",
+        "for_each",
+        "log",
+        "repeat_until",
+        "start",
+        "sub_workflow",
+        "switch",
+    ]
+    data = ["aggregate", "filter", "script", "transform", "validate"]
+    human = ["approval", "wait_for_signal"]
+    assert types == [*control, *data, *human, "database_query", "email", "http_request", "notification"]
     schema = alice_api.get("/components/http_request/schema").data["config_schema"]
     assert schema["required"] == ["url", "method"]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from workflows.advice import ENGINE_NAMES
 from workflows.definition import MAX_NESTING, parse
 from workflows.definition_schema import DEFINITION_SCHEMA, MAX_COMPONENTS, MAX_CONNECTIONS, MAX_PARAMETERS
-from workflows.validation import ENGINE_NAMES, report
+from workflows.validation import report
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "definition.md").read_text()

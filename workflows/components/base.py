@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from core.errors import ErrorCode, Problem
 from core.outbound_policy import OutboundPolicy
 from core.types import JSONObject, JSONValue
+from workflows.expressions import References
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
@@ -160,8 +161,10 @@ class Component(ABC):
 
     `config` reaches `run` rendered and checked against `config_schema`. Fields named in `unrendered` hold
     expressions that the component evaluates itself over `context.scope`; they arrive as they were written.
-    With `has_body`, its fields `components` and `connections` are a definition of their own, run by a `Loop`; it
-    resumes with the results of all items or, with `last_result_only`, of the last.
+    `own_names` are the names that it adds to the scope for these. Fields named in `verbatim` are text in another
+    language: nothing in them is an expression. With `has_body`, its fields `components` and `connections` are a
+    definition of their own, run by a `Loop`; it resumes with the results of all items or, with `last_result_only`, of
+    the last.
     """
 
     type: ClassVar[str]
@@ -174,6 +177,8 @@ class Component(ABC):
     unrendered: ClassVar[frozenset[str]] = frozenset()
     has_body: ClassVar[bool] = False
     last_result_only: ClassVar[bool] = False
+    own_names: ClassVar[frozenset[str]] = frozenset()
+    verbatim: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def run(self, config: JSONObject, context: Context) -> Outcome:
@@ -185,3 +190,7 @@ class Component(ABC):
         Strings with expressions stand for values not known yet.
         """
         yield from ()
+
+    def reads(self, config: JSONObject) -> References:
+        """What `run` reads from `context.scope` beside what the expressions of the config name."""
+        return References()

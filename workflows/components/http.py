@@ -201,13 +201,7 @@ class HttpRequest(Component):
     }
 
     def check(self, config: JSONObject) -> Iterator[Problem]:
-        if not has_expression(config["url"]):
-            try:
-                # Which addresses are refused is the operator's setting, and decided when the call is made.
-                check_url(config["url"], _ANYWHERE)
-            except OutboundError as error:
-                details = {"expected": "valid URL", "received": received(config["url"])}
-                yield Problem(str(error), field="url", details=details)
+        yield from url_problems(config["url"])
 
     def run(self, config: JSONObject, context: Context) -> Outcome:
         headers, query, body = _message(config, context)
@@ -240,6 +234,17 @@ class HttpRequest(Component):
             bytes=size,
         )
         return _outcome(config, response)
+
+
+def url_problems(url: str) -> Iterator[Problem]:
+    """What is wrong with a URL before any call; nothing with one that holds expressions."""
+    if not has_expression(url):
+        try:
+            # Which addresses are refused is the operator's setting, and decided when the call is made.
+            check_url(url, _ANYWHERE)
+        except OutboundError as error:
+            details = {"expected": "valid URL", "received": received(url)}
+            yield Problem(str(error), field="url", details=details)
 
 
 def _key_names(auth: JSONObject | None, place: str) -> tuple[str, ...]:

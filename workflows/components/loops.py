@@ -98,6 +98,7 @@ class RepeatUntil(Component):
     has_body: ClassVar = True
     last_result_only: ClassVar = True
     unrendered: ClassVar[frozenset[str]] = _BODY_FIELDS | {"condition"}
+    own_names: ClassVar[frozenset[str]] = frozenset({"index", "output"})
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "condition": {

@@ -9,8 +9,14 @@ from importlib.metadata import EntryPoint, entry_points
 from workflows.components.base import Component
 from workflows.components.control import Condition, Delay, End, Log, Start
 from workflows.components.data import Transform, Validate
+from workflows.components.database import DatabaseQuery
 from workflows.components.http import HttpRequest
+from workflows.components.lists import Aggregate, Filter
 from workflows.components.loops import ForEach, RepeatUntil
+from workflows.components.mail import SendEmail
+from workflows.components.notification import Notification
+from workflows.components.routing import Fail, Switch
+from workflows.components.script import Script
 from workflows.components.waits import Approval, SubWorkflow, WaitForSignal
 from workflows.schemas import Schema, SchemaError
 
@@ -22,25 +28,34 @@ BUILT_IN: dict[str, Component] = {
     "start": Start(),
     "end": End(),
     "condition": Condition(),
+    "switch": Switch(),
     "delay": Delay(),
     "log": Log(),
+    "fail": Fail(),
     "transform": Transform(),
     "validate": Validate(),
+    "filter": Filter(),
+    "aggregate": Aggregate(),
+    "script": Script(),
     "http_request": HttpRequest(),
     "for_each": ForEach(),
     "repeat_until": RepeatUntil(),
     "sub_workflow": SubWorkflow(),
     "wait_for_signal": WaitForSignal(),
     "approval": Approval(),
+    "notification": Notification(),
+    "email": SendEmail(),
+    "database_query": DatabaseQuery(),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _PlugIns:
-    """What the entry points gave: components by type, and the names of those that did not load."""
+    """What the entry points gave: components by type, the names of those that did not load, and all known types."""
 
     components: Mapping[str, Component]
     broken: frozenset[str]
+    known: tuple[str, ...]
 
 
 class PlugInError(Exception):
@@ -57,10 +72,9 @@ def all_types() -> list[Component]:
     return sorted([*BUILT_IN.values(), *_plug_ins().components.values()], key=lambda item: (item.category, item.type))
 
 
-@lru_cache(maxsize=1)
 def known_types() -> tuple[str, ...]:
     """The types that this process can run."""
-    return tuple(sorted({*BUILT_IN, *_plug_ins().components}))
+    return _plug_ins().known
 
 
 def is_broken(type_: str) -> bool:
@@ -84,7 +98,7 @@ def _plug_ins() -> _PlugIns:
             broken.add(entry_point.name)
         else:
             components[component.type] = component
-    return _PlugIns(components, frozenset(broken))
+    return _PlugIns(components, frozenset(broken), tuple(sorted({*BUILT_IN, *components})))
 
 
 def _load(entry_point: EntryPoint) -> Component:

@@ -173,6 +173,7 @@ def test_a_child_runs_in_its_parents_slot_and_hands_its_results_on(alice: User, 
     doorbells.work()
     assert ended(execution).results == 42
     run = Execution.objects.get(workflow=child)
+    assert run.parent_run is not None
     assert (run.depth, run.parent_run.component_id, run.trigger["execution_id"]) == (1, "child", execution.pk)
 
 

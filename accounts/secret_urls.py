@@ -1,0 +1,12 @@
+"""Addresses of secrets, relative to each base of the contract."""
+
+from django.urls import path, re_path
+
+from accounts import views
+from accounts.models import SECRET_NAME
+
+urlpatterns = [
+    path("secrets", views.SecretListView.as_view()),
+    # What is no name of a secret is no address: 404, before any query.
+    re_path(rf"^secrets/(?P<name>{SECRET_NAME})\Z", views.SecretView.as_view()),
+]

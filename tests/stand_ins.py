@@ -1,0 +1,135 @@
+"""Far ends on this machine: a mail server, an HTTP receiver, and the test database behind a TCP port."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from aiosmtpd.controller import Controller
+
+
+@dataclass
+class Mailbox:
+    """A mail server: what it took, and what it answers to recipients and to data."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    recipient_answers: dict[str, str] = field(default_factory=dict)
+    data_answer: str = "250 taken"
+    messages: list[Any] = field(default_factory=list)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        answer = self.recipient_answers.get(address, "250 ok")
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.data_answer.startswith("250"):
+            self.messages.append(envelope)
+        return self.data_answer
+
+
+@contextmanager
+def mail_server() -> Iterator[Mailbox]:
+    """A mail server that takes everything until it is told otherwise."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mailbox = Mailbox(port=port)
+    controller = Controller(mailbox, hostname=mailbox.host, port=port)
+    controller.start()
+    try:
+        yield mailbox
+    finally:
+        controller.stop()
+
+
+@dataclass
+class Receiver:
+    """An HTTP server: what it got, and the status it answers."""
+
+    url: str
+    status: int = 200
+    seen: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+
+
+@contextmanager
+def http_receiver() -> Iterator[Receiver]:
+    """Answers POSTs."""
+    receiver = Receiver("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            receiver.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, json.loads(body)))
+            self.send_response(receiver.status)
+            if 300 <= receiver.status < 400:
+                self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/hook/s3cr3t"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def postgres_over_tcp() -> Iterator[str]:
+    """A URL of the test database on a port of 127.0.0.1: the server itself may listen on a socket file alone."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    folder = parse_qs(url.query).get("host", [""])[0]
+    if not folder.startswith("/"):
+        yield os.environ["DATABASE_URL"]
+        return
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    open_sockets: list[socket.socket] = []
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            return  # the other way has ended
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return  # closed at the end
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(f"{folder}/.s.PGSQL.5432")
+            open_sockets.extend((client, server))
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=pump, args=pair, daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        user = url.username or parse_qs(url.query).get("user", ["postgres"])[0]
+        yield f"postgresql://{user}:pass%23word@127.0.0.1:{port}{url.path}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+        for each in open_sockets:
+            each.close()
