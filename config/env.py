@@ -58,7 +58,7 @@ def networks(name: str) -> tuple[str, ...]:
     return tuple(entries)
 
 
-def database(name: str, *, pool_size: int) -> dict[str, object]:
+def database(name: str) -> dict[str, object]:
     """Django's DATABASES entry for `postgresql://user:password@host:port/name` or `…/name?host=/socket/dir`.
 
     Raises ImproperlyConfigured for another scheme or a missing database name.
@@ -70,10 +70,6 @@ def database(name: str, *, pool_size: int) -> dict[str, object]:
     if len(url.path) < 2:
         raise ImproperlyConfigured(f"{name} names no database: expected postgresql://…/name")
     host = query.pop("host", None) or url.hostname or ""
-    options: dict[str, object] = {"connect_timeout": 5, **query}
-    if pool_size:
-        # Under ASGI each request may come on another thread: connections kept per thread would leak.
-        options["pool"] = {"min_size": 2, "max_size": pool_size, "timeout": 5}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": url.path[1:],
@@ -81,8 +77,9 @@ def database(name: str, *, pool_size: int) -> dict[str, object]:
         "PASSWORD": unquote(url.password or ""),
         "HOST": host,
         "PORT": str(query.pop("port", url.port or "")),
-        "CONN_MAX_AGE": 0 if pool_size else None,
-        "OPTIONS": options,
+        # Kept per thread; whatever runs threads keeps their number small (core.threaded_handler).
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {"connect_timeout": 5, **query},
     }
 
 

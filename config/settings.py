@@ -122,11 +122,11 @@ REST_FRAMEWORK = {
 }
 APG_MAX_BODY_BYTES = env.integer("APG_MAX_BODY_BYTES", 5 * 1024 * 1024, low=1024, high=2**30)
 DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
+# Requests that a web process serves at once, and its connections to PostgreSQL.
+WEB_THREADS = env.integer("APG_WEB_THREADS", 8, low=1, high=200)
 
 # --- data ---------------------------------------------------------------------------------------------------
-DATABASES = {
-    "default": env.database("DATABASE_URL", pool_size=env.integer("APG_DATABASE_POOL_SIZE", 0, low=0, high=200))
-}
+DATABASES = {"default": env.database("DATABASE_URL")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
 REDIS_TIMEOUT_SECONDS = 2
