@@ -1,7 +1,6 @@
 """Django behind ASGI with one hop between event loop and thread a request, and a database connection a thread."""
 
 import asyncio
-import select
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -11,9 +10,10 @@ from typing import IO, Any
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
-from django.db import connections
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
+
+from core.connections import drop_dead_connections
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -65,7 +65,7 @@ class ThreadedHandler(ASGIHandler):
         return BytesIO(b"".join(chunks))
 
     def _answer(self, scope: Mapping[str, Any], body: IO[bytes]) -> HttpResponseBase:
-        _drop_dead_connections()
+        drop_dead_connections()
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body)
@@ -75,19 +75,3 @@ class ThreadedHandler(ASGIHandler):
             # Here, where its signals find this thread's connections, and not after a second hop.
             response.close()
         return response
-
-
-def _drop_dead_connections() -> None:
-    """Let go of connections that the server has closed since the last request; costs no round trip.
-
-    An idle connection has nothing to read but the server's goodbye.
-    """
-    for connection in connections.all(initialized_only=True):
-        raw = connection.connection
-        if raw is None:
-            continue
-        poller = select.poll()
-        if not raw.closed:
-            poller.register(raw.fileno(), select.POLLIN)
-        if raw.closed or poller.poll(0):
-            connection.close()
