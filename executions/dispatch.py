@@ -11,7 +11,9 @@ import base64
 import logging
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 
 import orjson
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 RUN_COMPONENT = "executions.run_component"
 
+_together: ContextVar[list[QueuedRun] | None] = ContextVar("together", default=None)
+
 _NO_CANVAS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
@@ -35,8 +39,23 @@ def broker_priority(priority: int) -> int:
 
 def ring_on_commit(runs: Sequence[QueuedRun]) -> None:
     """Send the messages once the caller's transaction has committed; at once where there is none."""
-    if runs:
+    together = _together.get()
+    if together is not None:
+        together.extend(runs)
+    elif runs:
         transaction.on_commit(partial(ring, runs), robust=True)
+
+
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Let what `ring_on_commit` is given inside go out in one go. Needs the transaction around it."""
+    runs: list[QueuedRun] = []
+    token = _together.set(runs)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+    ring_on_commit(runs)
 
 
 def ring(runs: Sequence[QueuedRun]) -> None:
