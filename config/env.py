@@ -79,7 +79,8 @@ def database(name: str) -> dict[str, object]:
         "PORT": str(query.pop("port", url.port or "")),
         # Kept per thread; whatever runs threads keeps their number small (core.threaded_handler).
         "CONN_MAX_AGE": None,
-        "OPTIONS": {"connect_timeout": 5, **query},
+        # Without a threshold (Django's default is None) psycopg prepares nothing, whatever `prepare=True` says.
+        "OPTIONS": {"connect_timeout": 5, "prepare_threshold": 5, **query},
     }
 
 

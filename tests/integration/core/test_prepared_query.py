@@ -52,3 +52,13 @@ def test_a_call_is_one_query_and_is_logged_as_one(alice: User) -> None:
         with CaptureQueriesContext(connection) as captured:
             assert by_id.one(alice.pk) == alice
         assert len(captured) == 1
+
+
+def test_it_is_prepared_on_the_server(alice: User) -> None:
+    by_id = PreparedQuery(lambda user: User.objects.filter(pk=user), ULIDField())
+    by_id.one(alice.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%%FROM \"accounts_user\"%%'", []
+        )
+        assert len(cursor.fetchall()) >= 1
