@@ -38,7 +38,7 @@ class Figure:
             bar = within = ""
         else:
             good = self.median >= self.bar if self.more_is_better else self.median <= self.bar
-            bar = f"{'≥' if self.more_is_better else '≤'} {self.bar:g} {self.unit}"
+            bar = f"{'≥' if self.more_is_better else '≤'} {self.bar:.3g} {self.unit}"
             within = "yes" if good else "NO"
         return (self.case, *values, bar, within, f"{self.median / self.plain:.2f}" if self.plain else "")
 

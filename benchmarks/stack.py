@@ -216,7 +216,10 @@ def platform(*, plain: bool = False) -> Iterator[Stack]:
             **({"plain": plain_worker()} if plain else {}),
         }
         for name, command in commands.items():
-            processes[name] = subprocess.Popen(command, env=environment, start_new_session=True)
+            # Celery greets on standard output, which is for the figures.
+            processes[name] = subprocess.Popen(
+                command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+            )
         pids = {name: process.pid for name, process in processes.items()}
         stack = Stack(port, redis_url, environment["DATABASE_URL"], environment, pids)
         _wait_until_served(stack)
