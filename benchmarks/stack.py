@@ -28,6 +28,7 @@ Database: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 CONCURRENCY = 2
 _EMAIL, _PASSWORD = "bench@example.com", secrets.token_urlsafe(16)
 _API = "/api/v1"
+_IDLE_SECONDS = 30
 _QUIET = ("--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
@@ -41,12 +42,17 @@ class Client:
     def __init__(self, port: int, token: str = "") -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
         self.token = token
+        self._used_at = time.monotonic()
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """`data` of the answer. Raises RefusedError."""
         headers = {"Content-Type": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
+        if time.monotonic() - self._used_at > _IDLE_SECONDS:
+            # The server closes what is idle for long; http.client opens it again by itself.
+            self._connection.close()
+        self._used_at = time.monotonic()
         sent = None if body is None else json.dumps(body).encode()
         self._connection.request(method, path if path.startswith("/api") else _API + path, sent, headers)
         response = self._connection.getresponse()
