@@ -32,7 +32,7 @@ def measure(stack: Stack, executions: int = EXECUTIONS) -> Report:
         for done in range(_SAMPLE_EVERY, executions + 1, _SAMPLE_EVERY):
             for _ in range(_SAMPLE_EVERY // _BATCH):
                 client.execute_batch(workflow, _BATCH)
-            stack.wait_for_all(workflow)
+            stack.wait_until_idle()
             counts.append(done)
             for name, process in processes.items():
                 sizes[name].append(_megabytes(process))

@@ -131,14 +131,19 @@ class Stack:
                 return
             time.sleep(poll_seconds)
 
+    def wait_until_idle(self) -> None:
+        """Until no execution that has its slot is left."""
+        with self.database() as database:
+            while database.execute(_ANY_ACTIVE).fetchone() is not None:
+                time.sleep(0.02)
+
     def wait_for_all(self, workflow_id: str) -> float:
         """Until every execution of the workflow has completed; when (Unix seconds) the last one did.
 
         Raises RefusedError if one ended in another way.
         """
+        self.wait_until_idle()
         with self.database() as database:
-            while database.execute(_ANY_ACTIVE, [to_uuid(workflow_id)]).fetchone() is not None:
-                time.sleep(0.02)
             row = database.execute(_LAST_END, [to_uuid(workflow_id)]).fetchone()
         assert row is not None
         if row[1]:
@@ -147,7 +152,8 @@ class Stack:
 
 
 _ENDED = "SELECT status FROM executions_execution WHERE id = %s AND completed_at IS NOT NULL"
-_ANY_ACTIVE = "SELECT 1 FROM executions_execution WHERE workflow_id = %s AND completed_at IS NULL LIMIT 1"
+# As the partial index of taken slots has it: the cost does not grow with what is stored.
+_ANY_ACTIVE = "SELECT 1 FROM executions_execution WHERE admitted_at IS NOT NULL AND completed_at IS NULL LIMIT 1"
 _LAST_END = """
 SELECT extract(epoch FROM max(completed_at)), count(*) FILTER (WHERE status <> 'completed')
 FROM executions_execution WHERE workflow_id = %s
