@@ -4,7 +4,7 @@ A message that is lost, late or doubled costs nothing: the run's row decides, an
 
 Messages are pushed onto the broker's lists as Celery and kombu would push them (Celery's message protocol 2 in the
 envelope of kombu's Redis transport), all of one call in one round trip. `send_task` does the same with a producer, a
-channel and an exchange, one round trip and half a millisecond a message.
+channel and an exchange, one round trip and 0.4 ms a message.
 """
 
 import base64
