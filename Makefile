@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench migrate lock clean
+.PHONY: help run test check bench bench-size bench-memory migrate lock clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 run: $(VENV)/runtime.installed ## start the whole platform on this machine and run the demo
 	@exec $(BIN)/python -m config.run
@@ -27,8 +27,14 @@ check: $(VENV)/dev.installed ## format, lint, import contracts, types, migration
 	$(BIN)/mypy .
 	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 
-bench: $(VENV)/dev.installed ## what a hop costs, beside plain Celery in the same run
-	$(BIN)/python -m benchmarks.hop
+bench: $(VENV)/dev.installed ## the speed of the platform, beside plain Celery in the same run
+	$(BIN)/python -m benchmarks
+
+bench-size: $(VENV)/dev.installed ## whether a component costs the same with a million stored executions
+	$(BIN)/python -m benchmarks.table_size
+
+bench-memory: $(VENV)/dev.installed ## whether memory grows over 100,000 executions
+	$(BIN)/python -m benchmarks.memory
 
 migrate: $(VENV)/runtime.installed ## bring the database of DATABASE_URL up to date
 	$(BIN)/python manage.py migrate

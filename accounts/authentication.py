@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from django.db import models
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -11,6 +12,17 @@ from accounts import tokens
 from accounts.models import Session, User
 from accounts.scopes import ALL, Scope
 from core.errors import AuthenticationFailedError
+from core.ids import ULIDField
+from core.prepared_query import PreparedQuery
+
+_GOOD_SESSION = PreparedQuery(
+    lambda session, user, now: Session.objects.select_related("user").filter(
+        pk=session, user=user, revoked_at=None, user__is_active=True, expires_at__gt=now
+    ),
+    ULIDField(),
+    ULIDField(),
+    models.DateTimeField(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +65,7 @@ def token_caller(access_token: str) -> Caller:
     A token of an ended session, or of a disabled user, is bad however long it would still live.
     """
     claims = tokens.read("access", access_token)
-    session = (
-        Session.objects.select_related("user")
-        .filter(pk=claims.session_id, user=claims.user_id, revoked_at=None, user__is_active=True)
-        .filter(expires_at__gt=timezone.now())
-        .first()
-    )
+    session = _GOOD_SESSION.one(claims.session_id, claims.user_id, timezone.now())
     if session is None:
         raise AuthenticationFailedError("Invalid or expired credentials")
     return Caller(session.user, ALL)

@@ -4,6 +4,7 @@ GCRA keeps one number for each key, the "theoretical arrival time" (ITU-T I.371;
 a limit of N an hour costs no list of timestamps and has no edge between two windows.
 """
 
+import hashlib
 import logging
 import math
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from redis.exceptions import NoScriptError
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -26,17 +28,20 @@ logger = logging.getLogger(__name__)
 _GCRA = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
-local period, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+local period, limit, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local interval = period / limit
+local wanted = interval * count
 local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
 local room = period - (arrival - now)
-if room + 0.000001 < interval then
-    return {0, 0, tostring(arrival - now), tostring(interval - room), tostring(now)}
+if room + 0.000001 < wanted then
+    return {0, math.max(math.floor(room / interval + 0.000001), 0), tostring(arrival - now), tostring(wanted - room),
+            tostring(now)}
 end
-arrival = arrival + interval
+arrival = arrival + wanted
 redis.call('SET', KEYS[1], string.format('%.6f', arrival), 'PX', math.ceil((arrival - now) * 1000))
 return {1, math.floor((period - (arrival - now)) / interval + 0.000001), tostring(arrival - now), '0', tostring(now)}
 """
+_GCRA_SHA = hashlib.sha1(_GCRA.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,15 @@ class Taken:
     retry_after: int
 
 
-def take(limit: Limit, who: str) -> Taken:
-    """Count one request of `who`. Redis away: this process alone counts, and says so in its log."""
+def take(limit: Limit, who: str, count: int = 1) -> Taken:
+    """Count `count` requests of `who`, or none if they are too many.
+
+    Redis away: this process alone counts, and says so in its log.
+    """
     try:
-        answer = client().eval(_GCRA, 1, f"apg:rate:{limit.name}:{who}", limit.period_seconds, limit.count)
+        answer = _run_gcra(f"apg:rate:{limit.name}:{who}", limit.period_seconds, limit.count, count)
     except RedisError as error:
-        return _fallback.take(limit, who, error)
+        return _fallback.take(limit, who, count, error)
     allowed, remaining, until_reset, retry_after, now = answer
     return Taken(
         allowed=bool(allowed),
@@ -75,6 +83,14 @@ def take(limit: Limit, who: str) -> Taken:
         reset_at=math.ceil(float(now) + float(until_reset)),
         retry_after=math.ceil(float(retry_after)),
     )
+
+
+def _run_gcra(key: str, *arguments: int) -> Any:
+    try:
+        return client().evalsha(_GCRA_SHA, 1, key, *arguments)
+    except NoScriptError:
+        # Redis forgets scripts when it is restarted; this teaches it again.
+        return client().eval(_GCRA, 1, key, *arguments)
 
 
 class _Fallback:
@@ -86,7 +102,7 @@ class _Fallback:
         self._arrivals: dict[str, float] = {}
         self._warned_at = float("-inf")
 
-    def take(self, limit: Limit, who: str, error: RedisError) -> Taken:
+    def take(self, limit: Limit, who: str, count: int, error: RedisError) -> Taken:
         now = time.time()
         if now - self._warned_at > 60:
             self._warned_at = now
@@ -96,12 +112,13 @@ class _Fallback:
         interval = limit.period_seconds / limit.count
         key = f"{limit.name}:{who}"
         arrival = max(self._arrivals.get(key, now), now)
+        wanted = interval * count
         room = limit.period_seconds - (arrival - now)
-        if room < interval:
-            return Taken(False, 0, math.ceil(arrival), max(math.ceil(interval - room), 1))
-        self._arrivals[key] = arrival + interval
-        remaining = int((limit.period_seconds - (arrival + interval - now)) / interval)
-        return Taken(True, remaining, math.ceil(arrival + interval), 0)
+        if room < wanted:
+            return Taken(False, max(int(room / interval), 0), math.ceil(arrival), max(math.ceil(wanted - room), 1))
+        self._arrivals[key] = arrival + wanted
+        remaining = int((limit.period_seconds - (arrival + wanted - now)) / interval)
+        return Taken(True, remaining, math.ceil(arrival + wanted), 0)
 
 
 _fallback = _Fallback()
@@ -112,21 +129,26 @@ class TierThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Leaves the headers on the request for the view. Raises RateLimitedError."""
-        user = request.user
-        if isinstance(user, User):
-            limit, who = Limit("user", user.limits.requests_per_hour, 3600), user.pk
-        else:
-            limit, who = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600), client_address(request)
-        taken = take(limit, who)
-        request.rate_limit_headers = {  # type: ignore[attr-defined]
-            "X-RateLimit-Limit": str(limit.count),
-            "X-RateLimit-Remaining": str(taken.remaining),
-            "X-RateLimit-Reset": str(taken.reset_at),
-            "X-RateLimit-RetryAfter": str(taken.retry_after),
-        }
-        if not taken.allowed:
-            raise RateLimitedError(taken.retry_after)
+        count_requests(request, 1)
         return True
+
+
+def count_requests(request: Request, count: int) -> None:
+    """Count so many requests of the caller, and leave the headers on the request. Raises RateLimitedError."""
+    user = request.user
+    if isinstance(user, User):
+        limit, who = Limit("user", user.limits.requests_per_hour, 3600), user.pk
+    else:
+        limit, who = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600), client_address(request)
+    taken = take(limit, who, count)
+    request.rate_limit_headers = {  # type: ignore[attr-defined]
+        "X-RateLimit-Limit": str(limit.count),
+        "X-RateLimit-Remaining": str(taken.remaining),
+        "X-RateLimit-Reset": str(taken.reset_at),
+        "X-RateLimit-RetryAfter": str(taken.retry_after),
+    }
+    if not taken.allowed:
+        raise RateLimitedError(taken.retry_after)
 
 
 def client_address(request: HttpRequest | Request) -> str:

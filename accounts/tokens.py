@@ -1,6 +1,8 @@
 """JWTs of sessions, by simplejwt: one algorithm, one issuer, one audience, nothing odd in the header (RFC 8725)."""
 
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import jwt
@@ -47,10 +49,22 @@ def read(kind: Kind, text: str) -> Claims:
     try:
         if len(text) > MAX_CHARS:
             raise ValueError
-        # No header of ours holds anything else: `kid`, `jku`, `crit` and the like are somebody's try.
-        if not _HEADER_KEYS.issuperset(jwt.get_unverified_header(text)):
+        claims, expires_at = _verified(kind, text)
+        if expires_at <= time.time():
             raise ValueError
-        token = _CLASSES[kind](text)  # type: ignore[arg-type]  # text is what it takes
-        return Claims(parse_id(token["sub"]), parse_id(token["sid"]), parse_id(token["jti"]))
     except (TokenError, jwt.InvalidTokenError, KeyError, ValueError, AttributeError, TypeError):
         raise AuthenticationFailedError("Invalid or expired credentials") from None
+    return claims
+
+
+@lru_cache(maxsize=4096)
+def _verified(kind: Kind, text: str) -> tuple[Claims, float]:
+    """What a token says and until when (Unix seconds); errors are not kept.
+
+    A client sends the same token again and again, and its signature does not change.
+    """
+    # No header of ours holds anything else: `kid`, `jku`, `crit` and the like are somebody's try.
+    if not _HEADER_KEYS.issuperset(jwt.get_unverified_header(text)):
+        raise ValueError
+    token = _CLASSES[kind](text)  # type: ignore[arg-type]  # text is what it takes
+    return Claims(parse_id(token["sub"]), parse_id(token["sid"]), parse_id(token["jti"])), float(token["exp"])

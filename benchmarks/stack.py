@@ -10,75 +10,184 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import psycopg
 
 from config.embedded import start_postgres, start_valkey, stop_postgres, stop_valkey
+from core.ids import to_uuid
+
+Database: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 CONCURRENCY = 2
 _EMAIL, _PASSWORD = "bench@example.com", secrets.token_urlsafe(16)
+_API = "/api/v1"
+_IDLE_SECONDS = 30
+_QUIET = ("--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat")
+
+
+class RefusedError(Exception):
+    """The platform answered with an error; the message has its status and body."""
+
+
+class Client:
+    """One keep-alive connection to the REST API; not for several threads at once."""
+
+    def __init__(self, port: int, token: str = "") -> None:
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        self.token = token
+        self._used_at = time.monotonic()
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """`data` of the answer. Raises RefusedError."""
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if time.monotonic() - self._used_at > _IDLE_SECONDS:
+            # The server closes what is idle for long; http.client opens it again by itself.
+            self._connection.close()
+        self._used_at = time.monotonic()
+        sent = None if body is None else json.dumps(body).encode()
+        self._connection.request(method, path if path.startswith("/api") else _API + path, sent, headers)
+        response = self._connection.getresponse()
+        text = response.read()
+        if response.status >= 400:
+            raise RefusedError(f"{method} {path}: {response.status} {text[:500].decode()}")
+        return json.loads(text)["data"]
+
+    def execute(self, workflow_id: str) -> str:
+        """Start an execution; its id."""
+        return str(self.call("POST", f"/workflows/{workflow_id}/execute", {})["execution_id"])
+
+    def execute_batch(self, workflow_id: str, count: int) -> None:
+        """Start `count` executions in one request. Raises RefusedError unless all are accepted."""
+        body = {"executions": [{"workflow_id": workflow_id}] * count, "atomic": True}
+        answer = self.call("POST", "/api/v2/workflows/execute-batch", body)
+        if answer["summary"]["failed"]:
+            raise RefusedError(f"execute-batch: {answer['results'][0]}")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
 
 @dataclass
 class Stack:
-    """Where the platform answers, and how to ask it."""
+    """Where the platform answers, what it consists of, and how to ask it."""
 
-    base: str
+    port: int
     redis_url: str
+    database_url: str
+    environment: dict[str, str]
+    pids: dict[str, int] = field(default_factory=dict)
     token: str = ""
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """`data` of the answer; raises urllib.error.HTTPError with the body in its message."""
-        request = urllib.request.Request(
-            self.base + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={
-                "Content-Type": "application/json",
-                **({"Authorization": f"Bearer {self.token}"} if self.token else {}),
-            },
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:
-                return json.load(response)["data"]
-        except urllib.error.HTTPError as error:
-            error.msg = error.read().decode()[:500]
-            raise
+    def client(self) -> Client:
+        """A connection of its own, logged in."""
+        return Client(self.port, self.token)
 
-    def workflow(self, name: str, components: list[Any], connections: list[Any]) -> str:
+    def database(self) -> "Database":
+        """A connection of its own to PostgreSQL, without transactions."""
+        return psycopg.connect(self.database_url, autocommit=True)
+
+    def workflow(self, name: str, components: Sequence[Any], connections: Sequence[Any] = ()) -> str:
         """The id of a new workflow."""
-        definition = {"components": components, "connections": connections}
-        created = self.call("POST", "/workflows", {"name": name, "definition": definition})
-        return str(created["id"])
+        definition = {"components": list(components), "connections": list(connections)}
+        client = self.client()
+        try:
+            return str(client.call("POST", "/workflows", {"name": name, "definition": definition})["id"])
+        finally:
+            client.close()
 
-    def run(self, workflow_id: str) -> float:
+    def run(self, workflow_id: str, client: Client | None = None) -> float:
         """Seconds from just before the POST to the execution's `completed_at`; both clocks are this machine's."""
+        used = client or self.client()
         started = time.time()
-        execution_id = self.call("POST", f"/workflows/{workflow_id}/execute", {})["execution_id"]
+        execution_id = used.execute(workflow_id)
         while True:
             # The end is read off the execution; asking more often would only take CPU from what is measured.
             time.sleep(0.02)
-            execution = self.call("GET", f"/executions/{execution_id}")
+            execution = used.call("GET", f"/executions/{execution_id}")
             if execution["completed_at"] is not None:
-                assert execution["status"] == "completed", execution["error"]
-                return _timestamp(execution["completed_at"]) - started
+                if client is None:
+                    used.close()
+                if execution["status"] != "completed":
+                    raise RefusedError(f"execution {execution_id} {execution['status']}: {execution['error']}")
+                return datetime.fromisoformat(execution["completed_at"]).timestamp() - started
+
+    def wait_for(self, database: "Database", execution_id: str, poll_seconds: float = 0.02) -> None:
+        """Until the execution has completed. Raises RefusedError if it ended in another way."""
+        while True:
+            row = database.execute(_ENDED, [to_uuid(execution_id)], prepare=True).fetchone()
+            if row is not None:
+                if row[0] != "completed":
+                    raise RefusedError(f"execution {execution_id} {row[0]}")
+                return
+            time.sleep(poll_seconds)
+
+    def wait_until_idle(self) -> None:
+        """Until no execution that has its slot is left."""
+        with self.database() as database:
+            while database.execute(_ANY_ACTIVE).fetchone() is not None:
+                time.sleep(0.02)
+
+    def wait_for_all(self, workflow_id: str) -> float:
+        """Until every execution of the workflow has completed; when (Unix seconds) the last one did.
+
+        Raises RefusedError if one ended in another way.
+        """
+        self.wait_until_idle()
+        with self.database() as database:
+            row = database.execute(_LAST_END, [to_uuid(workflow_id)]).fetchone()
+        assert row is not None
+        if row[1]:
+            raise RefusedError(f"{row[1]} executions did not complete")
+        return float(row[0])
 
 
-def _timestamp(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
+_ENDED = "SELECT status FROM executions_execution WHERE id = %s AND completed_at IS NOT NULL"
+# As the partial index of taken slots has it: the cost does not grow with what is stored.
+_ANY_ACTIVE = "SELECT 1 FROM executions_execution WHERE admitted_at IS NOT NULL AND completed_at IS NULL LIMIT 1"
+_LAST_END = """
+SELECT extract(epoch FROM max(completed_at)), count(*) FILTER (WHERE status <> 'completed')
+FROM executions_execution WHERE workflow_id = %s
+"""
+
+
+def chain(length: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """`length` light components in a row, `log` and `transform` in turn, each handing its output on."""
+    components = [light(index) for index in range(length)]
+    connections = [{"source": f"c{i}", "target": f"c{i + 1}", "type": "success"} for i in range(length - 1)]
+    return components, connections
+
+
+def light(index: int) -> dict[str, Any]:
+    """A component that does next to nothing but is rendered and recorded like any other."""
+    if index % 2:
+        return {"id": f"c{index}", "type": "transform", "config": {"output": {"n": index, "from": "{{ input }}"}}}
+    return {"id": f"c{index}", "type": "log", "config": {"message": "component {{ execution.id }}"}}
+
+
+def plain_worker() -> list[str]:
+    """The command of a plain Celery worker, the yardstick, of as many processes as the platform's."""
+    return _celery("benchmarks.plain_celery", "-Q", "plain")
+
+
+def _celery(app: str, *more: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "-A", app, "worker", "-c", str(CONCURRENCY), *_QUIET, *more]
 
 
 @contextmanager
-def platform(extra_workers: list[list[str]] | None = None) -> Iterator[Stack]:
-    """Start everything in a temporary folder, and leave nothing behind."""
+def platform(*, plain: bool = False) -> Iterator[Stack]:
+    """Start everything in a temporary folder, with `plain` also the yardstick's worker; leave nothing behind."""
     folder = Path(tempfile.mkdtemp(prefix="apg-bench-"))
-    processes: list[subprocess.Popen[bytes]] = []
+    processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
         redis_url = start_valkey(folder)
         with socket.socket() as probe:
@@ -95,74 +204,61 @@ def platform(extra_workers: list[list[str]] | None = None) -> Iterator[Stack]:
             "APG_LOG_LEVEL": "WARNING",
             "DJANGO_SETTINGS_MODULE": "config.settings",
         }
-        for command in ("migrate", "ensure_admin"):
-            subprocess.run([sys.executable, "manage.py", command], env=environment, check=True, capture_output=True)
-        subprocess.run(
-            [
-                sys.executable,
-                "manage.py",
-                "shell",
-                "-c",
-                "from accounts.models import User; "
-                "User.objects.update(tier='custom', requests_per_hour=10**8, concurrent_executions=10**6)",
-            ],
-            env=environment,
-            check=True,
-            capture_output=True,
+        os.environ["REDIS_URL"] = redis_url  # for benchmarks.plain_celery in this process
+        _manage(environment, "migrate")
+        _manage(environment, "ensure_admin")
+        unlimited = (
+            "from accounts.models import User; "
+            "User.objects.update(tier='custom', requests_per_hour=10**8, concurrent_executions=10**6)"
         )
-        commands = [
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                "config.asgi:application",
-                "--port",
-                str(port),
-                "--log-level",
-                "warning",
+        _manage(environment, "shell", "-c", unlimited)
+        web = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)]
+        commands = {
+            "web": [
+                *web,
                 "--lifespan",
                 "off",
-            ],
-            [
-                sys.executable,
-                "-m",
-                "celery",
-                "-A",
-                "config",
-                "worker",
-                "-c",
-                str(CONCURRENCY),
-                "-l",
+                "--no-access-log",
+                "--log-level",
                 "warning",
-                "--without-gossip",
-                "--without-mingle",
-                "--without-heartbeat",
+                "--timeout-keep-alive",
+                "75",
             ],
-            *(extra_workers or []),
-        ]
-        processes = [subprocess.Popen(command, env=environment, start_new_session=True) for command in commands]
-        stack = Stack(f"http://127.0.0.1:{port}/api/v1", redis_url)
+            "worker": _celery("config"),
+            **({"plain": plain_worker()} if plain else {}),
+        }
+        for name, command in commands.items():
+            # Celery greets on standard output, which is for the figures.
+            processes[name] = subprocess.Popen(
+                command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+            )
+        pids = {name: process.pid for name, process in processes.items()}
+        stack = Stack(port, redis_url, environment["DATABASE_URL"], environment, pids)
         _wait_until_served(stack)
         login = {"username": _EMAIL, "password": _PASSWORD}
-        stack.token = stack.call("POST", "/auth/login", login)["access_token"]
+        stack.token = stack.client().call("POST", "/auth/login", login)["access_token"]
         yield stack
     finally:
-        for process in processes:
+        for process in processes.values():
             os.killpg(process.pid, signal.SIGTERM)
-        for process in processes:
+        for process in processes.values():
             process.wait(timeout=30)
         stop_valkey(folder)
         stop_postgres(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _manage(environment: dict[str, str], *arguments: str) -> None:
+    subprocess.run([sys.executable, "manage.py", *arguments], env=environment, check=True, capture_output=True)
+
+
 def _wait_until_served(stack: Stack) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        try:
-            if stack.call("GET", "/health")["components"]["workflow_engine"]["status"] == "healthy":
+        client = stack.client()
+        with suppress(OSError, HTTPException, RefusedError):
+            if client.call("GET", "/health")["components"]["workflow_engine"]["status"] == "healthy":
                 return
-        except (OSError, urllib.error.HTTPError):
-            pass
+        client.close()
         time.sleep(0.2)
     raise TimeoutError("the platform did not come up within 60 s")

@@ -62,7 +62,7 @@ def networks(name: str) -> tuple[str, ...]:
     return tuple(entries)
 
 
-def database(name: str, *, pool_size: int) -> dict[str, object]:
+def database(name: str) -> dict[str, object]:
     """Django's DATABASES entry for `postgresql://user:password@host:port/name` or `…/name?host=/socket/dir`.
 
     Raises ImproperlyConfigured for another scheme or a missing database name.
@@ -74,10 +74,6 @@ def database(name: str, *, pool_size: int) -> dict[str, object]:
     if len(url.path) < 2:
         raise ImproperlyConfigured(f"{name} names no database: expected postgresql://…/name")
     host = query.pop("host", None) or url.hostname or ""
-    options: dict[str, object] = {"connect_timeout": 5, **query}
-    if pool_size:
-        # Under ASGI each request may come on another thread: connections kept per thread would leak.
-        options["pool"] = {"min_size": 2, "max_size": pool_size, "timeout": 5}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": url.path[1:],
@@ -85,8 +81,10 @@ def database(name: str, *, pool_size: int) -> dict[str, object]:
         "PASSWORD": unquote(url.password or ""),
         "HOST": host,
         "PORT": str(query.pop("port", url.port or "")),
-        "CONN_MAX_AGE": 0 if pool_size else None,
-        "OPTIONS": options,
+        # Kept per thread; whatever runs threads keeps their number small (core.threaded_handler).
+        "CONN_MAX_AGE": None,
+        # Without a threshold (Django's default is None) psycopg prepares nothing, whatever `prepare=True` says.
+        "OPTIONS": {"connect_timeout": 5, "prepare_threshold": 5, **query},
     }
 
 

@@ -235,6 +235,8 @@ def _parts(host: str, port: int, folder: Path) -> list[Part]:
                 "--lifespan",
                 "off",
                 "--no-access-log",
+                "--timeout-keep-alive",
+                "75",
                 "--log-level",
                 "warning",
             ],

@@ -122,11 +122,11 @@ REST_FRAMEWORK = {
 }
 APG_MAX_BODY_BYTES = env.integer("APG_MAX_BODY_BYTES", 5 * 1024 * 1024, low=1024, high=2**30)
 DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
+# Requests that a web process serves at once, and its connections to PostgreSQL.
+WEB_THREADS = env.integer("APG_WEB_THREADS", 8, low=1, high=200)
 
 # --- data ---------------------------------------------------------------------------------------------------
-DATABASES = {
-    "default": env.database("DATABASE_URL", pool_size=env.integer("APG_DATABASE_POOL_SIZE", 0, low=0, high=200))
-}
+DATABASES = {"default": env.database("DATABASE_URL")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
 REDIS_TIMEOUT_SECONDS = 2
@@ -156,6 +156,9 @@ CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# Celery would close the process's connection to PostgreSQL before and after every task, and with it all prepared
+# statements; the engine lets go of a broken one itself.
+CELERY_DB_REUSE_MAX = 10**9
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
@@ -165,6 +168,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "queue_order_strategy": "priority",
     "priority_steps": list(range(10)),
     "sep": ":",
+    # No list of messages taken and not acknowledged in Redis, two round trips a message: see above.
+    "ack_emulation": False,
     "socket_timeout": REDIS_TIMEOUT_SECONDS,
     "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
     "health_check_interval": 10,

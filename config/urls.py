@@ -8,10 +8,14 @@ from core.ids import IdConverter
 
 register_converter(IdConverter, "id")
 
+# Bulk and batch answer below version 2 of either base, and below `v2` of either base of version 1.
+bulk: list[URLPattern | URLResolver] = [path("", include("executions.bulk_urls"))]
+
 resources: list[URLPattern | URLResolver] = [
     path("", include("workflows.urls")),
     path("", include("executions.urls")),
     path("", include("accounts.secret_urls")),
+    path("v2/", include(bulk)),
     path("health", system.HealthView.as_view()),
 ]
 
@@ -19,6 +23,8 @@ urlpatterns = [
     path("api/v1/workflow_orchestration/", include(resources)),
     path("api/v1/auth/", include("accounts.urls")),
     path("api/v1/", include(resources)),
+    path("api/v2/workflow_orchestration/", include(bulk)),
+    path("api/v2/", include(bulk)),
     path("healthz", system.liveness),
     path("admin/", admin.site.urls),
 ]

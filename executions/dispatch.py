@@ -1,21 +1,35 @@
 """Names this app's task and sends its messages: doorbells of (run id, attempt), best effort, after commit.
 
 A message that is lost, late or doubled costs nothing: the run's row decides, and a sweep rings again.
+
+Messages are pushed onto the broker's lists as Celery and kombu would push them (Celery's message protocol 2 in the
+envelope of kombu's Redis transport), all of one call in one round trip. `send_task` does the same with a producer, a
+channel and an exchange, one round trip and 0.4 ms a message.
 """
 
+import base64
 import logging
-from collections.abc import Sequence
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 
-from celery import current_app
+import orjson
+from django.conf import settings
 from django.db import transaction
-from kombu.exceptions import OperationalError
 
+from core.redis import RedisError, client
 from executions.transitions.statements import QueuedRun
 
 logger = logging.getLogger(__name__)
 
 RUN_COMPONENT = "executions.run_component"
+
+_together: ContextVar[list[QueuedRun] | None] = ContextVar("together", default=None)
+
+_NO_CANVAS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
 def broker_priority(priority: int) -> int:
@@ -25,24 +39,81 @@ def broker_priority(priority: int) -> int:
 
 def ring_on_commit(runs: Sequence[QueuedRun]) -> None:
     """Send the messages once the caller's transaction has committed; at once where there is none."""
-    if runs:
+    together = _together.get()
+    if together is not None:
+        together.extend(runs)
+    elif runs:
         transaction.on_commit(partial(ring, runs), robust=True)
+
+
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Let what `ring_on_commit` is given inside go out in one go. Needs the transaction around it."""
+    runs: list[QueuedRun] = []
+    token = _together.set(runs)
+    try:
+        yield
+    finally:
+        _together.reset(token)
+    ring_on_commit(runs)
 
 
 def ring(runs: Sequence[QueuedRun]) -> None:
     """Send one message for each run. A broker that is away is logged and left to the sweep."""
+    if not runs:
+        return
+    queues: dict[str, list[bytes]] = defaultdict(list)
+    for run in runs:
+        queues[_list_name(broker_priority(run.priority))].append(_message(run))
     try:
-        with current_app.producer_pool.acquire(block=True, timeout=2) as producer:
-            for run in runs:
-                current_app.send_task(
-                    RUN_COMPONENT,
-                    args=(run.run_id, run.attempt),
-                    priority=broker_priority(run.priority),
-                    producer=producer,
-                )
-    except (OperationalError, OSError, TimeoutError) as error:
+        with client().pipeline(transaction=False) as pipe:
+            for name, messages in queues.items():
+                pipe.lpush(name, *messages)
+            pipe.execute()
+    except RedisError as error:
         logger.warning(
             "Messages not sent, the sweep will ring again: %s",
             type(error).__name__,
             extra={"action": "ring_failed"},
         )
+
+
+def _list_name(priority: int) -> str:
+    """The list of a priority, as the transport options (`priority_steps`, `sep`) make kombu name it."""
+    queue: str = settings.CELERY_TASK_DEFAULT_QUEUE
+    separator = settings.CELERY_BROKER_TRANSPORT_OPTIONS["sep"]
+    return f"{queue}{separator}{priority}" if priority else queue
+
+
+def _message(run: QueuedRun) -> bytes:
+    id_ = str(uuid.uuid4())
+    queue = settings.CELERY_TASK_DEFAULT_QUEUE
+    body = orjson.dumps([[run.run_id, run.attempt], {}, _NO_CANVAS])
+    return orjson.dumps(
+        {
+            "body": base64.b64encode(body).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {
+                "lang": "py",
+                "task": RUN_COMPONENT,
+                "id": id_,
+                "root_id": id_,
+                "parent_id": None,
+                "group": None,
+                "retries": 0,
+                "eta": None,
+                "expires": None,
+                "timelimit": [None, None],
+                "ignore_result": True,
+            },
+            "properties": {
+                "correlation_id": id_,
+                "delivery_mode": 2,
+                "delivery_info": {"exchange": queue, "routing_key": queue},
+                "priority": broker_priority(run.priority),
+                "body_encoding": "base64",
+                "delivery_tag": id_,
+            },
+        }
+    )

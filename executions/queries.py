@@ -1,5 +1,6 @@
 """Reads that REST, GraphQL and sockets share: visible executions, progress, places in the queue, estimates."""
 
+import time
 from collections.abc import Sequence
 from statistics import median
 
@@ -8,6 +9,8 @@ from django.db.models.functions import Coalesce
 
 from accounts.authentication import Caller
 from core.errors import NotFoundError
+from core.ids import ULIDField
+from core.prepared_query import PreparedQuery
 from core.types import JSONValue
 from events.event_types import EventType
 from events.models import Event
@@ -17,16 +20,27 @@ from executions.states import ExecutionStatus
 from workflows import access
 
 _ESTIMATE_FROM = 20
+_ESTIMATE_SECONDS = 10.0
+_ESTIMATES_KEPT = 10_000
 
 
 def visible_to(caller: Caller) -> QuerySet[Execution]:
     """The executions of the workflows that the caller sees."""
-    return Execution.objects.filter(workflow__in=access.visible_to(caller))
+    return _visible_to_user(caller.user.pk, staff=caller.user.is_staff)
+
+
+def _visible_to_user(user_id: object, *, staff: bool) -> QuerySet[Execution]:
+    if staff:
+        return Execution.objects.all()
+    return Execution.objects.filter(workflow__in=access.visible_to_user(user_id, staff=False))
 
 
 def get_visible(caller: Caller, execution_id: str) -> Execution:
-    """One execution with its workflow and `current_component`. Raises NotFoundError if absent or hidden."""
-    execution = with_progress(visible_to(caller)).select_related("workflow").filter(pk=execution_id).first()
+    """One execution with its workflow, version number and `current_component`.
+
+    Raises NotFoundError if absent or hidden.
+    """
+    execution = _VISIBLE_BY_ID[caller.user.is_staff].one(caller.user.pk, execution_id)
     if execution is None:
         raise NotFoundError("Execution not found")
     return execution
@@ -37,6 +51,21 @@ def with_progress(executions: QuerySet[Execution]) -> QuerySet[Execution]:
     runs = ComponentRun.objects.filter(execution=OuterRef("pk"), item=None, started_at__isnull=False)
     latest = runs.order_by(F("completed_at").desc(nulls_first=True), "-started_at")
     return executions.annotate(current_component=Subquery(latest.values("component_id")[:1]))
+
+
+_VISIBLE_BY_ID = {
+    staff: PreparedQuery(
+        lambda user, execution, staff=staff: (
+            with_progress(_visible_to_user(user, staff=staff))
+            .select_related("workflow", "version")
+            .defer("version__definition")
+            .filter(pk=execution)
+        ),
+        ULIDField(),
+        ULIDField(),
+    )
+    for staff in (False, True)
+}
 
 
 def log_events(execution: Execution, *, level: str | None = None, component_id: str | None = None) -> QuerySet[Event]:
@@ -60,12 +89,37 @@ def queue_position(execution: Execution) -> int:
     return waiting.filter(ahead).count() + 1
 
 
+_LAST_SUCCESSFUL = PreparedQuery(
+    lambda workflow: (
+        Execution.objects.filter(workflow=workflow, status=ExecutionStatus.COMPLETED)
+        .order_by("-pk")
+        .only("started_at", "completed_at")[:_ESTIMATE_FROM]
+    ),
+    ULIDField(),
+)
+_estimates: dict[str, tuple[float, int]] = {}
+
+
 def estimated_duration(workflow_id: str) -> int | None:
-    """Whole seconds: the median of the last successful executions; None without history."""
-    last = Execution.objects.filter(workflow=workflow_id, status=ExecutionStatus.COMPLETED).order_by("-pk")
-    times = last.values_list("started_at", "completed_at")[:_ESTIMATE_FROM]
-    durations = [(ended - started).total_seconds() for started, ended in times if started and ended]
-    return round(median(durations)) if durations else None
+    """Whole seconds: the median of the last successful executions; None without history.
+
+    With a full history behind it, one more execution hardly moves the median: it is then kept for some seconds.
+    """
+    until, kept = _estimates.get(workflow_id, (0.0, 0))
+    if time.monotonic() < until:
+        return kept
+    last = _LAST_SUCCESSFUL.all(workflow_id)
+    seconds = [
+        (run.completed_at - run.started_at).total_seconds() for run in last if run.started_at and run.completed_at
+    ]
+    if not seconds:
+        return None
+    estimate = round(median(seconds))
+    if len(last) == _ESTIMATE_FROM:
+        if len(_estimates) >= _ESTIMATES_KEPT:
+            _estimates.clear()
+        _estimates[workflow_id] = (time.monotonic() + _ESTIMATE_SECONDS, estimate)
+    return estimate
 
 
 def component_runs(execution: Execution) -> QuerySet[ComponentRun]:

@@ -1,15 +1,19 @@
 """Executions on the wire: what bodies may hold, and the shapes of the API reference."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
 
+from core.envelope import error_entry
+from core.errors import APGError, Problem
 from core.serializers import StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer
 from core.times import parse_time
 from core.types import JSONObject, JSONValue
 from events.models import Event
+from executions.batch import MAX_ITEMS
 from executions.diagnosis import Finding
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
@@ -113,6 +117,45 @@ def _finding_data(finding: Finding) -> JSONObject:
         "next": finding.next,
         "next_at": finding.next_at,
         "details": finding.details,
+    }
+
+
+class BatchItemSerializer(ExecuteSerializer):
+    """One entry of the body of `execute-batch`: an execute body and the workflow that it is for."""
+
+    workflow_id = StrictCharField(max_length=36)
+
+
+class BatchSerializer(StrictSerializer):
+    """The body of `POST workflows/execute-batch`; its entries are judged one by one."""
+
+    executions: Any = serializers.ListField(allow_empty=False, max_length=MAX_ITEMS)
+    atomic = StrictBooleanField(required=False, default=False)
+
+
+def started_data(execution: Execution, *, estimated_duration: int | None, queue_position: int) -> JSONObject:
+    """What execute answers for an execution just accepted."""
+    return {
+        "execution_id": execution.pk,
+        "status": execution.status,
+        "workflow_id": execution.workflow_id,
+        "priority": execution.priority,
+        "scheduled_at": execution.scheduled_at,
+        "estimated_duration": estimated_duration,
+        "queue_position": queue_position,
+    }
+
+
+def batch_error(index: int, error: APGError) -> JSONObject:
+    """The result of a batch's entry that was refused; its fields are paths into the batch."""
+    place = f"executions[{index}]"
+    problems = error.problems or (Problem(error.message),)
+    return {
+        "success": False,
+        "errors": [
+            error_entry(replace(problem, field=f"{place}.{problem.field}" if problem.field else place), error.code)
+            for problem in problems
+        ],
     }
 
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -19,8 +19,9 @@ from core.errors import (
     ValidationFailedError,
     WorkflowInvalidError,
 )
-from core.ids import new_id, parse_id
+from core.ids import ULIDField, new_id, parse_id
 from core.json_text import dumps, storable_dumps
+from core.prepared_query import PreparedQuery
 from core.request_id import current_request_id
 from core.types import JSONObject, JSONValue
 from executions import admission, conclude, plans, sealing
@@ -42,6 +43,7 @@ from workflows.secret_references import missing_secrets
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 MAX_DEPTH = 10
 MAX_KEPT_SIGNALS = 1000
+_BY_ID = PreparedQuery(lambda pk: Execution.objects.filter(pk=pk), ULIDField())
 _RUNNABLE = frozenset({WorkflowStatus.DRAFT, WorkflowStatus.ACTIVE})
 
 
@@ -99,9 +101,9 @@ def start_execution(
         if earlier is None:
             raise
         return StartResult(earlier, created=False)
-    _after_stops(stops)
+    after_stops(stops)
     # After the commit, and so after the message: the worker need not wait for this.
-    execution = Execution.objects.filter(pk=new.execution_id).first()
+    execution = _BY_ID.first(new.execution_id)
     if execution is None:
         raise NotFoundError("The workflow was deleted with its executions")
     return StartResult(execution, created=True)
@@ -169,13 +171,17 @@ def prepare(
     return NewExecution(execution_id, workflow.pk, user.pk, strategy, facts)
 
 
-def insert(new: NewExecution) -> list[tuple[str, list[ExecutionEnd]]]:
-    """Store it; its messages go out on commit. What it stopped (`cancel_running`) is for `_after_stops`.
+# An execution that was stopped to make room, and its end if nothing of it was running.
+Stop: TypeAlias = "tuple[str, list[ExecutionEnd]]"
+
+
+def insert(new: NewExecution) -> list[Stop]:
+    """Store it; its messages go out on commit. What it stopped (`cancel_running`) is for `after_stops`.
 
     Needs a transaction. Raises NotFoundError, and ConflictError where the strategy is `skip` and no place is free.
     """
     starting.lock_workflow_and_account(new.workflow_id, new.account_id)
-    stops: list[tuple[str, list[ExecutionEnd]]] = []
+    stops: list[Stop] = []
     key, limit = new.facts["concurrency_key"], new.facts["concurrency_limit"]
     if key is not None:
         holders = starting.holders(new.workflow_id, key)
@@ -190,7 +196,8 @@ def insert(new: NewExecution) -> list[tuple[str, list[ExecutionEnd]]]:
     return stops
 
 
-def _after_stops(stops: Sequence[tuple[str, list[ExecutionEnd]]]) -> None:
+def after_stops(stops: Sequence[Stop]) -> None:
+    """What follows the commit of `insert`: children of what was stopped are cancelled, slots given on."""
     for execution_id, ends in stops:
         conclude.after_stop(execution_id, ends)
 
@@ -260,7 +267,7 @@ def start_child(
     except APGError as error:
         reasons = [f"{problem.field}: {problem.message}" for problem in error.problems[:5]]
         raise ChildRefusedError("; ".join([f"The child cannot start: {error.message}", *reasons])) from None
-    _after_stops(stops)
+    after_stops(stops)
     return True
 
 
@@ -347,7 +354,7 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
     )
     with transaction.atomic(durable=True):
         stops = insert(new)
-    _after_stops(stops)
+    after_stops(stops)
     return Execution.objects.get(pk=new.execution_id)
 
 

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from core.connections import drop_dead_connections
 from executions import maintenance, runner
 from executions.worker import holder
 
@@ -9,10 +10,12 @@ from executions.worker import holder
 @shared_task(name="executions.run_component")
 def run_component(run_id: str, attempt: int) -> None:
     """A doorbell: somebody claim this attempt of this run. Stale and doubled ones end at once."""
+    drop_dead_connections()
     runner.run_component(run_id, attempt, holder())
 
 
 @shared_task(name="executions.sweep")
 def sweep() -> None:
     """Beat's tick. Every worker sweeps by itself too, so a dead beat stops nothing."""
+    drop_dead_connections()
     maintenance.sweep()

@@ -7,25 +7,32 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.scopes import Scope
+from accounts.throttling import count_requests
 from core.envelope import reply
-from core.errors import BadRequestError, Problem
+from core.errors import APGError, BadRequestError, NotFoundError, Problem, ValidationFailedError
+from core.ids import parse_id
 from core.pagination import paginate
 from core.query import choice, text, whole_number
+from core.types import JSONObject, JSONValue
 from core.views import View
 from events import ledger
-from executions import queries, services
+from executions import batch, queries, services
 from executions.diagnosis import diagnose
 from executions.filters import LOG_LEVELS, filter_executions
 from executions.models import Execution
 from executions.serializers import (
+    BatchItemSerializer,
+    BatchSerializer,
     ExecuteSerializer,
     RetrySerializer,
     SignalSerializer,
+    batch_error,
     component_run_data,
     diagnosis_data,
     event_data,
     execution_data,
     log_data,
+    started_data,
 )
 from workflows import access
 
@@ -48,20 +55,56 @@ class ExecuteView(View):
             user=caller(request).user,
             request=services.StartRequest(**body, idempotency_key=_idempotency_key(request)),
         )
-        execution = started.execution
         return reply(
-            {
-                "execution_id": execution.pk,
-                "status": execution.status,
-                "workflow_id": execution.workflow_id,
-                "priority": execution.priority,
-                "scheduled_at": execution.scheduled_at,
-                "estimated_duration": queries.estimated_duration(execution.workflow_id),
-                "queue_position": queries.queue_position(execution),
-            },
+            _started(started.execution),
             message="Workflow execution started",
             status=201 if started.created else 200,
         )
+
+
+class ExecuteBatchView(View):
+    """`POST workflows/execute-batch`: 200 with a result for each item, also when some or all were refused."""
+
+    scopes = {"POST": Scope.WORKFLOW_EXECUTE}
+
+    def post(self, request: Request) -> Response:
+        body = BatchSerializer(data=request.data).validated()
+        # Rates count executions, not requests: the request itself has been counted as one.
+        count_requests(request, len(body["executions"]) - 1)
+        items = [_batch_item(entry) for entry in body["executions"]]
+        outcomes = batch.start_batch(caller=caller(request), items=items, atomic=body["atomic"])
+        results = [
+            batch_error(index, outcome)
+            if isinstance(outcome, APGError)
+            else {"success": True, "data": _started(outcome)}
+            for index, outcome in enumerate(outcomes)
+        ]
+        successful = sum(isinstance(outcome, Execution) for outcome in outcomes)
+        summary = {"total": len(results), "successful": successful, "failed": len(results) - successful}
+        return reply(
+            {"results": results, "summary": summary}, message=f"{successful} of {len(results)} executions started"
+        )
+
+
+def _batch_item(entry: JSONValue) -> batch.Item | APGError:
+    if not isinstance(entry, dict):
+        return ValidationFailedError("An entry of a batch must be an object")
+    try:
+        body = BatchItemSerializer(data=entry).validated()
+        workflow_id = parse_id(body.pop("workflow_id"))
+    except ValueError:
+        return NotFoundError("Workflow not found")
+    except ValidationFailedError as error:
+        return error
+    return batch.Item(workflow_id, services.StartRequest(**body))
+
+
+def _started(execution: Execution) -> JSONObject:
+    return started_data(
+        execution,
+        estimated_duration=queries.estimated_duration(execution.workflow_id),
+        queue_position=queries.queue_position(execution),
+    )
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -6,6 +6,8 @@ from django.db.models import QuerySet
 
 from accounts.authentication import Caller
 from core.errors import NotAllowedError, NotFoundError
+from core.ids import ULIDField
+from core.prepared_query import PreparedQuery
 from core.types import JSONObject
 from workflows.models import Workflow
 
@@ -21,14 +23,27 @@ class Action(StrEnum):
 
 def visible_to(caller: Caller) -> QuerySet[Workflow]:
     """The caller's own workflows; all of them for staff."""
-    if caller.user.is_staff:
-        return Workflow.objects.all()
-    return Workflow.objects.filter(created_by=caller.user)
+    return visible_to_user(caller.user.pk, staff=caller.user.is_staff)
+
+
+def visible_to_user(user_id: object, *, staff: bool) -> QuerySet[Workflow]:
+    """The same by the user's id, which may be a `core.prepared_query.Parameter`."""
+    return Workflow.objects.all() if staff else Workflow.objects.filter(created_by=user_id)
+
+
+_VISIBLE_BY_ID = {
+    staff: PreparedQuery(
+        lambda user, workflow, staff=staff: visible_to_user(user, staff=staff).filter(pk=workflow),
+        ULIDField(),
+        ULIDField(),
+    )
+    for staff in (False, True)
+}
 
 
 def get_visible(caller: Caller, workflow_id: str) -> Workflow:
     """One workflow. Raises NotFoundError, the same for absent and hidden ones."""
-    workflow = visible_to(caller).filter(pk=workflow_id).first()
+    workflow = _VISIBLE_BY_ID[caller.user.is_staff].one(caller.user.pk, workflow_id)
     if workflow is None:
         raise NotFoundError("Workflow not found")
     return workflow

@@ -1,0 +1,88 @@
+"""Start many executions in one transaction: each judged by itself, all stored together, all rung together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from accounts.authentication import Caller
+from core.errors import APGError, ConflictError, NotFoundError
+from executions import dispatch, services
+from executions.models import Execution
+from executions.services import NewExecution, StartRequest, Stop
+from executions.transitions import starting
+from workflows import access
+from workflows.models import Workflow, WorkflowVersion
+
+MAX_ITEMS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What one entry of a batch asks for."""
+
+    workflow_id: str
+    request: StartRequest
+
+
+class _AnItemFailedError(Exception):
+    """Ends the transaction of an atomic batch."""
+
+
+def start_batch(
+    *, caller: Caller, items: Sequence[Item | APGError], atomic: bool = False
+) -> list[Execution | APGError]:
+    """Accept the executions of a batch (contract §12); for each item, in order, its execution or its error.
+
+    An item that is an error already (it could not be read) stays one. With `atomic` one error starts none of them.
+    Opens its own durable transaction; the messages of all go out together after it.
+    """
+    workflow_ids = {item.workflow_id for item in items if isinstance(item, Item)}
+    workflows = access.visible_to(caller).in_bulk(workflow_ids)
+    prepared = [item if isinstance(item, APGError) else _prepare(caller, workflows, item) for item in items]
+    stops: list[Stop] = []
+    try:
+        with transaction.atomic(durable=True), dispatch.gathered():
+            outcomes = [new if isinstance(new, APGError) else _store(new, stops) for new in _in_lock_order(prepared)]
+            if atomic and any(isinstance(outcome, APGError) for outcome in outcomes):
+                raise _AnItemFailedError
+    except _AnItemFailedError:
+        refused = ConflictError("Not started, because another execution of this atomic batch was refused")
+        return [outcome if isinstance(outcome, APGError) else refused for outcome in outcomes]
+    services.after_stops(stops)
+    # After the commit, and so after the messages: the workers need not wait for this.
+    stored = Execution.objects.in_bulk([outcome for outcome in outcomes if isinstance(outcome, str)])
+    gone = NotFoundError("The workflow was deleted with its executions")
+    return [stored.get(outcome, gone) if isinstance(outcome, str) else outcome for outcome in outcomes]
+
+
+def _prepare(caller: Caller, workflows: dict[str, Workflow], item: Item) -> NewExecution | APGError:
+    try:
+        workflow = workflows.get(item.workflow_id)
+        if workflow is None:
+            raise NotFoundError("Workflow not found")
+        access.require(caller, access.Action.EXECUTE, workflow)
+        return services.prepare(workflow, caller.user, item.request, {"type": "manual"})
+    except WorkflowVersion.DoesNotExist:
+        return NotFoundError("Workflow not found")
+    except APGError as error:
+        return error
+
+
+def _in_lock_order(prepared: Sequence[NewExecution | APGError]) -> Sequence[NewExecution | APGError]:
+    """Lock every workflow in the order of their ids, so that two batches do not wait for each other."""
+    for new in sorted((new for new in prepared if not isinstance(new, APGError)), key=lambda new: new.workflow_id):
+        try:
+            starting.lock_workflow_and_account(new.workflow_id, new.account_id)
+        except NotFoundError:
+            continue  # deleted meanwhile: its own item will say so
+    return prepared
+
+
+def _store(new: NewExecution, stops: list[Stop]) -> str | APGError:
+    """The id of the stored execution, or why it was refused: before its first write, so no savepoint is needed."""
+    try:
+        stops += services.insert(new)
+    except APGError as error:
+        return error
+    return new.execution_id
