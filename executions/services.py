@@ -103,7 +103,7 @@ def start_execution(
         return StartResult(earlier, created=False)
     after_stops(stops)
     # After the commit, and so after the message: the worker need not wait for this.
-    execution = _BY_ID.first(new.execution_id)
+    execution = _BY_ID.one(new.execution_id)
     if execution is None:
         raise NotFoundError("The workflow was deleted with its executions")
     return StartResult(execution, created=True)
