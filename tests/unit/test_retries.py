@@ -26,7 +26,7 @@ def test_a_permanent_failure_is_not_retried() -> None:
 
 
 def test_an_exponent_beyond_floats_is_the_maximum() -> None:
-    policy = RetryPolicy(max_attempts=5000, initial_delay_seconds=1, max_delay_seconds=60, backoff_multiplier=10)
+    policy = RetryPolicy(max_attempts=5000, initial_delay_seconds=1, max_delay_seconds=60, backoff_multiplier=10.0)
     assert delay_before_retry(policy, failures=4000, permanent=False, jitter=1.0) == 60
 
 
