@@ -34,14 +34,17 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         return self.exclude(status__in=_FINAL_EXECUTION)
 
     def request_cancel(self) -> int:
-        """End those that have not ended as cancelled, at once; how many. For a workflow about to be deleted.
+        """End those that have not ended as cancelled, at once, and their children; how many of the first.
 
-        What still runs finds its run ended and is refused when it records. Needs a transaction.
+        For a workflow about to be deleted. What still runs finds its run ended and is refused when it records. Needs
+        a transaction.
         """
         ended = list(self.active().select_for_update(of=("self",), no_key=True))
+        if not ended:
+            return 0
         now = timezone.now()
         ComponentRun.objects.filter(execution__in=ended).exclude(status__in=_FINAL_RUN).update(
-            status=RunStatus.CANCELLED, completed_at=now, lease_until=None
+            status=RunStatus.CANCELLED, completed_at=now, changed_at=now, lease_until=None
         )
         for execution in ended:
             Event.objects.create(
@@ -58,6 +61,7 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
             remaining=0,
             sequence=models.F("sequence") + 1,
         )
+        Execution.objects.filter(parent_run__execution__in=ended).request_cancel()
         return len(ended)
 
 

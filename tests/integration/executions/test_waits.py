@@ -14,6 +14,7 @@ from executions.states import ExecutionStatus, RunStatus
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.integration.executions.test_engine import event_types, failing
 from tests.integration.executions.test_loops import ended, for_each
+from workflows.services import delete_workflow, update_workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -195,6 +196,14 @@ def test_cancel_goes_down_to_children(alice: User, doorbells: Doorbells) -> None
     assert set(Execution.objects.values_list("status", flat=True)) == {ExecutionStatus.CANCELLED}
 
 
+def test_deleting_a_workflow_by_force_cancels_the_children_of_its_executions(alice: User, doorbells: Doorbells) -> None:
+    child = make_workflow(alice, linear(signal()))
+    execution = start(alice, linear(sub(child.pk)))
+    doorbells.work()
+    delete_workflow(workflow=execution.workflow, force=True)
+    assert Execution.objects.get(workflow=child).status == ExecutionStatus.CANCELLED
+
+
 def test_a_child_whose_parent_failed_is_cancelled(alice: User, doorbells: Doorbells) -> None:
     child = make_workflow(alice, linear(signal()))
     execution = start(alice, {"components": [sub(child.pk), failing("bad")]})
@@ -206,8 +215,6 @@ def test_a_child_whose_parent_failed_is_cancelled(alice: User, doorbells: Doorbe
 
 def test_a_workflow_that_calls_itself_ends_at_the_depth_limit(alice: User, doorbells: Doorbells) -> None:
     workflow = make_workflow(alice, linear(log("a")))
-    from workflows.services import update_workflow
-
     update_workflow(workflow=workflow, user=alice, changes={"definition": linear(sub(workflow.pk))})
     workflow.refresh_from_db()
     request = services.StartRequest()
