@@ -43,7 +43,8 @@ def start_batch(
     stops: list[Stop] = []
     try:
         with transaction.atomic(durable=True), dispatch.gathered():
-            outcomes = [new if isinstance(new, APGError) else _store(new, stops) for new in _in_lock_order(prepared)]
+            gone = _lock_all(prepared)
+            outcomes = [new if isinstance(new, APGError) else _store(new, gone, stops) for new in prepared]
             if atomic and any(isinstance(outcome, APGError) for outcome in outcomes):
                 raise _AnItemFailedError
     except _AnItemFailedError:
@@ -52,8 +53,8 @@ def start_batch(
     services.after_stops(stops)
     # After the commit, and so after the messages: the workers need not wait for this.
     stored = Execution.objects.in_bulk([outcome for outcome in outcomes if isinstance(outcome, str)])
-    gone = NotFoundError("The workflow was deleted with its executions")
-    return [stored.get(outcome, gone) if isinstance(outcome, str) else outcome for outcome in outcomes]
+    deleted = NotFoundError("The workflow was deleted with its executions")
+    return [stored.get(outcome, deleted) if isinstance(outcome, str) else outcome for outcome in outcomes]
 
 
 def _prepare(caller: Caller, workflows: dict[str, Workflow], item: Item) -> NewExecution | APGError:
@@ -69,20 +70,25 @@ def _prepare(caller: Caller, workflows: dict[str, Workflow], item: Item) -> NewE
         return error
 
 
-def _in_lock_order(prepared: Sequence[NewExecution | APGError]) -> Sequence[NewExecution | APGError]:
-    """Lock every workflow in the order of their ids, so that two batches do not wait for each other."""
-    for new in sorted((new for new in prepared if not isinstance(new, APGError)), key=lambda new: new.workflow_id):
+def _lock_all(prepared: Sequence[NewExecution | APGError]) -> set[str]:
+    """Lock every workflow, in the order of their ids so that two batches do not wait for each other; those gone."""
+    gone: set[str] = set()
+    for workflow_id, account_id in sorted(
+        {(new.workflow_id, new.account_id) for new in prepared if not isinstance(new, APGError)}
+    ):
         try:
-            starting.lock_workflow_and_account(new.workflow_id, new.account_id)
+            starting.lock_workflow_and_account(workflow_id, account_id)
         except NotFoundError:
-            continue  # deleted meanwhile: its own item will say so
-    return prepared
+            gone.add(workflow_id)
+    return gone
 
 
-def _store(new: NewExecution, stops: list[Stop]) -> str | APGError:
+def _store(new: NewExecution, gone: set[str], stops: list[Stop]) -> str | APGError:
     """The id of the stored execution, or why it was refused: before its first write, so no savepoint is needed."""
+    if new.workflow_id in gone:
+        return NotFoundError("Workflow not found")
     try:
-        stops += services.insert(new)
+        stops += services.store(new)
     except APGError as error:
         return error
     return new.execution_id

@@ -181,6 +181,11 @@ def insert(new: NewExecution) -> list[Stop]:
     Needs a transaction. Raises NotFoundError, and ConflictError where the strategy is `skip` and no place is free.
     """
     starting.lock_workflow_and_account(new.workflow_id, new.account_id)
+    return store(new)
+
+
+def store(new: NewExecution) -> list[Stop]:
+    """`insert` where workflow and account are locked already."""
     stops: list[Stop] = []
     key, limit = new.facts["concurrency_key"], new.facts["concurrency_limit"]
     if key is not None:
@@ -261,7 +266,7 @@ def start_child(
             starting.lock_workflow_and_account(new.workflow_id, new.account_id)
             if not waiting.wait(run.key, Wait(WaitingFor.CHILD), lines=lines, measured=measured):
                 return False
-            stops = insert(new)
+            stops = store(new)
     except WorkflowVersion.DoesNotExist:
         raise ChildRefusedError(f"Workflow {workflow.pk} has no version {child.version}") from None
     except APGError as error:
