@@ -22,6 +22,7 @@ from executions.transitions.statements import (
     Finished,
     Held,
     Holder,
+    Item,
     Measured,
     QueuedRun,
 )
@@ -93,24 +94,23 @@ def _finish_whole(
         step = running.cascade(run, settle_skipped(home.definition, step.skipped))
         queued, remaining = queued + step.queued, step.remaining
     if run.item is not None and step.scope_remaining == 0 and home.loop is not None:
-        advanced = _advance(run.key.execution_id, run.item.loop_run_id, home.loop, compiled, run, holder, keep)
+        advanced = _advance(run.key.execution_id, run.item.loop_run_id, home.loop, compiled, run.item, holder, keep)
         kept, queued = advanced.kept, queued + advanced.queued
     end = ending.complete(run.key.execution_id) if remaining == 0 else None
     return finished, kept, queued, end
 
 
 def _advance(
-    execution_id: str, loop_run_id: str, loop: str, compiled: Compiled, ended: Held | None, holder: Holder, keep: bool
+    execution_id: str, loop_run_id: str, loop: str, compiled: Compiled, ended: Item | None, holder: Holder, keep: bool
 ) -> looping.Advanced:
     """The next items of a loop, or its own run again; one run of them is kept."""
     body = compiled.homes[loop].definition.bodies[loop]
     first = next((id_ for id_ in body.entry_points if registry.get(body.by_id[id_].type)), None)
-    ended_item = ended.item.item_id if ended is not None and ended.item is not None else None
     advanced = looping.advance(
         execution_id,
         loop_run_id,
         compiled.bodies[loop],
-        ended_item=ended_item,
+        ended=ended,
         holder=holder,
         keep=first if keep else None,
     )
