@@ -146,6 +146,18 @@ ENGINE: dict[str, Any] = {
     "RING_AGAIN_SECONDS": 5,
     "KEEP_SUCCESSOR_SECONDS": 0.25,
     "MAX_CRASHES": 3,
+    # How often a worker looks at its processes; what they are given to react before they are killed: past their
+    # deadline, after a cancel, and after a SIGTERM of the worker.
+    "LOOK_SECONDS": 0.1,
+    "KILL_SECONDS": 2,
+    "CANCEL_SECONDS": 10,
+    "DRAIN_SECONDS": env.integer("APG_DRAIN_SECONDS", 30, low=0, high=86400),
+}
+COMPONENT_LIMITS = {
+    "MEMORY_MB": env.integer("APG_COMPONENT_MEMORY_MB", 2048, low=256, high=2**20),
+    "OPEN_FILES": env.integer("APG_COMPONENT_OPEN_FILES", 1024, low=128, high=2**20),
+    "PROCESSES": env.integer("APG_COMPONENT_PROCESSES", 64, low=0, high=10_000),
+    "WORKER_MEMORY_MB": env.integer("APG_WORKER_MEMORY_MB", 512, low=128, high=2**20),
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -156,6 +168,10 @@ CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_POOL = "executions.pool:ComponentPool"
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = COMPONENT_LIMITS["WORKER_MEMORY_MB"] * 1024
+# The lease of a killed process's run is seen to at once; its place in the pool need not wait for results either.
+CELERY_WORKER_LOST_WAIT = 1.0
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False

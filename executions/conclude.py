@@ -1,6 +1,7 @@
 """How an attempt is recorded and what follows: retry or end, successors, dead paths, the execution's end."""
 
 import logging
+import random
 from dataclasses import replace
 
 from django.conf import settings
@@ -10,6 +11,8 @@ from core.errors import ErrorCode
 from core.types import JSONObject
 from executions import admission, dispatch, plans
 from executions.decider import Delta, Settled, settle, settle_skipped
+from executions.failpoints import failpoint
+from executions.retries import delay_before_retry
 from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import ending, running
 from executions.transitions.statements import (
@@ -17,6 +20,7 @@ from executions.transitions.statements import (
     ExecutionEnd,
     Finished,
     Holder,
+    Measured,
     QueuedRun,
     RunKey,
 )
@@ -43,6 +47,7 @@ def end_run(
     With `keep`, one successor that is ready is claimed for `holder`: (its key, its component id). Forbids a
     transaction. If the attempt no longer holds the run, its result is dropped.
     """
+    failpoint("before_finish")
     ended = replace(ended, taken=settled.taken)
     if settled.may_end:
         with transaction.atomic(durable=True):
@@ -52,7 +57,9 @@ def end_run(
         queued = finished.queued if finished else []
         # Only an execution that is being stopped gets here with nothing left: its successors are cancelled.
         end = ending.complete(key.execution_id) if finished and finished.remaining == 0 else None
+    failpoint("after_finish")
     dispatch.ring(queued)
+    failpoint("after_publish")
     _after_end(end)
     return (finished.kept, finished.kept_component_id) if finished and finished.kept else None
 
@@ -86,6 +93,7 @@ def _finish_whole(
         step = running.cascade(key.execution_id, settle_skipped(definition, skipped))
         queued = queued + step.queued
         skipped, remaining = step.skipped, step.remaining
+    failpoint("before_complete")
     end = ending.complete(key.execution_id) if remaining == 0 else None
     return finished, queued, end
 
@@ -165,6 +173,39 @@ def rescue(lost: LostRun, reason: str) -> None:
         message = f"The worker process died {lost.crashes + 1} times while running this component"
         status, error = RunStatus.FAILED, {"code": str(ErrorCode.COMPONENT_ERROR), "message": message}
     _end_lost(lost, Ended(status, error=error))
+
+
+def let_go(lost: LostRun, reason: str) -> None:
+    """Give a run that its worker gave up another attempt, at once and without a crash counted.
+
+    In an ending execution it is cancelled.
+    """
+    if not hand_over(lost.key, reason):
+        _end_lost(lost, Ended(RunStatus.CANCELLED))
+
+
+def hand_over(key: RunKey, reason: str) -> bool:
+    """Queue a running run for another worker; false if its execution is stopping, or the attempt holds it no more."""
+    queued = running.release(key, reason, crash=False)
+    dispatch.ring(queued)
+    return bool(queued)
+
+
+def fail_lost(lost: LostRun, error: JSONObject) -> None:
+    """Record that an attempt failed whose process had to be killed for what the component did; it may be retried."""
+    try:
+        compiled = plans.compiled(plans.version_of(lost.key.execution_id))
+    except plans.UnrunnableError as unrunnable:
+        fail_execution(lost.key, lost.component_id, str(unrunnable), _NOBODY)
+        return
+    delay = delay_before_retry(
+        compiled.definition.by_id[lost.component_id].retry_policy,
+        failures=lost.key.attempt - lost.crashes,
+        permanent=False,
+        jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
+    )
+    if delay is None or not running.retry_later(lost.key, delay, error, lines=(), measured=Measured()):
+        _end_lost(lost, Ended(RunStatus.FAILED, error=error))
 
 
 def _end_lost(lost: LostRun, ended: Ended) -> None:

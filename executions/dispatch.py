@@ -11,6 +11,7 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from executions.failpoints import failpoint
 from executions.transitions.statements import QueuedRun
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def ring(runs: Sequence[QueuedRun]) -> None:
                     priority=broker_priority(run.priority),
                     producer=producer,
                 )
+                failpoint("mid_fan_out")
     except (OperationalError, OSError, TimeoutError) as error:
         logger.warning(
             "Messages not sent, the sweep will ring again: %s",

@@ -2,8 +2,8 @@
 
 import logging
 import random
-import resource
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,9 +21,12 @@ from core.request_id import set_request_id
 from core.times import iso
 from core.types import JSONObject, JSONValue
 from executions import conclude, plans, sealing
+from executions.bounds import BoundedList, bounded_object, bounded_text, dropped_lines, plain_lines
 from executions.decider import settle
+from executions.failpoints import failpoint
 from executions.inputs import EndedRun, Inputs
-from executions.interrupts import DeadlineReached, Interrupted, interruptible
+from executions.interrupts import DeadlineReached, Interrupted, draining, interruptible
+from executions.limits import Meter
 from executions.retries import delay_before_retry
 from executions.states import RunStatus
 from executions.transitions import running, sweeping
@@ -66,7 +69,7 @@ class Attempt:
     waited: bool
     failures: int
     scope: Mapping[str, Any]
-    lines: list[LogLine] = field(default_factory=list)
+    lines: list[LogLine] = field(default_factory=BoundedList)
     measured: Measured = field(default_factory=Measured)
 
 
@@ -87,6 +90,7 @@ def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
     if claimed is None:
         logger.debug("Nothing to claim", extra={"action": "claim_missed", "run_id": run_id, "attempt": attempt})
         return
+    failpoint("after_claim")
     set_request_id(claimed.execution["request_id"])
     try:
         session = Session(claimed, holder)
@@ -140,7 +144,7 @@ class Session:
         component = self.definition.by_id[component_id]
         attempt = Attempt(key, component, waited, key.attempt - crashes, self.inputs.scope(component))
         outcome = self._try(attempt)
-        keep = time.monotonic() < keep_until
+        keep = time.monotonic() < keep_until and not draining()
         if isinstance(outcome, Completed):
             try:
                 return self._complete(attempt, outcome.output, keep)
@@ -154,6 +158,8 @@ class Session:
             key, outcome.until, lines=self._lines(attempt), measured=attempt.measured
         ):
             return None
+        if isinstance(outcome, CancelledAttempt) and conclude.hand_over(key, "The worker let it go; trying again"):
+            return None
         # Interrupted; or a wait that could not begin because the execution stops.
         return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
 
@@ -163,32 +169,36 @@ class Session:
         if implementation is None:
             return Failed(f"Component type {component.type} is not installed on this worker", permanent=True)
         context = _context(attempt)
-        started = time.process_time()
+        meter = Meter()
         try:
-            return _run(implementation, attempt, context)
+            outcome = _run(implementation, attempt, context)
+            failpoint("after_run")
+            return _bounded(outcome)
         except ExpressionError as error:
             return Failed(str(error), permanent=True)
         except DeadlineReached:
             return Failed(f"Timed out after {component.timeout_seconds:g} s", code=ErrorCode.TIMEOUT_ERROR)
         except Interrupted:
             return CancelledAttempt()
-        except Exception as error:
-            logger.exception(
-                "Component raised",
+        except MemoryError:
+            return Failed(f"Out of memory: a component may use {settings.COMPONENT_LIMITS['MEMORY_MB']} MiB")
+        except BaseException as error:
+            # SystemExit and its like too: what a component raises ends the component.
+            name = bounded_text(type(error).__name__, 100)
+            logger.error(
+                "Component raised %s at %s",
+                name,
+                "".join(traceback.format_tb(error.__traceback__, -1)).strip()[:1000],
                 extra={
                     "action": "component_raised",
                     "execution_id": attempt.key.execution_id,
                     "component_id": component.id,
                 },
             )
-            return Failed(f"{type(error).__name__} in component type {component.type}")
+            return Failed(f"{name} in component type {component.type}")
         finally:
-            peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            attempt.measured = Measured(
-                cpu_seconds=time.process_time() - started,
-                memory_mb=peak_kib // 1024,
-                network_bytes=context.network_bytes,
-            )
+            cpu_seconds, memory_mb = meter.stop()
+            attempt.measured = Measured(cpu_seconds, memory_mb, context.network_bytes)
 
     def _complete(self, attempt: Attempt, output: JSONValue, keep: bool) -> tuple[RunKey, str] | None:
         """Raises OutputRefusedError, and ExpressionError from the conditions of its connections."""
@@ -256,16 +266,19 @@ class Session:
         return tuple(c.index for c in conditional if c.condition and evaluate_condition(c.condition, scope, now=now))
 
     def _lines(self, attempt: Attempt) -> list[JSONObject]:
+        dropped = dropped_lines(attempt.lines)
+        if dropped:
+            list.append(attempt.lines, LogLine(_now(), "warning", f"{dropped} more log lines were dropped", {}))
         return [
             {
-                "timestamp": iso(line.timestamp),
+                "timestamp": iso(timestamp),
                 "component_id": attempt.component.id,
                 "attempt": attempt.key.attempt,
-                "level": line.level,
-                "message": self.redactor.redact_text(line.message),
-                "metadata": self.redactor.redact(line.metadata),
+                "level": level,
+                "message": self.redactor.redact_text(message),
+                "metadata": self.redactor.redact(metadata),
             }
-            for line in attempt.lines
+            for timestamp, level, message, metadata in plain_lines(attempt.lines)
         ]
 
 
@@ -277,8 +290,18 @@ def _run(implementation: Component, attempt: Attempt, context: Context) -> Outco
     found = check_rendered(component, config)
     if found:
         return Failed("; ".join(f"{problem.field}: {problem.message}" for problem in found[:5]), permanent=True)
-    with interruptible(component.timeout_seconds):
+    failpoint("before_run")
+    with interruptible(component.timeout_seconds, attempt.key.run_id, attempt.key.attempt):
         return implementation.run(config, context)
+
+
+def _bounded(outcome: object) -> Outcome:
+    """A failure with a text and details that can be stored; anything that is no outcome is one."""
+    if isinstance(outcome, Failed):
+        return replace(outcome, message=bounded_text(outcome.message), details=bounded_object(outcome.details))
+    if not isinstance(outcome, Outcome):
+        return Failed(f"The component returned {bounded_text(type(outcome).__name__, 100)}, no outcome")
+    return outcome
 
 
 def _context(attempt: Attempt) -> Context:
@@ -310,7 +333,7 @@ def _output_text(output: JSONValue) -> str:
     """The output as JSON text. Raises OutputRefusedError."""
     try:
         text = storable_dumps(output)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError, MemoryError) as error:
         raise OutputRefusedError(f"Output is not JSON: {type(error).__name__}") from None
     limit = settings.MAX_OUTPUT_BYTES
     if len(text) > limit // 4 and len(text.encode()) > limit:

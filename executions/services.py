@@ -16,6 +16,7 @@ from core.request_id import current_request_id
 from core.types import JSONObject
 from executions import admission, conclude, plans, sealing
 from executions.dispatch import ring_on_commit
+from executions.failpoints import failpoint
 from executions.models import Execution, IdempotencyKey
 from executions.states import ExecutionStatus
 from executions.transitions import starting
@@ -79,6 +80,7 @@ def start_execution(
         if earlier is None:
             raise
         return StartResult(earlier, created=False)
+    failpoint("start_after_commit")
     # After the commit, and so after the message: the worker need not wait for this.
     execution = Execution.objects.filter(pk=execution_id).first()
     if execution is None:
@@ -117,6 +119,7 @@ def _insert(workflow: Workflow, user: User, request: StartRequest, trigger: JSON
         timeout_seconds=compiled.definition.settings.timeout_seconds,
     )
     ring_on_commit(started.queued)
+    failpoint("start_before_commit")
     return execution_id
 
 

@@ -3,13 +3,16 @@
 from celery import shared_task
 
 from executions import maintenance, runner
+from executions.interrupts import draining, in_task
 from executions.worker import holder
 
 
 @shared_task(name="executions.run_component")
 def run_component(run_id: str, attempt: int) -> None:
     """A doorbell: somebody claim this attempt of this run. Stale and doubled ones end at once."""
-    runner.run_component(run_id, attempt, holder())
+    if not draining():
+        with in_task():
+            runner.run_component(run_id, attempt, holder())
 
 
 @shared_task(name="executions.sweep")
