@@ -139,9 +139,10 @@ CHANNEL_LAYERS = {
 }
 
 # --- engine -------------------------------------------------------------------------------------------------
+_LEASE_SECONDS = env.integer("APG_LEASE_SECONDS", 15, low=3, high=3600)
 ENGINE: dict[str, Any] = {
-    "LEASE_SECONDS": 15,
-    "RENEW_SECONDS": 3,
+    "LEASE_SECONDS": _LEASE_SECONDS,
+    "RENEW_SECONDS": _LEASE_SECONDS / 5,
     "TICK_SECONDS": 0.5,
     "RING_AGAIN_SECONDS": 5,
     "KEEP_SUCCESSOR_SECONDS": 0.25,
