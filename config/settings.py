@@ -152,6 +152,8 @@ ENGINE: dict[str, Any] = {
     "LOOK_SECONDS": 0.1,
     "KILL_SECONDS": 2,
     "CANCEL_SECONDS": 10,
+    # Claiming and recording take milliseconds.
+    "STUCK_SECONDS": 60,
     "DRAIN_SECONDS": env.integer("APG_DRAIN_SECONDS", 30, low=0, high=86400),
 }
 COMPONENT_LIMITS = {

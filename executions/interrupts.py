@@ -22,7 +22,7 @@ from typing import NamedTuple
 INTERRUPT_SIGNAL = signal.SIGUSR2
 SLOTS = 1024
 
-# pid, attempt, since when in a task, its deadline (both monotonic, 0: none), the run's id as text.
+# pid, attempt, since when in a task outside of components, its deadline (both monotonic, 0: none), the run's id as text.
 _SLOT = struct.Struct("=iidd32s")
 # What the parent wants interrupted: attempt, run.
 _TARGET = struct.Struct("=i32s")
@@ -40,7 +40,7 @@ class Interrupted(BaseException):
 
 
 class Doing(NamedTuple):
-    """What a pool process does: in a task since `task_since`; with a `run_id`, inside that attempt's component.
+    """What a pool process does: with a `run_id`, that attempt's component; else, since `task_since`, what goes with it.
 
     Times are of the monotonic clock, 0 where there is none.
     """
@@ -167,7 +167,9 @@ def interruptible(timeout_seconds: float | None, run_id: str = "", attempt: int 
             os._exit(0)
         if timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        _show(_doing._replace(run_id="", attempt=0, deadline=0.0))
+        _show(
+            _doing._replace(run_id="", attempt=0, deadline=0.0, task_since=time.monotonic() if _doing.task_since else 0)
+        )
 
 
 def _show(doing: Doing) -> None:

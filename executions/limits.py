@@ -17,6 +17,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 _MIB = 1024 * 1024
 # More than this many above what the process began with, and it is replaced.
 _LEAKED_FILES = 64
+# What the engine may use beyond a component's limits.
+_SPARE_FILES = 64
+_SPARE_BYTES = 256 * _MIB
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -82,15 +85,19 @@ class PoolProcess:
     def __init__(self) -> None:
         """Once in each pool process; lowers its limits for good."""
         adopt_orphans()
-        limits = settings.COMPONENT_LIMITS
-        _limit(resource.RLIMIT_CORE, 0)
-        _limit(resource.RLIMIT_NOFILE, limits["OPEN_FILES"])
-        # Not RLIMIT_AS: it counts address space that allocators and thread stacks only reserve.
-        _limit(resource.RLIMIT_DATA, limits["MEMORY_MB"] * _MIB)
+        _limit(resource.RLIMIT_CORE, 0, 0)
+        self.hold(True)
         self._status = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
         self._clear_refs = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
         self._first_free_file = _first_free_file()
         self.must_be_replaced = False
+
+    def hold(self, strictly: bool) -> None:
+        """Limit memory and files; less strictly after an attempt, so that one that used up all can be recorded."""
+        files, memory = settings.COMPONENT_LIMITS["OPEN_FILES"], settings.COMPONENT_LIMITS["MEMORY_MB"] * _MIB
+        _limit(resource.RLIMIT_NOFILE, files if strictly else files + _SPARE_FILES, files + _SPARE_FILES)
+        # Not RLIMIT_AS: it counts address space that allocators and thread stacks only reserve.
+        _limit(resource.RLIMIT_DATA, memory if strictly else memory + _SPARE_BYTES, memory + _SPARE_BYTES)
 
     def peak_memory_and_threads(self) -> tuple[int, int]:
         """Peak KiB since the last `reset_peak`, and the number of threads now."""
@@ -138,6 +145,7 @@ class Meter:
         self._cpu = _cpu_seconds()
         self._threads = 0
         if _process is not None:
+            _process.hold(True)
             _process.reset_peak()
             self._threads = _process.peak_memory_and_threads()[1]
 
@@ -145,6 +153,7 @@ class Meter:
         """CPU seconds of the attempt with its processes, and its peak MiB."""
         if _process is None:
             return _cpu_seconds() - self._cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        _process.hold(False)
         _end_children()
         return _cpu_seconds() - self._cpu, _process.look_back(self._threads) // 1024
 
@@ -169,11 +178,11 @@ def _first_free_file() -> int:
     return number
 
 
-def _limit(name: int, value: int) -> None:
-    hard = resource.getrlimit(name)[1]
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(name, (value, value))
+def _limit(name: int, soft: int, hard: int) -> None:
+    allowed = resource.getrlimit(name)[1]
+    if allowed != resource.RLIM_INFINITY:
+        soft, hard = min(soft, allowed), min(hard, allowed)
+    resource.setrlimit(name, (soft, hard))
 
 
 def _number(text: bytes, label: bytes) -> int:
@@ -181,11 +190,22 @@ def _number(text: bytes, label: bytes) -> int:
     return int(text[at + len(label) :].split(None, 1)[0]) if at >= 0 else 0
 
 
-def resident_mb(pids: list[int]) -> int:
-    """Memory of several processes together, in MiB; shared pages count in each."""
+def use_more_than(pids: list[int], limit_mb: int) -> bool:
+    """Whether several processes together use more memory; what they share counts once."""
     page = resource.getpagesize()
-    total = 0
-    for pid in pids:
-        with suppress(OSError, IndexError, ValueError):
-            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page
-    return total // _MIB
+    # The cheap sum counts shared pages in each; only where it says yes, the kernel is asked to divide them.
+    if sum(_read_number(f"/proc/{pid}/statm", 1) for pid in pids) * page <= limit_mb * _MIB:
+        return False
+    return sum(_proportional_kib(pid) for pid in pids) > limit_mb * 1024
+
+
+def _read_number(path: str, field: int) -> int:
+    with suppress(OSError, IndexError, ValueError):
+        return int(Path(path).read_text().split()[field])
+    return 0
+
+
+def _proportional_kib(pid: int) -> int:
+    with suppress(OSError):
+        return _number(Path(f"/proc/{pid}/smaps_rollup").read_bytes(), b"\nPss:")
+    return 0

@@ -26,7 +26,7 @@ from executions.decider import settle
 from executions.failpoints import failpoint
 from executions.inputs import EndedRun, Inputs
 from executions.interrupts import DeadlineReached, Interrupted, draining, interruptible
-from executions.limits import Meter
+from executions.limits import Meter, must_be_replaced
 from executions.retries import delay_before_retry
 from executions.states import RunStatus
 from executions.transitions import running, sweeping
@@ -144,7 +144,7 @@ class Session:
         component = self.definition.by_id[component_id]
         attempt = Attempt(key, component, waited, key.attempt - crashes, self.inputs.scope(component))
         outcome = self._try(attempt)
-        keep = time.monotonic() < keep_until and not draining()
+        keep = time.monotonic() < keep_until and not draining() and not must_be_replaced()
         if isinstance(outcome, Completed):
             try:
                 return self._complete(attempt, outcome.output, keep)

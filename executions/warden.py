@@ -142,6 +142,10 @@ class Warden(threading.Thread):
         if now > self._told.get((doing.pid, doing.run_id, doing.attempt), now):
             return self._kill(doing, Verdict.RELEASE, "It did not let go when told to; trying again")
         if not doing.run_id:
+            if now > doing.task_since + settings.ENGINE["STUCK_SECONDS"]:
+                # Left to the keeper without a verdict, so it counts as a crash: it must not go on for ever.
+                logger.error("Killing process %s: it is stuck outside of a component", doing.pid)
+                limits.kill(doing.pid)
             return None
         if doing.deadline and now > doing.deadline + kill_seconds:
             # As when the deadline was raised in it: the same message.
@@ -155,7 +159,7 @@ class Warden(threading.Thread):
         if len(below) > most:
             message = f"The component started more than {most} processes"
             self._kill(doing, Verdict.FAIL, message)
-        elif below and limits.resident_mb(below) > settings.COMPONENT_LIMITS["MEMORY_MB"]:
+        elif below and limits.use_more_than(below, settings.COMPONENT_LIMITS["MEMORY_MB"]):
             message = f"The component's processes use more than {settings.COMPONENT_LIMITS['MEMORY_MB']} MiB"
             self._kill(doing, Verdict.FAIL, message)
 

@@ -31,9 +31,9 @@ from accounts.models import User
 from config.embedded import _is_postgres, _postmaster, _valkey, start_postgres, start_valkey
 from core.ids import new_id, to_uuid
 from core.types import JSONObject
-from executions.models import Execution, Worker
+from executions.models import ComponentRun, Execution, Worker
 from executions.services import StartRequest, start_execution
-from executions.states import FINAL_EXECUTION
+from executions.states import FINAL_EXECUTION, FINAL_RUN
 from tests.eventually import eventually
 from tests.faults import invariants
 from workflows.models import Workflow
@@ -396,7 +396,13 @@ class World:
 
     def settle(self, timeout: float = QUIESCENCE_SECONDS) -> None:
         """Wait until all that was accepted has ended, and the broker is empty."""
-        eventually(lambda: self.unfinished() == 0, timeout=timeout, interval=0.1)
+        try:
+            eventually(lambda: self.unfinished() == 0, timeout=timeout, interval=0.1)
+        except AssertionError:
+            left = ComponentRun.objects.filter(execution__created_by=self.user).exclude(status__in=FINAL_RUN)
+            facts = list(left.values_list("component_type", "status", "attempt", "crashes", "pid")[:20])
+            logs = "".join(process.text()[-3000:] for process in self.processes)
+            raise AssertionError(f"I2: after {timeout} s: {facts}\n{logs}") from None
         with suppress(AssertionError):
             eventually(lambda: self.queued_messages() == 0, timeout=15, interval=0.1)
 
