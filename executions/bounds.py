@@ -30,11 +30,30 @@ def bounded_object(value: object) -> JSONObject:
     """A JSON object of at most MAX_DETAILS_BYTES; whatever cannot be stored is replaced by a word on why."""
     if not isinstance(value, dict):
         return {"omitted": "not an object"}
+    if has_more_text_than(value, MAX_DETAILS_BYTES):
+        return {"omitted": f"more than {MAX_DETAILS_BYTES} characters"}
     try:
         size = len(storable_dumps(value))
     except (TypeError, ValueError, RecursionError, MemoryError):
         return {"omitted": "not JSON"}
     return value if size <= MAX_DETAILS_BYTES else {"omitted": f"{size} bytes"}
+
+
+def has_more_text_than(value: object, characters: int) -> bool:
+    """Whether the strings of a JSON value are longer together; asked before it is encoded, since the encoder ends the
+    process where it finds no memory.
+    """
+    waiting = [value]
+    while waiting and characters >= 0:
+        found = waiting.pop()
+        if isinstance(found, str):
+            characters -= len(found)
+        elif isinstance(found, dict):
+            waiting += found.keys()
+            waiting += found.values()
+        elif isinstance(found, list | tuple):
+            waiting += found
+    return characters < 0
 
 
 class BoundedList(list[Line]):

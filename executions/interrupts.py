@@ -22,7 +22,7 @@ from typing import NamedTuple
 INTERRUPT_SIGNAL = signal.SIGUSR2
 SLOTS = 1024
 
-# pid, attempt, since when in a task outside of components, its deadline (both monotonic, 0: none), the run's id as text.
+# pid, attempt, since when in a task outside of components, deadline (both monotonic, 0: none), the run's id as text.
 _SLOT = struct.Struct("=iidd32s")
 # What the parent wants interrupted: attempt, run.
 _TARGET = struct.Struct("=i32s")

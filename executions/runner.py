@@ -21,7 +21,7 @@ from core.request_id import set_request_id
 from core.times import iso
 from core.types import JSONObject, JSONValue
 from executions import conclude, plans, sealing
-from executions.bounds import BoundedList, bounded_object, bounded_text, dropped_lines, plain_lines
+from executions.bounds import BoundedList, bounded_object, bounded_text, dropped_lines, has_more_text_than, plain_lines
 from executions.decider import settle
 from executions.failpoints import failpoint
 from executions.inputs import EndedRun, Inputs
@@ -331,6 +331,8 @@ def _no_mail(email: Email) -> str:
 
 def _output_text(output: JSONValue) -> str:
     """The output as JSON text. Raises OutputRefusedError."""
+    if has_more_text_than(output, settings.MAX_OUTPUT_BYTES):
+        raise OutputRefusedError(f"Output has more than the {settings.MAX_OUTPUT_BYTES} bytes that are stored")
     try:
         text = storable_dumps(output)
     except (TypeError, ValueError, RecursionError, MemoryError) as error:

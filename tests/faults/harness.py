@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -396,15 +396,20 @@ class World:
 
     def settle(self, timeout: float = QUIESCENCE_SECONDS) -> None:
         """Wait until all that was accepted has ended, and the broker is empty."""
+        self.eventually(lambda: self.unfinished() == 0, timeout=timeout, interval=0.1)
+        with suppress(AssertionError):
+            eventually(lambda: self.queued_messages() == 0, timeout=15, interval=0.1)
+
+    def eventually(self, probe: Callable[[], Any], timeout: float, interval: float = 0.05) -> Any:
+        """As `eventually`; a failure tells what is left, and the end of each log."""
         try:
-            eventually(lambda: self.unfinished() == 0, timeout=timeout, interval=0.1)
+            return eventually(probe, timeout=timeout, interval=interval)
         except AssertionError:
             left = ComponentRun.objects.filter(execution__created_by=self.user).exclude(status__in=FINAL_RUN)
             facts = list(left.values_list("component_type", "status", "attempt", "crashes", "pid")[:20])
-            logs = "".join(process.text()[-3000:] for process in self.processes)
-            raise AssertionError(f"I2: after {timeout} s: {facts}\n{logs}") from None
-        with suppress(AssertionError):
-            eventually(lambda: self.queued_messages() == 0, timeout=15, interval=0.1)
+            logs = "".join(f"{process.name} {process.pid} up: {process.is_up()}\n{process.text()[-3000:]}\n"
+                           for process in self.processes)  # fmt: skip
+            raise AssertionError(f"after {timeout} s: {facts}\n{logs}") from None
 
     def queued_messages(self) -> int:
         redis = self.servers.redis()

@@ -31,7 +31,7 @@ TABLE: dict[str, tuple[str, str]] = {
     "failed_huge": ("failed", "(cut)"),
     "failed_bad": ("failed", "nul"),
     "no_outcome": ("failed", "no outcome"),
-    "huge_output": ("failed", "Output has 100000002 bytes"),
+    "huge_output": ("failed", "Output has more than the 1048576 bytes"),
     "deep": ("failed", "Output"),
     "huge_integer": ("failed", "Output is not JSON"),
     "bytes": ("failed", "Output is not JSON"),

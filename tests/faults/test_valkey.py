@@ -29,6 +29,11 @@ def valkey_again(world: World) -> object:
     redis.replicaof("NO", "ONE")
 
 
+def move_or_wait(world: World, seconds: float) -> None:
+    before, until = completed(world), time.monotonic() + seconds
+    eventually(lambda: completed(world) > before or time.monotonic() > until)
+
+
 def work_on_after(world: World, name: str, fault: Callable[[], None], figure: Figure, executions: int = 60) -> None:
     """Half the executions before the fault, half after; how long until work moved again, and until all was done."""
     workflow = world.effects(4, seconds=0.01)
@@ -41,7 +46,7 @@ def work_on_after(world: World, name: str, fault: Callable[[], None], figure: Fi
     before = completed(world)
     for _ in range(executions // 2):
         world.execute(workflow)
-    eventually(lambda: completed(world) > before + 2, timeout=60, interval=0.02)
+    world.eventually(lambda: completed(world) > before + 2, timeout=40, interval=0.02)
     moved = time.monotonic() - ended_at
     world.check()
     figure(name, f"work moved {moved:.1f} s after, all was done {time.monotonic() - ended_at:.1f} s after, 1 trial")
@@ -58,9 +63,7 @@ def test_f15_valkey_killed_five_times(world: World, figure: Figure) -> None:
         for _ in range(5):
             world.servers.crash_valkey()
             world.servers.start_valkey()
-            before = completed(world)
-            with_luck = time.monotonic() + 1
-            eventually(lambda: completed(world) > before or time.monotonic() > with_luck)
+            move_or_wait(world, 1)
 
     work_on_after(world, "Valkey killed and restarted 5 times", fault, figure)
 
