@@ -7,8 +7,10 @@ component must not lose its lease, and a dead one must be noticed. Its sister, t
 import logging
 import os
 import platform
+import signal
 import threading
 import time
+from types import FrameType
 from typing import Any
 
 import psutil
@@ -157,6 +159,15 @@ def start_threads(**_: Any) -> None:
     _keeper.start()
     _warden.watch(_keeper)
     _warden.start()
+    # On SIGQUIT Celery kills its pool before it says that it shuts down.
+    quit_at_once = signal.getsignal(signal.SIGQUIT)
+
+    def drain_and_quit(number: int, frame: FrameType | None) -> None:
+        drain()
+        if callable(quit_at_once):
+            quit_at_once(number, frame)
+
+    signal.signal(signal.SIGQUIT, drain_and_quit)
 
 
 @worker_shutting_down.connect

@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 import psycopg
-from django.db import connection
+from django.db import DatabaseError, connection
 from redis import Redis
 
 from accounts.models import User
@@ -383,6 +383,14 @@ class World:
         ).execution
         self.acked.append(execution.pk)
         return execution
+
+    def try_execute(self, workflow: Workflow, **request: Any) -> Execution | None:
+        """An execution, if it was accepted; None where the database was away."""
+        try:
+            return self.execute(workflow, **request)
+        except DatabaseError:
+            connection.close()
+            return None
 
     # --- looking
 
