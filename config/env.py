@@ -73,7 +73,7 @@ def database(name: str, *, pool_size: int) -> dict[str, object]:
     options: dict[str, object] = {"connect_timeout": 5, **query}
     if pool_size:
         # Under ASGI each request may come on another thread: connections kept per thread would leak.
-        options["pool"] = {"min_size": 2, "max_size": pool_size, "timeout": 5}
+        options["pool"] = {"min_size": 2, "max_size": pool_size, "timeout": 2}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": url.path[1:],

@@ -21,8 +21,8 @@ class DoorbellConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.connection_errors = (*self.conninfo.connection_errors, RedisError)
-        self.loop = partial(_reconnect_on_error, self.loop)
+        self.connection_errors = (*self.conninfo.connection_errors, RedisError)  # type: ignore[attr-defined]
+        self.loop = partial(_reconnect_on_error, self.loop)  # type: ignore[has-type]
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """What is called with each message."""

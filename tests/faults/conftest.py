@@ -19,6 +19,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.faults)
 
 
+@pytest.fixture(autouse=True)
+def fast_passwords() -> None:
+    """Not here: the web server that checks them is a process of its own."""
+
+
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[Any]:
     """The servers that the plug-in `tests.faults.servers` started, with the product's tables and the triggers."""

@@ -115,6 +115,7 @@ class Proxy:
                 far.connect(self.target)
             except OSError:
                 near.close()
+                far.close()
                 continue
             self._sockets += [near, far]
             for one, other in ((near, far), (far, near)):
@@ -128,6 +129,7 @@ class Proxy:
         for end in (one, other):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        one.close()
 
     def cut(self) -> None:
         """Close every connection."""
@@ -400,7 +402,7 @@ class World:
     def database_now(self) -> float:
         with connection.cursor() as cursor:
             cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
-            return float(cursor.fetchone()[0])  # type: ignore[index]
+            return float(cursor.fetchone()[0])
 
     def settle(self, timeout: float = QUIESCENCE_SECONDS) -> None:
         """Wait until all that was accepted has ended, and the broker is empty."""
@@ -457,16 +459,12 @@ class World:
         assert not found, invariants.told(found)
 
     def end(self) -> None:
-        """Stop what was started; nothing of it may be left."""
+        """Kill what was started, the parents alone: pools end with theirs, and nothing may be left."""
         for process in self.processes:
             if process.is_up():
                 process.thaw()
-                process.signal(signal.SIGTERM)
-        for process in self.processes:
-            try:
-                process.popen.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+                process.popen.kill()
+            process.popen.wait(20)
         with suppress(AssertionError):
             eventually(lambda: not self.strays(), timeout=5)
         left = self.strays()

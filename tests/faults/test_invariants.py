@@ -6,6 +6,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from core.ids import to_uuid
 from executions.models import ComponentRun
 from tests.eventually import eventually
 from tests.faults import invariants
@@ -120,15 +121,13 @@ def restored(world: World) -> Iterator[None]:
 def test_without_the_lease_sweep_a_lost_run_never_ends(world: World, restored: None) -> None:
     broken = {"APG_FAILPOINTS": "sweep_rescue_expired=raise", "APG_LEASE_SECONDS": "3"}
     victim = world.worker(1, **broken)
-    world.execute(world.effects(1, seconds=1))
+    world.execute(world.effects(1, seconds=8))
     run = eventually(lambda: ComponentRun.objects.filter(execution__created_by=world.user, status="running").first())
     assert run is not None
     other = world.worker(1, **broken)
     victim.kill()
     with connection_of(world) as own:
         query = "SELECT lease_until < now() - interval '3 seconds' FROM executions_componentrun WHERE id = %s::uuid"
-        from core.ids import to_uuid
-
         eventually(lambda: own.execute(query, [str(to_uuid(run.pk))]).fetchone() == (True,), timeout=20)
     with world.evidence() as evidence:
         assert set(invariants.broken(evidence)) == {"I2"}

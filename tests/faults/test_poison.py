@@ -84,7 +84,7 @@ def test_f32_f35_f36_f37_each_misbehaviour_is_recorded_once_and_harms_nobody(wor
     eventually(lambda: not sleepers(world), timeout=5)
     # The swollen and the leaking were replaced, so the worker is as it was.
     eventually(lambda: resident_mb(worker) < 400, timeout=20)
-    leaked = the_run(executions["leak"]).output["pid"]
+    leaked = (the_run(executions["leak"]).output or {})["pid"]
     eventually(lambda: leaked not in worker.pool(), timeout=10)
 
 

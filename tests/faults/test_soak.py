@@ -37,7 +37,7 @@ def test_f43_everything_at_random(world: World, figure: Callable[[str, str], Non
         pids = [pid for worker in workers if worker.is_up() for pid in worker.pool()]
         held = [pid for pid in running.values_list("pid", flat=True) if pid in pids]
         if held:
-            os.kill(world.random.choice(held), 9)  # type: ignore[arg-type]
+            os.kill(world.random.choice(held), 9)
 
     def flush() -> None:
         world.servers.redis().flushall()
@@ -63,6 +63,8 @@ def test_f43_everything_at_random(world: World, figure: Callable[[str, str], Non
         faults[fault.__name__] += 1
     world.check(timeout=180)
     total = sum(faults.values())
-    figure("soak", f"{MINUTES:g} minutes, {len(world.acked)} executions, faults {dict(faults)}: 0 lost, 0 recorded twice "
-           f"(95% upper bound {3 / len(world.acked):.2%} an execution, {3 / total:.2%} a fault)")  # fmt: skip
+    executions = len(world.acked)
+    bounds = f"95% upper bound {3 / executions:.2%} an execution, {3 / total:.2%} a fault"
+    what = f"{MINUTES:g} minutes, {executions} executions, faults {dict(faults)}"
+    figure("soak", f"{what}: 0 lost, 0 recorded twice ({bounds})")
     figure("soak: SIGKILL of a worker until the next attempt starts", percentiles(recoveries(world, killed)))

@@ -55,7 +55,10 @@ def work_on_after(world: World, name: str, fault: Callable[[], None], figure: Fi
 
 
 def test_f14_flushall_costs_seconds(world: World, figure: Figure) -> None:
-    work_on_after(world, "FLUSHALL", lambda: world.servers.redis().flushall(), figure)
+    def flush() -> None:
+        world.servers.redis().flushall()
+
+    work_on_after(world, "FLUSHALL", flush, figure)
 
 
 def test_f15_valkey_killed_five_times(world: World, figure: Figure) -> None:
@@ -102,7 +105,7 @@ def test_f19_clients_cut_off_every_half_second(world: World) -> None:
         world.execute(workflow)
     redis = world.servers.redis()
     redis.config_set("maxclients", 12)
-    with repeating(0.5, lambda: redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")):
+    with repeating(0.5, lambda: redis.client_kill_filter(_type="normal", skipme=True)):
         world.worker(2)
         world.settle()
     world.check()

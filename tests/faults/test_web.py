@@ -50,10 +50,10 @@ def test_f16_a_frozen_broker_delays_no_answer_for_long(world: World, figure: Fig
     valkey.suspend()
     took: list[float] = []
     try:
-        for _ in range(5):
+        for _ in range(3):
             for method, at, body in (
                 ("POST", path, {"parameters": {}}),
-                ("GET", "/workflow_orchestration/workflows", None),
+                ("GET", "/workflows", None),
             ):
                 asked_at = time.monotonic()
                 status, answer = client.call(method, at, body, timeout=30)
@@ -65,6 +65,7 @@ def test_f16_a_frozen_broker_delays_no_answer_for_long(world: World, figure: Fig
         valkey.resume()
     resumed_at = time.monotonic()
     world.check()
-    figure("answers while Valkey is frozen", f"{len(took)} of {len(took)} accepted, slowest {max(took):.1f} s; all done "
-           f"{time.monotonic() - resumed_at:.1f} s after it went on")  # fmt: skip
+    drained = time.monotonic() - resumed_at
+    shares = f"{len(took)} of {len(took)} accepted, slowest {max(took):.1f} s"
+    figure("answers while Valkey is frozen", f"{shares}; all done {drained:.1f} s after it went on")
     eventually(lambda: client.call("GET", "/health")[0] == 200)

@@ -106,9 +106,8 @@ def recoveries(world: World, killed: list[tuple[float, str]]) -> list[float]:
 def test_child_crash_recovery(world: World, figure: Figure) -> None:
     world.worker(3)
     workflow = world.workflow(world.poison("sleep", config={"seconds": 3}))
-    killed: list[tuple[float, str]] = []
     took: list[float] = []
-    for _ in range(10):
+    for _ in range(8):
         execution = world.execute(workflow)
         run = execution.runs.get()
 
@@ -123,7 +122,6 @@ def test_child_crash_recovery(world: World, figure: Figure) -> None:
         eventually(lambda run=run: is_running(run) and run.attempt == 2, timeout=30, interval=0.01)  # type: ignore[misc]
         took.append(time.monotonic() - killed_at)
     world.check()
-    assert not killed
     figure("SIGKILL of a pool process until the next attempt starts", percentiles(took))
 
 
