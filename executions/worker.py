@@ -68,7 +68,7 @@ class Keeper(threading.Thread):
         """Renew what living processes hold, see to what dead ones held and to what must stop, and sweep."""
         before = self.board.working()
         held = sweeping.held_by(self.worker_name)
-        self._renew(sorted({pid for pid, _ in held if _is_alive(pid)}))
+        self._renew_if_due(held)
         mine = {(pid, run.key.run_id, run.key.attempt): run for pid, run in held}
         for doing in before:
             if not doing.run_id or self.board.read(doing.place) != doing:
@@ -85,14 +85,15 @@ class Keeper(threading.Thread):
         self.warden.forget({pid for pid, _ in held})
         for name in maintenance.SWEEPS:
             maintenance.sweep_one(name)
-            if time.monotonic() - self.warden.renewed_at >= settings.ENGINE["RENEW_SECONDS"]:
-                return
+            self._renew_if_due()
 
-    def _renew(self, alive: list[int]) -> None:
-        if time.monotonic() - self.warden.renewed_at < settings.ENGINE["RENEW_SECONDS"] and self.warden.has_renewed:
-            return
+    def _renew_if_due(self, held: list[tuple[int, sweeping.LostRun]] | None = None) -> None:
+        """Between sweeps too, however long they take."""
         asked_at = time.monotonic()
-        sweeping.renew(self.worker_name, alive)
+        if self.warden.has_renewed and asked_at - self.warden.renewed_at < settings.ENGINE["RENEW_SECONDS"]:
+            return
+        held = sweeping.held_by(self.worker_name) if held is None else held
+        sweeping.renew(self.worker_name, sorted({pid for pid, _ in held if _is_alive(pid)}))
         self.warden.renewed(asked_at)
         workers.beat(self.worker_name, self._types, len(self.warden.processes()))
 
