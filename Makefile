@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-size bench-memory migrate lock clean
+.PHONY: help run test faults soak check bench bench-size bench-memory migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -14,6 +14,15 @@ run: $(VENV)/runtime.installed ## start the whole platform on this machine and r
 
 test: $(VENV)/dev.installed ## the whole test suite, on a real PostgreSQL and Valkey
 	$(BIN)/python -m pytest
+
+# Both print the seed that repeats them; APG_FAULT_SEED sets it. SOAK takes arguments of `python -m tests.faults.soak`.
+faults: export APG_FAULTS = 1
+faults: $(VENV)/dev.installed ## kill and starve everything once, and check what must hold
+	$(BIN)/python -m pytest -p tests.faults.servers tests/faults
+
+soak: export APG_FAULTS = 1
+soak: $(VENV)/dev.installed ## the same at random for SOAK="--minutes 30"
+	$(BIN)/python -m tests.faults.soak $(SOAK)
 
 # Nothing is connected to: settings only have to be readable.
 check: export DATABASE_URL = postgresql://nobody@127.0.0.1/none

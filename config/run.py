@@ -99,6 +99,8 @@ class Supervisor:
             "APG_ADMIN_PASSWORD", self._kept("administrator_password", lambda: secrets.token_urlsafe(12))
         )
         self._start_servers()
+        # Well within _STOP_SECONDS.
+        self.environment.setdefault("APG_DRAIN_SECONDS", "10")
         self.environment.setdefault("APG_OUTBOUND_ALLOW", f"127.0.0.1:{self.port}")
         self._prepare()
         self.parts = _parts(self.host, self.port, self.folder)

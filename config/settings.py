@@ -139,13 +139,28 @@ CHANNEL_LAYERS = {
 }
 
 # --- engine -------------------------------------------------------------------------------------------------
+_LEASE_SECONDS = env.integer("APG_LEASE_SECONDS", 15, low=3, high=3600)
 ENGINE: dict[str, Any] = {
-    "LEASE_SECONDS": 15,
-    "RENEW_SECONDS": 3,
+    "LEASE_SECONDS": _LEASE_SECONDS,
+    "RENEW_SECONDS": _LEASE_SECONDS / 5,
     "TICK_SECONDS": 0.5,
     "RING_AGAIN_SECONDS": 5,
     "KEEP_SUCCESSOR_SECONDS": 0.25,
     "MAX_CRASHES": 3,
+    # How often a worker looks at its processes; what they are given to react before they are killed: past their
+    # deadline, after a cancel, and after a SIGTERM of the worker.
+    "LOOK_SECONDS": 0.1,
+    "KILL_SECONDS": 2,
+    "CANCEL_SECONDS": 10,
+    # Claiming and recording take milliseconds.
+    "STUCK_SECONDS": 60,
+    "DRAIN_SECONDS": env.integer("APG_DRAIN_SECONDS", 30, low=0, high=86400),
+}
+COMPONENT_LIMITS = {
+    "MEMORY_MB": env.integer("APG_COMPONENT_MEMORY_MB", 2048, low=256, high=2**20),
+    "OPEN_FILES": env.integer("APG_COMPONENT_OPEN_FILES", 1024, low=128, high=2**20),
+    "PROCESSES": env.integer("APG_COMPONENT_PROCESSES", 64, low=0, high=10_000),
+    "WORKER_MEMORY_MB": env.integer("APG_WORKER_MEMORY_MB", 512, low=128, high=2**20),
 }
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -159,10 +174,17 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # Celery would close the process's connection to PostgreSQL before and after every task, and with it all prepared
 # statements; the engine lets go of a broken one itself.
 CELERY_DB_REUSE_MAX = 10**9
+CELERY_WORKER_POOL = "executions.pool:ComponentPool"
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = COMPONENT_LIMITS["WORKER_MEMORY_MB"] * 1024
+# The lease of a killed process's run is seen to at once; its place in the pool need not wait for results either.
+CELERY_WORKER_LOST_WAIT = 1.0
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# For ever: a worker outlives any outage of its broker.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_CONSUMER = "executions.consumer:DoorbellConsumer"
 CELERY_BROKER_CONNECTION_TIMEOUT = REDIS_TIMEOUT_SECONDS
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "queue_order_strategy": "priority",

@@ -1,6 +1,7 @@
 """How an attempt is recorded and what follows: successors, dead paths, items, waits, the execution's end."""
 
 import logging
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,9 +12,11 @@ from core.errors import ErrorCode
 from core.types import JSONObject
 from executions import admission, dispatch, plans
 from executions.decider import Settled, settle, settle_skipped
+from executions.failpoints import failpoint
 from executions.models import Signal
 from executions.plans import Compiled
-from executions.states import ExecutionStatus, RunStatus
+from executions.retries import delay_before_retry
+from executions.states import ExecutionStatus, RunStatus, WaitingFor
 from executions.transitions import ending, looping, running, waiting
 from executions.transitions.looping import NewItem
 from executions.transitions.statements import (
@@ -25,6 +28,7 @@ from executions.transitions.statements import (
     Item,
     Measured,
     QueuedRun,
+    RunKey,
 )
 from executions.transitions.sweeping import LostRun
 from executions.transitions.waiting import Wait
@@ -44,6 +48,7 @@ def end_run(
     With `keep`, one run that is ready is claimed for `holder` and given back. Forbids a transaction. If the attempt
     no longer holds the run, its result is dropped.
     """
+    failpoint("before_finish")
     ended = replace(ended, taken=settled.taken)
     definition = compiled.homes[run.component_id].definition
     if settled.may_end:
@@ -55,6 +60,7 @@ def end_run(
         kept, queued = (finished.kept, finished.queued) if finished else (None, [])
         # Only an execution that is being stopped gets here with nothing left: its successors are cancelled.
         end = ending.complete(run.key.execution_id) if finished and finished.remaining == 0 else None
+    failpoint("after_finish")
     if finished is None:
         logger.warning(
             "Result of a lost attempt was refused",
@@ -63,6 +69,7 @@ def end_run(
     if compiled.definition.settings.max_parallel and finished and not kept and not queued:
         queued = running.held_back(run.key.execution_id)
     dispatch.ring(queued)
+    failpoint("after_publish")
     _after_end(end, run.key.execution_id)
     return kept
 
@@ -96,6 +103,7 @@ def _finish_whole(
     if run.item is not None and step.scope_remaining == 0 and home.loop is not None:
         advanced = _advance(run.key.execution_id, run.item.loop_run_id, home.loop, compiled, run.item, holder, keep)
         kept, queued = advanced.kept, queued + advanced.queued
+    failpoint("before_complete")
     end = ending.complete(run.key.execution_id) if remaining == 0 else None
     return finished, kept, queued, end
 
@@ -275,6 +283,42 @@ def rescue(lost: LostRun, reason: str) -> None:
         message = f"The worker process died {lost.crashes + 1} times while running this component"
         status, error = RunStatus.FAILED, {"code": str(ErrorCode.COMPONENT_ERROR), "message": message}
     end_lost(lost, Ended(status, error=error))
+
+
+def let_go(lost: LostRun, reason: str) -> None:
+    """Give a run that its worker gave up another attempt, at once and without a crash counted.
+
+    In an ending execution it is cancelled.
+    """
+    if not hand_over(lost.key, reason):
+        end_lost(lost, Ended(RunStatus.CANCELLED))
+
+
+def hand_over(key: RunKey, reason: str) -> bool:
+    """Queue a running run for another worker; false if its execution is stopping, or the attempt holds it no more."""
+    queued = waiting.release(key, reason, crash=False)
+    dispatch.ring(queued)
+    return bool(queued)
+
+
+def fail_lost(lost: LostRun, error: JSONObject) -> None:
+    """Record that an attempt failed whose process had to be killed for what the component did; it may be retried."""
+    try:
+        compiled = plans.compiled(plans.version_of(lost.key.execution_id))
+    except plans.UnrunnableError as unrunnable:
+        fail_execution(Held(lost.key, lost.component_id, lost.item), str(unrunnable), NOBODY)
+        return
+    delay = delay_before_retry(
+        compiled.homes[lost.component_id].definition.by_id[lost.component_id].retry_policy,
+        failures=lost.key.attempt - lost.lost_attempts,
+        permanent=False,
+        jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
+    )
+    if delay is not None:
+        retry = Wait(WaitingFor.RETRY, delay_seconds=delay, error=error)
+        if waiting.wait(lost.key, retry, lines=(), measured=Measured()):
+            return
+    end_lost(lost, Ended(RunStatus.FAILED, error=error))
 
 
 def end_lost(lost: LostRun, ended: Ended) -> None:

@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import transaction
 
 from core.redis import RedisError, client
+from executions.failpoints import failpoint
 from executions.transitions.statements import QueuedRun
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ def ring(runs: Sequence[QueuedRun]) -> None:
     """Send one message for each run. A broker that is away is logged and left to the sweep."""
     if not runs:
         return
+    failpoint("before_publish")
     queues: dict[str, list[bytes]] = defaultdict(list)
     for run in runs:
         queues[_list_name(broker_priority(run.priority))].append(_message(run))

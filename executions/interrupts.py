@@ -1,17 +1,34 @@
-"""Stopping a component in the middle: its own deadline, and its worker's word that the execution is over.
+"""Stopping a component in the middle, and the board on which a worker's processes show what they are doing.
 
-Both are signals to the pool process's main thread, raised only inside `interruptible`, so never in the engine's
-own statements. Code that holds the interpreter in C is not reached this way; its lease is.
+An interrupt is a signal to the pool process's main thread. It raises only inside `interruptible`, so never in the
+engine's own statements, and only for the attempt that it was meant for. Code that swallows it, or holds the
+interpreter in C, is not reached this way: the worker's parent reads the board and kills the process.
+
+The board is memory shared by a parent and the processes that it forks: no query and no clock of another machine
+stands between a deadline and its kill. Each process writes its own slot; the parent writes whom an interrupt is for.
 """
 
+import mmap
 import os
 import signal
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NamedTuple
 
 INTERRUPT_SIGNAL = signal.SIGUSR2
+SLOTS = 1024
+
+# pid, attempt, since when in a task outside of components, deadline (both monotonic, 0: none), the run's id as text.
+_SLOT = struct.Struct("=iidd32s")
+# What the parent wants interrupted: attempt, run.
+_TARGET = struct.Struct("=i32s")
+_SIZE = 128
+_HEADER = 64
+assert _SLOT.size + _TARGET.size <= _SIZE
 
 
 class DeadlineReached(BaseException):
@@ -19,23 +36,124 @@ class DeadlineReached(BaseException):
 
 
 class Interrupted(BaseException):
-    """The execution was cancelled, or ran into its own timeout."""
+    """The worker wants the component to let go: its execution is over, the worker stops, or lost the run."""
 
 
+class Doing(NamedTuple):
+    """What a pool process does: with a `run_id`, that attempt's component; else, since `task_since`, what goes with it.
+
+    Times are of the monotonic clock, 0 where there is none.
+    """
+
+    place: int
+    pid: int
+    attempt: int
+    task_since: float
+    deadline: float
+    run_id: str
+
+
+class Board:
+    """The shared memory of one worker; made before its processes are forked."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _HEADER + SLOTS * _SIZE)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the worker was told to stop: nothing new is claimed."""
+        return self._memory[0] == 1
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self._memory[0] = int(value)
+
+    def write(self, doing: Doing) -> None:
+        """What the process in this slot does from now on."""
+        facts = (doing.pid, doing.attempt, doing.task_since, doing.deadline, doing.run_id.encode())
+        _SLOT.pack_into(self._memory, _offset(doing.place), *facts)
+
+    def read(self, place: int) -> Doing:
+        """What the process in a slot does; never half of what it wrote."""
+        while True:
+            first = _SLOT.unpack_from(self._memory, _offset(place))
+            if first == _SLOT.unpack_from(self._memory, _offset(place)):
+                break
+        pid, attempt, task_since, deadline, run_id = first
+        return Doing(place, pid, attempt, task_since, deadline, run_id.rstrip(b"\0").decode())
+
+    def working(self) -> list[Doing]:
+        """What the processes in a task do; one that died in it stays here until its place is taken."""
+        found = []
+        for place in range(SLOTS):
+            doing = self.read(place)
+            if not doing.pid:
+                # Slots are taken from the first on.
+                break
+            if doing.task_since:
+                found.append(doing)
+        return found
+
+    def interrupt(self, doing: Doing) -> None:
+        """Interrupt this attempt, if the process is still in it; nothing happens otherwise."""
+        _TARGET.pack_into(self._memory, _offset(doing.place) + _SLOT.size, doing.attempt, doing.run_id.encode())
+        try:
+            os.kill(doing.pid, INTERRUPT_SIGNAL)
+        except ProcessLookupError:
+            return
+
+    def is_target(self, doing: Doing) -> bool:
+        """Whether the last interrupt of the slot was meant for this attempt."""
+        attempt, run_id = _TARGET.unpack_from(self._memory, _offset(doing.place) + _SLOT.size)
+        return bool(doing.run_id and attempt == doing.attempt and run_id.rstrip(b"\0").decode() == doing.run_id)
+
+
+def _offset(place: int) -> int:
+    return _HEADER + place * _SIZE
+
+
+_board: Board | None = None
+_doing = Doing(0, 0, 0, 0.0, 0.0, "")
 _inside = False
 
 
-def install() -> None:
-    """Set the handlers; once in each pool process, from its main thread."""
+def open_board() -> Board:
+    """Make the board; in the parent, before it forks."""
+    global _board  # noqa: PLW0603 - one worker a process
+    _board = Board()
+    return _board
+
+
+def install(place: int) -> None:
+    """Set the handlers and take the slot; once in each pool process, from its main thread."""
     signal.signal(signal.SIGALRM, _on_deadline)
     signal.signal(INTERRUPT_SIGNAL, _on_interrupt)
+    _show(Doing(place, os.getpid(), 0, 0.0, 0.0, ""))
+
+
+def draining() -> bool:
+    """Whether this process's worker was told to stop."""
+    return _board is not None and _board.draining
 
 
 @contextmanager
-def interruptible(timeout_seconds: float | None) -> Iterator[None]:
+def in_task() -> Iterator[None]:
+    """Show that this process works on a task."""
+    _show(_doing._replace(task_since=time.monotonic()))
+    try:
+        yield
+    finally:
+        _show(_doing._replace(task_since=0.0))
+
+
+@contextmanager
+def interruptible(timeout_seconds: float | None, run_id: str = "", attempt: int = 0) -> Iterator[None]:
     """Let a deadline and an interrupt end the block. Raises DeadlineReached or Interrupted out of it."""
     global _inside  # noqa: PLW0603 - a signal handler knows only its process
     timed = timeout_seconds is not None and threading.current_thread() is threading.main_thread()
+    process = os.getpid()
+    deadline = time.monotonic() + timeout_seconds if timeout_seconds is not None else 0.0
+    _show(_doing._replace(run_id=run_id, attempt=attempt, deadline=deadline))
     _inside = True
     try:
         if timed and timeout_seconds is not None:
@@ -44,16 +162,21 @@ def interruptible(timeout_seconds: float | None) -> Iterator[None]:
     finally:
         # First of all: a signal from here on must not raise in the engine's code.
         _inside = False
+        if os.getpid() != process:
+            # The component forked, and its copy must not go on as this process: it shares the connections.
+            os._exit(0)
         if timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
+        _show(
+            _doing._replace(run_id="", attempt=0, deadline=0.0, task_since=time.monotonic() if _doing.task_since else 0)
+        )
 
 
-def interrupt(pid: int) -> None:
-    """Interrupt the component that a pool process runs; nothing happens if it runs none, or is gone."""
-    try:
-        os.kill(pid, INTERRUPT_SIGNAL)
-    except ProcessLookupError:
-        return
+def _show(doing: Doing) -> None:
+    global _doing  # noqa: PLW0603
+    _doing = doing
+    if _board is not None and doing.pid:
+        _board.write(doing)
 
 
 def _on_deadline(signal_number: int, frame: FrameType | None) -> None:
@@ -62,5 +185,5 @@ def _on_deadline(signal_number: int, frame: FrameType | None) -> None:
 
 
 def _on_interrupt(signal_number: int, frame: FrameType | None) -> None:
-    if _inside:
+    if _inside and _board is not None and _board.is_target(_doing):
         raise Interrupted

@@ -4,12 +4,18 @@ Every state that is not final belongs to one of them. They need no leader: each 
 SKIP LOCKED or conditional moves, and is harmless when run twice or by many workers at once.
 """
 
+import logging
 from collections.abc import Callable
+
+from django.db import InterfaceError, OperationalError
 
 from core.errors import ErrorCode
 from executions import admission, conclude, dispatch
+from executions.failpoints import failpoint
 from executions.states import ExecutionStatus
 from executions.transitions import starting, sweeping, waiting
+
+logger = logging.getLogger(__name__)
 
 # Small, so that a sweep never holds many rows, nor one worker all the work.
 BATCH = 100
@@ -17,7 +23,22 @@ BATCH = 100
 
 def sweep() -> int:
     """Run every sweep once; how many things they moved. Forbids a transaction."""
-    return sum(one() for one in SWEEPS.values())
+    return sum(map(sweep_one, SWEEPS))
+
+
+def sweep_one(name: str) -> int:
+    """Run one sweep; how many things it moved. One that fails is logged and keeps none of the others from its work.
+
+    Raises DatabaseError where PostgreSQL cannot be reached: then the others could do nothing either.
+    """
+    try:
+        failpoint(f"sweep_{name}")
+        return SWEEPS[name]()
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("Sweep failed: %s", name, extra={"action": "sweep_failed"})
+        return 0
 
 
 def ring_unclaimed() -> int:

@@ -2,8 +2,8 @@
 
 import logging
 import random
-import resource
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,9 +22,12 @@ from core.request_id import set_request_id
 from core.times import iso
 from core.types import JSONObject, JSONValue
 from executions import conclude, mail, owner_secrets, plans, resuming, sealing, services
+from executions.bounds import BoundedList, bounded_object, bounded_text, dropped_lines, has_more_text_than, plain_lines
 from executions.decider import settle
+from executions.failpoints import failpoint
 from executions.inputs import EndedRun, Inputs
-from executions.interrupts import DeadlineReached, Interrupted, interruptible
+from executions.interrupts import DeadlineReached, Interrupted, draining, interruptible
+from executions.limits import Meter, must_be_replaced
 from executions.retries import delay_before_retry
 from executions.states import RunStatus, WaitingFor
 from executions.transitions import running, sweeping, waiting
@@ -71,7 +74,7 @@ class Attempt:
     component: ComponentSpec
     scope: Mapping[str, Any]
     resumed: Resumption | None = None
-    lines: list[LogLine] = field(default_factory=list)
+    lines: list[LogLine] = field(default_factory=BoundedList)
     measured: Measured = field(default_factory=Measured)
 
 
@@ -94,6 +97,7 @@ def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
     if claimed is None:
         logger.debug("Nothing to claim", extra={"action": "claim_missed", "run_id": run_id, "attempt": attempt})
         return
+    failpoint("after_claim")
     set_request_id(claimed.execution["request_id"])
     try:
         session = Session(claimed, holder)
@@ -178,10 +182,15 @@ class Session:
             outcome = Failed(str(error), permanent=True)
         if isinstance(outcome, Failed):
             return self._fail(attempt, outcome, keep)
+        if isinstance(outcome, CancelledAttempt) and conclude.hand_over(run.key, "The worker let it go; trying again"):
+            return None
+        # Interrupted; or a wait that could not begin because the execution stops.
         return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
 
     def _may_keep(self) -> bool:
         """Whether to go on with a successor: for a while, and while nobody else has been waiting."""
+        if draining() or must_be_replaced():
+            return False
         now = time.monotonic()
         if now < self._look_at:
             return bool(now < self._keep_until)
@@ -200,32 +209,36 @@ class Session:
         except resuming.ResultsTooLargeError as error:
             return Failed(str(error), permanent=True)
         context = _context(attempt, self.secrets)
-        started = time.process_time()
+        meter = Meter()
         try:
-            return _run(implementation, attempt, context)
+            outcome = _run(implementation, attempt, context)
+            failpoint("after_run")
+            return _bounded(outcome)
         except ExpressionError as error:
             return Failed(str(error), permanent=True)
         except DeadlineReached:
             return Failed(f"Timed out after {component.timeout_seconds:g} s", code=ErrorCode.TIMEOUT_ERROR)
         except Interrupted:
             return CancelledAttempt()
-        except Exception as error:
-            logger.exception(
-                "Component raised",
+        except MemoryError:
+            return Failed(f"Out of memory: a component may use {settings.COMPONENT_LIMITS['MEMORY_MB']} MiB")
+        except BaseException as error:
+            # SystemExit and its like too: what a component raises ends the component.
+            name = bounded_text(type(error).__name__, 100)
+            logger.error(
+                "Component raised %s at %s",
+                name,
+                "".join(traceback.format_tb(error.__traceback__, -1)).strip()[:1000],
                 extra={
                     "action": "component_raised",
                     "execution_id": attempt.run.key.execution_id,
                     "component_id": component.id,
                 },
             )
-            return Failed(f"{type(error).__name__} in component type {component.type}")
+            return Failed(f"{name} in component type {component.type}")
         finally:
-            peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            attempt.measured = Measured(
-                cpu_seconds=time.process_time() - started,
-                memory_mb=peak_kib // 1024,
-                network_bytes=context.network_bytes,
-            )
+            cpu_seconds, memory_mb = meter.stop()
+            attempt.measured = Measured(cpu_seconds, memory_mb, context.network_bytes)
 
     def _complete(self, attempt: Attempt, output: JSONValue, keep: bool) -> Held | None:
         """Raises OutputRefusedError, and ExpressionError from the conditions of its connections."""
@@ -332,17 +345,20 @@ class Session:
 
     def _lines(self, attempt: Attempt) -> list[JSONObject]:
         item = {} if attempt.run.item is None else {"item_index": attempt.run.item.index}
+        dropped = dropped_lines(attempt.lines)
+        if dropped:
+            list.append(attempt.lines, LogLine(_now(), "warning", f"{dropped} more log lines were dropped", {}))
         return [
             {
-                "timestamp": iso(line.timestamp),
+                "timestamp": iso(timestamp),
                 "component_id": attempt.component.id,
                 "attempt": attempt.run.key.attempt,
                 **item,
-                "level": line.level,
-                "message": self.redactor.redact_text(line.message),
-                "metadata": self.redactor.redact(line.metadata),
+                "level": level,
+                "message": self.redactor.redact_text(message),
+                "metadata": self.redactor.redact(metadata),
             }
-            for line in attempt.lines
+            for timestamp, level, message, metadata in plain_lines(attempt.lines)
         ]
 
 
@@ -355,8 +371,18 @@ def _run(implementation: Component, attempt: Attempt, context: Context) -> Outco
     found = check_rendered(component, config)
     if found:
         return Failed("; ".join(f"{problem.field}: {problem.message}" for problem in found[:5]), permanent=True)
-    with interruptible(component.timeout_seconds):
+    failpoint("before_run")
+    with interruptible(component.timeout_seconds, attempt.run.key.run_id, attempt.run.key.attempt):
         return implementation.run(config, context)
+
+
+def _bounded(outcome: object) -> Outcome:
+    """A failure with a text and details that can be stored; anything that is no outcome is one."""
+    if isinstance(outcome, Failed):
+        return replace(outcome, message=bounded_text(outcome.message), details=bounded_object(outcome.details))
+    if not isinstance(outcome, Outcome):
+        return Failed(f"The component returned {bounded_text(type(outcome).__name__, 100)}, no outcome")
+    return outcome
 
 
 def _context(attempt: Attempt, secrets: Mapping[str, str]) -> Context:
@@ -378,9 +404,11 @@ def _context(attempt: Attempt, secrets: Mapping[str, str]) -> Context:
 
 def _output_text(output: JSONValue) -> str:
     """The output as JSON text. Raises OutputRefusedError."""
+    if has_more_text_than(output, settings.MAX_OUTPUT_BYTES):
+        raise OutputRefusedError(f"Output has more than the {settings.MAX_OUTPUT_BYTES} bytes that are stored")
     try:
         text = storable_dumps(output)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError, MemoryError) as error:
         raise OutputRefusedError(f"Output is not JSON: {type(error).__name__}") from None
     limit = settings.MAX_OUTPUT_BYTES
     if len(text) > limit // 4 and len(text.encode()) > limit:

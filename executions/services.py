@@ -26,6 +26,7 @@ from core.request_id import current_request_id
 from core.types import JSONObject, JSONValue
 from executions import admission, conclude, plans, sealing
 from executions.dispatch import ring, ring_on_commit
+from executions.failpoints import failpoint
 from executions.models import ComponentRun, Execution, IdempotencyKey
 from executions.rerun import Rerun, plan_rerun
 from executions.states import FINAL_EXECUTION, ExecutionStatus, RunStatus, WaitingFor
@@ -101,6 +102,7 @@ def start_execution(
         if earlier is None:
             raise
         return StartResult(earlier, created=False)
+    failpoint("start_after_commit")
     after_stops(stops)
     # After the commit, and so after the message: the worker need not wait for this.
     execution = _BY_ID.one(new.execution_id)
@@ -198,6 +200,7 @@ def store(new: NewExecution) -> list[Stop]:
                 stops += [] if ends is None else [(holder, ends)]
     started = starting.start(execution_id=new.execution_id, account_id=new.account_id, **new.facts)
     ring_on_commit(started.queued)
+    failpoint("start_before_commit")
     return stops
 
 

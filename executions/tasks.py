@@ -4,14 +4,18 @@ from celery import shared_task
 
 from core.connections import drop_dead_connections
 from executions import maintenance, runner
+from executions.interrupts import draining, in_task
 from executions.worker import holder
 
 
 @shared_task(name="executions.run_component")
 def run_component(run_id: str, attempt: int) -> None:
     """A doorbell: somebody claim this attempt of this run. Stale and doubled ones end at once."""
-    drop_dead_connections()
-    runner.run_component(run_id, attempt, holder())
+    if draining():
+        return
+    with in_task():
+        drop_dead_connections()
+        runner.run_component(run_id, attempt, holder())
 
 
 @shared_task(name="executions.sweep")

@@ -1,7 +1,7 @@
-"""A Celery worker's keeper: a thread of the parent process that renews leases, sees dead children, and sweeps.
+"""A Celery worker's parent process: what starts with it, and the keeper, its thread that speaks with PostgreSQL.
 
-It lives in the parent because a busy component must not lose its lease, and a dead one must be noticed. Leases
-run on PostgreSQL's clock; the only clock used here is the monotonic one of this process.
+It renews leases, gives what dead processes held to others, and sweeps. It lives in the parent because a busy
+component must not lose its lease, and a dead one must be noticed. Its sister, the warden, needs no database.
 """
 
 import logging
@@ -10,19 +10,22 @@ import platform
 import signal
 import threading
 import time
+from types import FrameType
 from typing import Any
 
 import psutil
-from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
+from billiard.process import current_process
+from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 
 from core.ids import new_id
-from executions import conclude, maintenance
-from executions.interrupts import install, interrupt
-from executions.models import Worker
-from executions.transitions import sweeping
+from executions import conclude, failpoints, interrupts, limits, maintenance
+from executions.interrupts import Board
+from executions.transitions import sweeping, workers
 from executions.transitions.statements import Holder
+from executions.warden import Verdict, Warden
+from workflows.components import registry
 
 logger = logging.getLogger(__name__)
 
@@ -37,95 +40,151 @@ def holder() -> Holder:
 class Keeper(threading.Thread):
     """Ticks until stopped; a tick that fails is logged and the next one tries again."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, board: Board, warden: Warden) -> None:
         super().__init__(name="keeper", daemon=True)
         self.worker_name = name
+        self.board = board
+        self.warden = warden
         self.stopping = threading.Event()
-        self._renewed_at = float("-inf")
-        self._busy: list[int] = []
+        self._types = [component.type for component in registry.all_types()]
 
     def run(self) -> None:
+        wrapper = connections["default"]
         while not self.stopping.wait(settings.ENGINE["TICK_SECONDS"]):
             try:
+                self.warden.tick_began(wrapper)
                 self.tick()
             except DatabaseError as error:
                 # Whatever state the connection is in, the next tick opens a new one.
                 connection.close()
                 logger.warning("Keeper cannot reach PostgreSQL: %s", type(error).__name__)
-                self._stop_before_lease_ends()
             except Exception:
                 logger.exception("Keeper tick failed", extra={"action": "keeper_failed"})
-        Worker.objects.filter(name=self.worker_name).delete()
-        connection.close()
+            finally:
+                self.warden.tick_ended()
+        self._leave()
 
     def tick(self) -> None:
-        """Renew what living children hold, rescue what dead ones held, then run every sweep once."""
+        """Renew what living processes hold, see to what dead ones held and to what must stop, and sweep."""
+        before = self.board.working()
         held = sweeping.held_by(self.worker_name)
-        alive = {pid for pid, _ in held if _is_alive(pid)}
-        if time.monotonic() - self._renewed_at >= settings.ENGINE["RENEW_SECONDS"]:
-            over = sweeping.renew(self.worker_name, sorted(alive))
-            self._renewed_at = time.monotonic()
-            self._beat()
-            for pid in over:
-                interrupt(pid)
-        self._busy = sorted(alive)
+        self._renew_if_due(held)
+        mine = {(pid, run.key.run_id, run.key.attempt): run for pid, run in held}
+        for doing in before:
+            if not doing.run_id or self.board.read(doing.place) != doing:
+                continue
+            run = mine.get((doing.pid, doing.run_id, doing.attempt))
+            if run is None:
+                # It was in its component before and after the question, so somebody else holds the run by now.
+                self.warden.let_go(doing, settings.ENGINE["KILL_SECONDS"])
+            elif run.stop:
+                self.warden.let_go(doing, settings.ENGINE["CANCEL_SECONDS"])
         for pid, run in held:
-            if pid not in alive:
-                conclude.rescue(run, "The worker process died; trying again")
-        maintenance.sweep()
+            if not _is_alive(pid):
+                self._see_to(pid, run)
+        self.warden.forget({pid for pid, _ in held})
+        for name in maintenance.SWEEPS:
+            maintenance.sweep_one(name)
+            self._renew_if_due()
 
-    def _beat(self) -> None:
-        Worker.objects.bulk_create(
-            [Worker(name=self.worker_name)],
-            update_conflicts=True,
-            unique_fields=["name"],
-            update_fields=["heartbeat_at"],
-        )
-
-    def _stop_before_lease_ends(self) -> None:
-        """Without renewals for two thirds of a lease another worker may soon take over: stop the components."""
-        if time.monotonic() - self._renewed_at < settings.ENGINE["LEASE_SECONDS"] * 2 / 3:
+    def _renew_if_due(self, held: list[tuple[int, sweeping.LostRun]] | None = None) -> None:
+        """Between sweeps too, however long they take."""
+        asked_at = time.monotonic()
+        if self.warden.has_renewed and asked_at - self.warden.renewed_at < settings.ENGINE["RENEW_SECONDS"]:
             return
-        for pid in self._busy:
-            logger.error("Stopping process %s: its lease cannot be renewed", pid, extra={"action": "lease_lost"})
-            os.kill(pid, signal.SIGKILL)
-        self._busy = []
+        held = sweeping.held_by(self.worker_name) if held is None else held
+        sweeping.renew(self.worker_name, sorted({pid for pid, _ in held if _is_alive(pid)}))
+        self.warden.renewed(asked_at)
+        workers.beat(self.worker_name, self._types, len(self.warden.processes()))
+
+    def _see_to(self, pid: int, run: sweeping.LostRun) -> None:
+        """A process died while it held a run: by itself, or by the warden's hand."""
+        killed = self.warden.verdicts.get(pid)
+        if killed is None and not self.board.draining:
+            conclude.rescue(run, "The worker process died; trying again")
+        elif killed is None or killed.verdict is Verdict.RELEASE or killed.run_id != run.key.run_id:
+            conclude.let_go(run, killed.message if killed else "The worker stopped; trying again")
+        else:
+            conclude.fail_lost(run, {"code": str(killed.code), "message": killed.message})
+
+    def _leave(self) -> None:
+        """The pool has ended, so whatever is still held in its name is held by nobody."""
+        try:
+            for _, run in sweeping.held_by(self.worker_name):
+                conclude.let_go(run, "The worker stopped; trying again")
+            workers.leave(self.worker_name)
+        except DatabaseError as error:
+            logger.warning("Keeper cannot say goodbye: %s", type(error).__name__)
+        finally:
+            connection.close()
 
 
 def _is_alive(pid: int) -> bool:
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        return bool(psutil.Process(pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
     except psutil.NoSuchProcess:
         return False
 
 
+_board: Board | None = None
 _keeper: Keeper | None = None
+_warden: Warden | None = None
 
 
 @worker_init.connect
-def take_name(**_: Any) -> None:
+def prepare_parent(**_: Any) -> None:
     """Before the pool forks, so that its processes know whose children they are."""
-    global _name  # noqa: PLW0603 - one worker a process
+    global _name, _board  # noqa: PLW0603 - one worker a process
     _name = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
+    _board = interrupts.open_board()
+    limits.adopt_orphans()
 
 
 @worker_process_init.connect
 def prepare_child(**_: Any) -> None:
-    """In each pool process: signals that stop a component."""
-    install()
+    """In each pool process: its place on the board, signals that stop a component, limits."""
+    # Celery numbers the places of its pool; the stubs do not know.
+    interrupts.install(current_process().index)  # type: ignore[attr-defined]
+    limits.install()
+    failpoints.reload()
 
 
 @worker_ready.connect
-def start_keeper(**_: Any) -> None:
-    """Once the worker consumes."""
-    global _keeper  # noqa: PLW0603
-    _keeper = Keeper(_name)
+def start_threads(**_: Any) -> None:
+    """Once the worker consumes; again after each reconnection to the broker, when they run already."""
+    global _keeper, _warden  # noqa: PLW0603
+    if _keeper is not None or _board is None:
+        return
+    _warden = Warden(_board)
+    _keeper = Keeper(_name, _board, _warden)
     _keeper.start()
+    _warden.watch(_keeper)
+    _warden.start()
+    # On SIGQUIT Celery kills its pool before it says that it shuts down.
+    quit_at_once = signal.getsignal(signal.SIGQUIT)
+
+    def drain_and_quit(number: int, frame: FrameType | None) -> None:
+        drain()
+        if callable(quit_at_once):
+            quit_at_once(number, frame)
+
+    signal.signal(signal.SIGQUIT, drain_and_quit)
+
+
+@worker_shutting_down.connect
+def drain(**_: Any) -> None:
+    """SIGTERM and its like; runs in the signal's handler, so it only leaves word."""
+    if _board is not None:
+        _board.draining = True
+    if _warden is not None:
+        _warden.drain()
 
 
 @worker_shutdown.connect
-def stop_keeper(**_: Any) -> None:
+def stop_threads(**_: Any) -> None:
     """After the pool has drained: running components needed their leases until then."""
-    if _keeper is not None:
+    if _keeper is not None and _warden is not None:
+        _warden.stopping.set()
         _keeper.stopping.set()
         _keeper.join(timeout=5)
+        _warden.join(timeout=5)

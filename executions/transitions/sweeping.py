@@ -29,43 +29,50 @@ def ring_again(limit: int) -> list[QueuedRun]:
 _RENEW = """
 UPDATE executions_componentrun AS run
 SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-FROM executions_execution AS execution
 WHERE run.worker = %(worker)s AND run.status = 'running' AND run.pid = ANY(%(pids)s::int[])
-  AND execution.id = run.execution_id
-RETURNING run.pid, COALESCE(
-    execution.stop_as = 'cancelled' OR execution.deadline_at < clock_timestamp(), false) AS interrupt
+RETURNING run.pid
 """
 
 
-def renew(worker: str, pids: Sequence[int]) -> list[int]:
-    """Renew the leases held by living processes of a worker; those whose execution is cancelled or overdue."""
-    rows = fetch_all(_RENEW, {"worker": worker, "pids": list(pids), "lease": settings.ENGINE["LEASE_SECONDS"]})
-    return [row["pid"] for row in rows if row["interrupt"]]
+def renew(worker: str, pids: Sequence[int]) -> int:
+    """Renew the leases held by living processes of a worker; how many."""
+    parameters = {"worker": worker, "pids": list(pids), "lease": settings.ENGINE["LEASE_SECONDS"]}
+    return len(fetch_all(_RENEW, parameters))
 
 
 class LostRun(NamedTuple):
-    """A running run whose holder is gone."""
+    """A running run whose holder is gone, or is looked after; `stop`: its execution is cancelled or overdue."""
 
     key: RunKey
     component_id: str
     crashes: int
+    released: int = 0
     item: Item | None = None
+    stop: bool = False
+
+    @property
+    def lost_attempts(self) -> int:
+        """Attempts that did not fail by themselves."""
+        return self.crashes + self.released
 
 
-_RUN_COLUMNS = "id, execution_id, attempt, component_id, crashes, item_id, item_index, " + (
-    "(SELECT run_id FROM executions_loopitem AS item WHERE item.id = item_id) AS loop_run_id"
+_RUN_COLUMNS = (
+    "run.id, run.execution_id, run.attempt, run.component_id, run.crashes, run.released, run.item_id, run.item_index, "
+    "(SELECT run_id FROM executions_loopitem AS item WHERE item.id = run.item_id) AS loop_run_id"
 )
 
 # A NULL lease is a bug elsewhere and must not hide the run for ever, hence the COALESCE.
 _EXPIRED = f"""
-SELECT {_RUN_COLUMNS} FROM executions_componentrun
-WHERE status = 'running' AND COALESCE(lease_until, '-infinity') < clock_timestamp()
+SELECT {_RUN_COLUMNS}, false AS stop FROM executions_componentrun AS run
+WHERE run.status = 'running' AND COALESCE(run.lease_until, '-infinity') < clock_timestamp()
 LIMIT %(limit)s
 """
 
 _HELD_BY = f"""
-SELECT {_RUN_COLUMNS}, pid FROM executions_componentrun
-WHERE status = 'running' AND worker = %(worker)s
+SELECT {_RUN_COLUMNS}, run.pid,
+       COALESCE(execution.stop_as = 'cancelled' OR execution.deadline_at < clock_timestamp(), false) AS stop
+FROM executions_componentrun AS run JOIN executions_execution AS execution ON execution.id = run.execution_id
+WHERE run.status = 'running' AND run.worker = %(worker)s
 """
 
 
@@ -84,7 +91,7 @@ def _lost(row: Mapping[str, Any]) -> LostRun:
     item = None
     if row["item_id"] is not None:
         item = Item(from_uuid(row["item_id"]), row["item_index"], from_uuid(row["loop_run_id"]), None, None)
-    return LostRun(key, row["component_id"], row["crashes"], item)
+    return LostRun(key, row["component_id"], row["crashes"], row["released"], item, row["stop"])
 
 
 _OVERDUE = """

@@ -1,0 +1,25 @@
+"""The table of states and sweeps in docs/reliability.md is the code's."""
+
+import re
+from pathlib import Path
+
+from executions.maintenance import SWEEPS
+from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, RunStatus
+
+PAGE = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
+ROW = re.compile(r"^\| (execution|run) `(\w+)` \| `(\w+)` \|$", re.MULTILINE)
+
+
+def test_every_state_that_is_not_final_has_a_sweep_that_exists() -> None:
+    rows = ROW.findall(PAGE.read_text())
+    told = {(table, status) for table, status, _ in rows}
+    assert told == {
+        *(("execution", str(status)) for status in ExecutionStatus if status not in FINAL_EXECUTION),
+        *(("run", str(status)) for status in RunStatus if status not in FINAL_RUN),
+    }
+    assert {sweep for _, _, sweep in rows} <= set(SWEEPS)
+
+
+def test_every_sweep_is_named() -> None:
+    text = PAGE.read_text()
+    assert [sweep for sweep in SWEEPS if f"`{sweep}`" not in text] == []
