@@ -20,7 +20,7 @@ from rest_framework.throttling import BaseThrottle
 
 from accounts.models import User
 from core.errors import RateLimitedError
-from core.redis import RedisError, client
+from core.redis import RedisError, guarded
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +86,12 @@ def take(limit: Limit, who: str, count: int = 1) -> Taken:
 
 
 def _run_gcra(key: str, *arguments: int) -> Any:
-    try:
-        return client().evalsha(_GCRA_SHA, 1, key, *arguments)
-    except NoScriptError:
-        # Redis forgets scripts when it is restarted; this teaches it again.
-        return client().eval(_GCRA, 1, key, *arguments)
+    with guarded() as redis:
+        try:
+            return redis.evalsha(_GCRA_SHA, 1, key, *arguments)
+        except NoScriptError:
+            # Redis forgets scripts when it is restarted; this teaches it again.
+            return redis.eval(_GCRA, 1, key, *arguments)
 
 
 class _Fallback:

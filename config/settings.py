@@ -129,7 +129,7 @@ WEB_THREADS = env.integer("APG_WEB_THREADS", 8, low=1, high=200)
 DATABASES = {"default": env.database("DATABASE_URL")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
-REDIS_TIMEOUT_SECONDS = 2
+REDIS_TIMEOUT_SECONDS = 1
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -185,15 +185,15 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # For ever: a worker outlives any outage of its broker.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CONSUMER = "executions.consumer:DoorbellConsumer"
-CELERY_BROKER_CONNECTION_TIMEOUT = REDIS_TIMEOUT_SECONDS
+CELERY_BROKER_CONNECTION_TIMEOUT = 2
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "queue_order_strategy": "priority",
     "priority_steps": list(range(10)),
     "sep": ":",
     # No list of messages taken and not acknowledged in Redis, two round trips a message: see above.
     "ack_emulation": False,
-    "socket_timeout": REDIS_TIMEOUT_SECONDS,
-    "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+    "socket_timeout": 2,
+    "socket_connect_timeout": 2,
     "health_check_interval": 10,
 }
 CELERY_TIMEZONE = "UTC"

@@ -20,7 +20,7 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from core.redis import RedisError, client
+from core.redis import RedisError, guarded
 from executions.failpoints import failpoint
 from executions.transitions.statements import QueuedRun
 
@@ -68,7 +68,7 @@ def ring(runs: Sequence[QueuedRun]) -> None:
     for run in runs:
         queues[_list_name(broker_priority(run.priority))].append(_message(run))
     try:
-        with client().pipeline(transaction=False) as pipe:
+        with guarded() as redis, redis.pipeline(transaction=False) as pipe:
             for name, messages in queues.items():
                 pipe.lpush(name, *messages)
             pipe.execute()
