@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from executions.states import FINAL_EXECUTION, FINAL_RUN
+from executions.states import FINAL_EXECUTION, FINAL_RUN, RUN_MOVES, RunStatus
 
 # What the triggers of the harness write: every move of a run, and every slot taken and given back.
 HISTORY = """
@@ -132,6 +132,14 @@ def i5_no_two_holders(evidence: Evidence) -> Iterable[str]:
     return [f"run {row['run_id']} was taken from its holder by {row['worker']}" for row in evidence.rows(query)]
 
 
+def g5_legal_moves(evidence: Evidence) -> Iterable[str]:
+    """Runs that moved against the table of legal moves."""
+    query = f"SELECT move.* FROM fault_moves AS move JOIN (SELECT run.id {_RUNS}) AS own ON own.id = move.run_id"
+    for row in evidence.rows(query):
+        if row["status"] not in {row["old_status"], *RUN_MOVES[RunStatus(row["old_status"])]}:
+            yield f"run {row['run_id']} went from {row['old_status']} to {row['status']}"
+
+
 def i6_effects(evidence: Evidence) -> Iterable[str]:
     """Components invoked more often than they had attempts, so without any fault; or recorded without a call."""
     if not evidence.calls:
@@ -209,6 +217,7 @@ CHECKS: dict[str, Check] = {
     "I3": i3_one_record,
     "I4": i4_attempts_are_contiguous,
     "I5": i5_no_two_holders,
+    "G5": g5_legal_moves,
     "I6": i6_effects,
     "I7": i7_events_tell_all,
     "I9": i9_tier_holds,

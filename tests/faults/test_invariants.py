@@ -54,10 +54,15 @@ PLANTS: dict[str, tuple[str, Plant]] = {
     "a claim without a fence": (
         "I5",
         sql(
-            f"""UPDATE executions_componentrun SET status = 'running', completed_at = NULL, lease_until = now()
-                WHERE id = {_ONE_RUN}""",
-            f"UPDATE executions_componentrun SET worker = 'thief' WHERE id = {_ONE_RUN}",
-            f"UPDATE executions_componentrun SET status = 'completed', completed_at = now() WHERE id = {_ONE_RUN}",
+            f"""INSERT INTO fault_moves (run_id, old_status, status, old_attempt, attempt, worker, pid, crashes)
+                SELECT {_ONE_RUN}, 'running', 'running', 1, 1, 'thief', 1, 0"""
+        ),
+    ),
+    "an unconditional status update of a run": (
+        "G5",
+        sql(
+            f"UPDATE executions_componentrun SET status = 'cancelled' WHERE id = {_ONE_RUN}",
+            f"UPDATE executions_componentrun SET status = 'completed' WHERE id = {_ONE_RUN}",
         ),
     ),
     "an effect without an attempt": (
