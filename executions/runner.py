@@ -1,81 +1,49 @@
-"""One attempt of one component; then the successor that this worker keeps, and the next."""
+"""What a worker does with a message: claim whose turn it is, run and record it, then the successor that it keeps."""
 
 import logging
 import random
 import time
-import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from dataclasses import replace
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
 from accounts.vault import SealBrokenError
-from core.errors import ErrorCode
 from core.json_text import storable_dumps
-from core.outbound import OutboundPolicy
 from core.redact import Redactor
 from core.request_id import set_request_id
 from core.times import iso
 from core.types import JSONObject, JSONValue
-from executions import conclude, mail, owner_secrets, plans, resuming, sealing, services
-from executions.bounds import BoundedList, bounded_object, bounded_text, dropped_lines, has_more_text_than, plain_lines
+from executions import conclude, owner_secrets, plans, sealing, services
+from executions.attempts import Attempt, CancelledAttempt, OutputRefusedError, now, output_text, run_attempt
+from executions.bounds import dropped_lines, plain_lines
 from executions.decider import settle
 from executions.failpoints import failpoint
 from executions.inputs import EndedRun, Inputs
-from executions.interrupts import DeadlineReached, Interrupted, draining, interruptible
-from executions.limits import Meter, must_be_replaced
+from executions.interrupts import draining
+from executions.limits import must_be_replaced
 from executions.retries import delay_before_retry
 from executions.states import RunStatus, WaitingFor
 from executions.transitions import running, sweeping, waiting
 from executions.transitions.looping import NewItem
-from executions.transitions.statements import Claimed, Ended, Held, Holder, Measured
+from executions.transitions.statements import Claimed, Ended, Held, Holder
 from executions.transitions.waiting import Wait
 from workflows.components import registry
 from workflows.components.base import (
     Child,
     Completed,
-    Component,
-    Context,
     Failed,
     LogLine,
     Loop,
-    Outcome,
-    Resumption,
     Waiting,
     WaitingForSignal,
 )
-from workflows.definition import MAX_NESTING, ComponentSpec
-from workflows.expressions import ExpressionError, evaluate_condition, render
-from workflows.validation import check_rendered
+from workflows.expressions import ExpressionError, evaluate_condition
 
 logger = logging.getLogger(__name__)
 
 # How often a worker that keeps successors looks whether somebody else has been waiting.
 _FAIRNESS_SECONDS = 0.025
-
-
-class CancelledAttempt:
-    """The outcome of an attempt that was interrupted because its execution is over."""
-
-
-class OutputRefusedError(Exception):
-    """The component's output is no JSON, too large or too deep to be stored; the message says which."""
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One attempt while it runs: what it is, and what it used and said."""
-
-    run: Held
-    component: ComponentSpec
-    scope: Mapping[str, Any]
-    resumed: Resumption | None = None
-    lines: list[LogLine] = field(default_factory=BoundedList)
-    measured: Measured = field(default_factory=Measured)
 
 
 def run_component(run_id: str, attempt: int, holder: Holder) -> None:
@@ -163,8 +131,12 @@ class Session:
     def work(self, run: Held) -> Held | None:
         """One attempt from its claim to its record; the run that this worker goes on with, claimed, if there is one."""
         component = self.compiled.homes[run.component_id].definition.by_id[run.component_id]
-        attempt = Attempt(run, component, self.inputs.scope(run))
-        outcome = self._try(attempt)
+        try:
+            attempt = Attempt(run, component, self.inputs.scope(run))
+            outcome = run_attempt(attempt, self.secrets)
+        except SealBrokenError as error:
+            conclude.fail_execution(run, str(error), self.holder)
+            return None
         keep = self._may_keep()
         try:
             if isinstance(outcome, Completed):
@@ -191,58 +163,17 @@ class Session:
         """Whether to go on with a successor: for a while, and while nobody else has been waiting."""
         if draining() or must_be_replaced():
             return False
-        now = time.monotonic()
-        if now < self._look_at:
-            return bool(now < self._keep_until)
-        self._look_at = now + _FAIRNESS_SECONDS
-        if now >= self._keep_until:
+        moment = time.monotonic()
+        if moment < self._look_at:
+            return bool(moment < self._keep_until)
+        self._look_at = moment + _FAIRNESS_SECONDS
+        if moment >= self._keep_until:
             return False
         return not running.others_wait(self.execution["priority"], self.execution["created_by_id"])
 
-    def _try(self, attempt: Attempt) -> Outcome | CancelledAttempt:
-        component = attempt.component
-        implementation = registry.get(component.type)
-        if implementation is None:
-            return Failed(f"Component type {component.type} is not installed on this worker", permanent=True)
-        try:
-            attempt.resumed = resuming.resumption(attempt.run, implementation)
-        except resuming.ResultsTooLargeError as error:
-            return Failed(str(error), permanent=True)
-        context = _context(attempt, self.secrets)
-        meter = Meter()
-        try:
-            outcome = _run(implementation, attempt, context)
-            failpoint("after_run")
-            return _bounded(outcome)
-        except ExpressionError as error:
-            return Failed(str(error), permanent=True)
-        except DeadlineReached:
-            return Failed(f"Timed out after {component.timeout_seconds:g} s", code=ErrorCode.TIMEOUT_ERROR)
-        except Interrupted:
-            return CancelledAttempt()
-        except MemoryError:
-            return Failed(f"Out of memory: a component may use {settings.COMPONENT_LIMITS['MEMORY_MB']} MiB")
-        except BaseException as error:
-            # SystemExit and its like too: what a component raises ends the component.
-            name = bounded_text(type(error).__name__, 100)
-            logger.error(
-                "Component raised %s at %s",
-                name,
-                "".join(traceback.format_tb(error.__traceback__, -1)).strip()[:1000],
-                extra={
-                    "action": "component_raised",
-                    "execution_id": attempt.run.key.execution_id,
-                    "component_id": component.id,
-                },
-            )
-            return Failed(f"{name} in component type {component.type}")
-        finally:
-            cpu_seconds, memory_mb = meter.stop()
-            attempt.measured = Measured(cpu_seconds, memory_mb, context.network_bytes)
-
     def _complete(self, attempt: Attempt, output: JSONValue, keep: bool) -> Held | None:
         """Raises OutputRefusedError, and ExpressionError from the conditions of its connections."""
-        text = _output_text(output)
+        text = output_text(output)
         true_conditions = self._true_conditions(attempt, output)
         ended = Ended(RunStatus.COMPLETED, output_text=text)
         if self.has_secrets:
@@ -269,7 +200,7 @@ class Session:
         return kept if waits else self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
 
     def _new_item(self, run: Held, index: int, value: JSONValue) -> NewItem:
-        text = _output_text(value)
+        text = output_text(value)
         shown = self.redactor.redact(value) if self.has_secrets else value
         if shown == value:
             return NewItem(index, text)
@@ -293,7 +224,7 @@ class Session:
             error["details"] = outcome.details
         error = self.redactor.redact(error)
         key = attempt.run.key
-        attempt.lines.append(LogLine(_now(), "error", error["message"], {"attempt": key.attempt}))
+        attempt.lines.append(LogLine(now(), "error", error["message"], {"attempt": key.attempt}))
         delay = delay_before_retry(
             attempt.component.retry_policy,
             failures=key.attempt - attempt.run.lost_attempts,
@@ -340,14 +271,14 @@ class Session:
         scope = {**attempt.scope, "components": components, "input": output}
         if attempt.component.id not in attempt.scope["parameters"]:
             scope[attempt.component.id] = own
-        now = _now()
-        return tuple(c.index for c in conditional if c.condition and evaluate_condition(c.condition, scope, now=now))
+        at = now()
+        return tuple(c.index for c in conditional if c.condition and evaluate_condition(c.condition, scope, now=at))
 
     def _lines(self, attempt: Attempt) -> list[JSONObject]:
         item = {} if attempt.run.item is None else {"item_index": attempt.run.item.index}
         dropped = dropped_lines(attempt.lines)
         if dropped:
-            list.append(attempt.lines, LogLine(_now(), "warning", f"{dropped} more log lines were dropped", {}))
+            list.append(attempt.lines, LogLine(now(), "warning", f"{dropped} more log lines were dropped", {}))
         return [
             {
                 "timestamp": iso(timestamp),
@@ -360,72 +291,3 @@ class Session:
             }
             for timestamp, level, message, metadata in plain_lines(attempt.lines)
         ]
-
-
-def _run(implementation: Component, attempt: Attempt, context: Context) -> Outcome:
-    component = attempt.component
-    kept = implementation.unrendered | implementation.verbatim
-    rendered = {name: value for name, value in component.config.items() if name not in kept}
-    config: JSONValue = render(rendered, attempt.scope, now=context.now())
-    config |= {name: value for name, value in component.config.items() if name in kept}
-    found = check_rendered(component, config)
-    if found:
-        return Failed("; ".join(f"{problem.field}: {problem.message}" for problem in found[:5]), permanent=True)
-    failpoint("before_run")
-    with interruptible(component.timeout_seconds, attempt.run.key.run_id, attempt.run.key.attempt):
-        return implementation.run(config, context)
-
-
-def _bounded(outcome: object) -> Outcome:
-    """A failure with a text and details that can be stored; anything that is no outcome is one."""
-    if isinstance(outcome, Failed):
-        return replace(outcome, message=bounded_text(outcome.message), details=bounded_object(outcome.details))
-    if not isinstance(outcome, Outcome):
-        return Failed(f"The component returned {bounded_text(type(outcome).__name__, 100)}, no outcome")
-    return outcome
-
-
-def _context(attempt: Attempt, secrets: Mapping[str, str]) -> Context:
-    return Context(
-        component_id=attempt.component.id,
-        idempotency_key=attempt.run.key.run_id,
-        attempt=attempt.run.key.attempt,
-        started_at=_now(),
-        resumed=attempt.resumed,
-        outbound=OutboundPolicy(allow=settings.OUTBOUND_ALLOW),
-        max_output_bytes=settings.MAX_OUTPUT_BYTES,
-        scope=attempt.scope,
-        now=_now,
-        secret=owner_secrets.getter(secrets),
-        send_email=partial(mail.send, key=attempt.run.key.run_id),
-        lines=attempt.lines,
-    )
-
-
-def _output_text(output: JSONValue) -> str:
-    """The output as JSON text. Raises OutputRefusedError."""
-    if has_more_text_than(output, settings.MAX_OUTPUT_BYTES):
-        raise OutputRefusedError(f"Output has more than the {settings.MAX_OUTPUT_BYTES} bytes that are stored")
-    try:
-        text = storable_dumps(output)
-    except (TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise OutputRefusedError(f"Output is not JSON: {type(error).__name__}") from None
-    limit = settings.MAX_OUTPUT_BYTES
-    if len(text) > limit // 4 and len(text.encode()) > limit:
-        raise OutputRefusedError(f"Output has {len(text.encode())} bytes, at most {limit} are stored")
-    if _is_deeper_than(output, MAX_NESTING):
-        raise OutputRefusedError(f"Output is nested deeper than {MAX_NESTING}")
-    return text
-
-
-def _is_deeper_than(value: JSONValue, depth: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    if depth == 0:
-        return True
-    children = value.values() if isinstance(value, dict) else value
-    return any(_is_deeper_than(child, depth - 1) for child in children if isinstance(child, dict | list))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

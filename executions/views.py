@@ -16,7 +16,7 @@ from core.query import choice, text, whole_number
 from core.types import JSONObject, JSONValue
 from core.views import View
 from events import ledger
-from executions import batch, queries, services
+from executions import batch, interventions, queries, services
 from executions.diagnosis import diagnose
 from executions.filters import LOG_LEVELS, filter_executions
 from executions.models import Execution
@@ -147,7 +147,7 @@ class CancelView(View):
     def post(self, request: Request, execution_id: str) -> Response:
         execution = queries.get_visible(caller(request), execution_id)
         access.require(caller(request), access.Action.EXECUTE, execution.workflow)
-        services.cancel_execution(execution)
+        interventions.cancel_execution(execution)
         return reply(
             _data(queries.get_visible(caller(request), execution_id)), message="Execution cancellation requested"
         )
@@ -205,10 +205,10 @@ class RetryView(View):
         access.require(caller(request), access.Action.EXECUTE, execution.workflow)
         body = RetrySerializer(data=request.data).validated()
         preview = body.pop("preview", False)
-        wanted = services.RetryRequest(latest=body.pop("version", "original") == "latest", **body)
+        wanted = interventions.RetryRequest(latest=body.pop("version", "original") == "latest", **body)
         if preview:
-            return reply({"components": services.preview_retry(execution, wanted)}, message="Nothing was started")
-        started = services.retry_execution(execution=execution, user=caller(request).user, request=wanted)
+            return reply({"components": interventions.preview_retry(execution, wanted)}, message="Nothing was started")
+        started = interventions.retry_execution(execution=execution, user=caller(request).user, request=wanted)
         return reply(
             _data(queries.get_visible(caller(request), started.pk)), message="Execution retry started", status=201
         )
@@ -224,7 +224,7 @@ class SignalView(View):
         execution = queries.get_visible(caller(request), execution_id)
         access.require(caller(request), access.Action.EXECUTE, execution.workflow)
         body = SignalSerializer(data=request.data).validated()
-        delivered = services.send_signal(
+        delivered = interventions.send_signal(
             execution=execution, user=caller(request).user, name=name, data=body.get("data")
         )
         message = "Signal delivered" if delivered else "Signal kept for the component that will wait for it"

@@ -121,7 +121,7 @@ _listeners: list[object] = []
 
 
 def test_cancel_stops_a_running_component(alice: User, worker: Callable[[], "subprocess.Popen[bytes]"]) -> None:
-    from executions.services import cancel_execution
+    from executions.interventions import cancel_execution
 
     execution = start_execution(
         workflow=make_workflow(alice, linear(slow("a"), log("b"))), user=alice, request=StartRequest()

@@ -10,8 +10,9 @@ import pytest
 
 from accounts.models import User
 from core.types import JSONObject
+from executions.interventions import cancel_execution
 from executions.models import ComponentRun, Execution
-from executions.services import StartRequest, cancel_execution, start_execution
+from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION, ExecutionStatus, RunStatus
 from tests.acceptance.test_crash import worker
 from tests.eventually import eventually

@@ -7,8 +7,8 @@ import psutil
 import pytest
 
 from events.models import Event
+from executions.interventions import cancel_execution
 from executions.models import ComponentRun, Execution
-from executions.services import cancel_execution
 from executions.states import RunStatus
 from tests.eventually import eventually
 from tests.faults.harness import Process, World

@@ -6,8 +6,8 @@ from collections import Counter
 from contextlib import suppress
 
 from core.types import JSONObject
+from executions.interventions import send_signal
 from executions.models import ComponentRun, Execution
-from executions.services import send_signal
 from executions.states import RunStatus
 from tests.eventually import eventually
 from tests.faults.harness import World

@@ -13,8 +13,9 @@ from accounts.models import User
 from accounts.secret_store import create_secret
 from core.types import JSONObject, JSONValue
 from executions import maintenance
+from executions.interventions import send_signal
 from executions.models import ComponentRun, Execution
-from executions.services import StartRequest, send_signal, start_execution
+from executions.services import StartRequest, start_execution
 from executions.states import ExecutionStatus
 from tests.integration.executions.conftest import Doorbells, make_workflow
 from tests.stand_ins import http_receiver, mail_server, postgres_over_tcp

@@ -6,7 +6,7 @@ from accounts.models import User
 from core.errors import ConflictError, ValidationFailedError
 from core.types import JSONObject
 from events.models import Event
-from executions import conclude, maintenance, plans, services
+from executions import conclude, interventions, maintenance, plans, services
 from executions.decider import settle
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
@@ -260,7 +260,7 @@ def test_cancel_ends_a_waiting_execution_at_once(alice: User, doorbells: Doorbel
     delay = {"id": "d", "type": "delay", "config": {"seconds": 3600}}
     execution = start(alice, linear(delay, log("z")))
     doorbells.work()
-    cancelled = services.cancel_execution(execution)
+    cancelled = interventions.cancel_execution(execution)
     assert cancelled.status == ExecutionStatus.CANCELLED
     assert statuses(execution) == {"d": "cancelled", "z": "cancelled"}
     assert event_types(execution)[-1] == "execution.cancelled"
@@ -270,8 +270,8 @@ def test_cancel_while_a_component_runs_lets_nothing_new_start(alice: User, doorb
     execution = start(alice, linear(log("a"), log("b")))
     claimed = running.claim(execution.runs.get(component_id="a").pk, 1, HOLDER, registry.known_types())
     assert claimed is not None
-    assert services.cancel_execution(execution).status == ExecutionStatus.RUNNING
-    assert services.cancel_execution(execution).status == ExecutionStatus.RUNNING
+    assert interventions.cancel_execution(execution).status == ExecutionStatus.RUNNING
+    assert interventions.cancel_execution(execution).status == ExecutionStatus.RUNNING
     _end(claimed.run, execution)
     execution.refresh_from_db()
     assert execution.status == ExecutionStatus.CANCELLED
@@ -290,7 +290,7 @@ def test_cancelling_an_ended_execution_conflicts(alice: User, doorbells: Doorbel
     execution = start(alice, linear(log("a")))
     doorbells.work()
     with pytest.raises(ConflictError):
-        services.cancel_execution(execution)
+        interventions.cancel_execution(execution)
     execution.refresh_from_db()
     assert execution.status == ExecutionStatus.COMPLETED
 

@@ -198,7 +198,7 @@ def test_results_over_the_output_limit_fail_the_loop(alice: User, doorbells: Doo
 
 
 def test_cancel_ends_a_loop_and_starts_no_item(alice: User, doorbells: Doorbells) -> None:
-    from executions.services import cancel_execution
+    from executions.interventions import cancel_execution
 
     delay = {"id": "pause", "type": "delay", "config": {"seconds": 3600}}
     execution = start(alice, linear(for_each([1, 2, 3], delay)))

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import User
-from executions import conclude, plans, services
+from executions import conclude, interventions, plans, services
 from executions.decider import decide, settle
 from executions.models import ComponentRun, Execution
 from executions.states import FINAL_RUN, ExecutionStatus, RunStatus
@@ -146,7 +146,7 @@ def test_nothing_starts_after_a_cancel(alice: User, doorbells: Doorbells, graph:
             walk.end(held.pop())
     if walk.reload().completed_at is not None:
         return
-    services.cancel_execution(walk.execution)
+    interventions.cancel_execution(walk.execution)
     assert walk.claim(chance) is None
     for run in held:
         walk.end(run)

@@ -5,7 +5,7 @@ import pytest
 from accounts.models import User
 from core.errors import ConflictError
 from core.types import JSONObject
-from executions import runner, services
+from executions import interventions, runner, services
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import running
@@ -137,7 +137,7 @@ def test_a_place_is_given_on_to_another_account(alice: User, admin: User, doorbe
     workflow = make_workflow(alice, limited("queue"))
     a, b = run(workflow, alice), run(workflow, admin)
     assert slots(a, b) == [True, False]
-    services.cancel_execution(a)
+    interventions.cancel_execution(a)
     assert slots(b) == [True]
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 from accounts.models import User
 from core.errors import ConflictError, NotAllowedError, ValidationFailedError
 from core.types import JSONObject
-from executions import maintenance, services
+from executions import interventions, maintenance, services
 from executions.models import ComponentRun, Execution, Signal
 from executions.states import ExecutionStatus, RunStatus
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
@@ -28,7 +28,7 @@ def approval(**config: object) -> JSONObject:
 
 
 def send(execution: Execution, user: User, data: object, name: str = "go") -> bool:
-    return services.send_signal(execution=execution, user=user, name=name, data=data)
+    return interventions.send_signal(execution=execution, user=user, name=name, data=data)
 
 
 def time_passes() -> None:
@@ -91,7 +91,7 @@ def test_a_signal_after_the_end_conflicts_and_is_not_kept(alice: User, doorbells
 
 
 def test_only_so_many_signals_are_kept(alice: User, doorbells: Doorbells, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "MAX_KEPT_SIGNALS", 1)
+    monkeypatch.setattr(interventions, "MAX_KEPT_SIGNALS", 1)
     execution = start(alice, linear(log("a")))
     send(execution, alice, 1)
     with pytest.raises(ConflictError):
@@ -192,7 +192,7 @@ def test_cancel_goes_down_to_children(alice: User, doorbells: Doorbells) -> None
     child = make_workflow(alice, linear(sub(grandchild.pk)))
     execution = start(alice, linear(sub(child.pk)))
     doorbells.work()
-    services.cancel_execution(execution)
+    interventions.cancel_execution(execution)
     assert set(Execution.objects.values_list("status", flat=True)) == {ExecutionStatus.CANCELLED}
 
 

@@ -1,0 +1,152 @@
+"""What users do with executions that are under way or have ended: cancel, retry, signal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.db import transaction
+
+from accounts.models import User
+from core.errors import ConflictError, NotAllowedError, Problem, ValidationFailedError
+from core.json_text import storable_dumps
+from core.types import JSONObject, JSONValue
+from executions import conclude, plans, sealing, services
+from executions.dispatch import ring
+from executions.models import ComponentRun, Execution
+from executions.rerun import Rerun, plan_rerun
+from executions.states import FINAL_EXECUTION, ExecutionStatus, RunStatus, WaitingFor
+from executions.transitions import ending, waiting
+from executions.transitions.starting import Carried, Progress
+from executions.transitions.statements import QueuedRun
+from workflows.schemas import short
+
+MAX_KEPT_SIGNALS = 1000
+
+
+def cancel_execution(execution: Execution) -> Execution:
+    """Start nothing new; waits end, running components are told. The execution as it is now.
+
+    Cancelling again what is already being cancelled changes nothing. Raises ConflictError if it has ended.
+    """
+    if not conclude.stop_execution(execution.pk, ExecutionStatus.CANCELLED):
+        raise ConflictError("The execution has already ended")
+    return Execution.objects.get(pk=execution.pk)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRequest:
+    """How an ended execution is run again; `latest`: with the workflow's current version instead of the same."""
+
+    from_component: str | None = None
+    parameters: JSONObject = field(default_factory=dict)
+    latest: bool = False
+
+
+def retry_execution(*, execution: Execution, user: User, request: RetryRequest) -> Execution:
+    """A new execution of an ended one, whose parameters and, before `from_component`, outputs it takes over.
+
+    Raises ConflictError while it has not ended and for a workflow that cannot run, ValidationFailedError naming the
+    component or the parameter, WorkflowInvalidError. Opens its own durable transaction.
+    """
+    number, rerun = _planned(execution, request)
+    sealed = None if execution.sealed_parameters is None else bytes(execution.sealed_parameters)
+    parameters = sealing.open_parameters(execution.parameters, sealed, execution_id=execution.pk)
+    start = services.StartRequest({**parameters, **request.parameters}, execution.priority, tags=execution.tags)
+    new = services.prepare(
+        execution.workflow,
+        user,
+        start,
+        execution.trigger,
+        number=number,
+        progress=_progress(execution, rerun),
+        retry_of=execution.pk,
+    )
+    with transaction.atomic(durable=True):
+        stops = services.insert(new)
+    services.after_stops(stops)
+    return Execution.objects.get(pk=new.execution_id)
+
+
+def preview_retry(execution: Execution, request: RetryRequest) -> list[str]:
+    """The components that a retry would run again, in definition order; nothing starts. Raises as a retry does."""
+    _, rerun = _planned(execution, request)
+    return list(rerun.again)
+
+
+def _planned(execution: Execution, request: RetryRequest) -> tuple[int, Rerun]:
+    if execution.status not in FINAL_EXECUTION:
+        raise ConflictError("Only an execution that has ended can be retried")
+    number = execution.workflow.version if request.latest else execution.version.number
+    definition = services.compiled_to_run(plans.version_id(execution.workflow_id, number)).definition
+    component = request.from_component
+    if component is None:
+        counters = {id_: len(definition.incoming[id_]) for id_ in definition.by_id}
+        return number, Rerun(tuple(definition.by_id), {}, frozenset(), counters, {})
+    if component not in definition.by_id:
+        details = {"expected": "the id of a component of the workflow", "received": short(component)}
+        problem = Problem("There is no such component", field="from_component", details=details)
+        raise ValidationFailedError(problems=[problem])
+    runs = execution.runs.filter(item=None).values_list("component_id", "status", "taken_out")
+    states = {id_: RunStatus(status) for id_, status, _ in runs}
+    taken = {id_: taken or () for id_, _, taken in runs}
+    earlier = services.compiled_to_run(execution.version_id).definition
+    rerun = plan_rerun(definition, earlier, states, taken, component)
+    if component not in rerun.again:
+        problem = Problem("It would be skipped: no connection that leads to it was taken", field="from_component")
+        raise ValidationFailedError(problems=[problem])
+    return number, rerun
+
+
+def _progress(execution: Execution, rerun: Rerun) -> Progress:
+    runs = {run.component_id: run for run in execution.runs.filter(item=None, component_id__in=rerun.carried)}
+    carried = {id_: Carried(runs[id_].pk, taken, _resealing(runs[id_])) for id_, taken in rerun.carried.items()}
+    return Progress(carried, rerun.skipped, rerun.pending, rerun.taken)
+
+
+def _resealing(run: ComponentRun) -> Callable[[str], bytes] | None:
+    """A sealed output is bound to its run: how to seal it for another."""
+    if run.sealed_output is None:
+        return None
+    plain = sealing.open_output(None, bytes(run.sealed_output), run_id=run.pk)
+    return lambda run_id: sealing.seal_output(storable_dumps(plain), run_id=run_id)
+
+
+def send_signal(*, execution: Execution, user: User, name: str, data: JSONValue) -> bool:
+    """Tell an execution something; whether a run was waiting for it. Otherwise it is kept for the first that will.
+
+    Raises ConflictError for an ended execution or too many kept signals, ValidationFailedError for an approval's
+    data, NotAllowedError if only others may answer. Opens its own durable transaction.
+    """
+    if _is_approval(execution, name):
+        _check_approval(data)
+    groups = list(user.groups.values_list("name", flat=True))
+    woken: list[QueuedRun] = []
+    with transaction.atomic(durable=True):
+        if not ending.lock(execution.pk):
+            raise ConflictError("The execution has already ended")
+        if execution.signals.filter(taken_by=None).count() >= MAX_KEPT_SIGNALS:
+            raise ConflictError(f"{MAX_KEPT_SIGNALS} signals are kept already that nobody has waited for")
+        runs = execution.runs.filter(status=RunStatus.WAITING, waiting_for=WaitingFor.SIGNAL, signal=name)
+        waiters = list(runs.order_by("changed_at", "pk").values_list("pk", "approvers"))
+        allowed = [run_id for run_id, approvers in waiters if conclude.may_send(user.pk, groups, approvers)]
+        if waiters and not allowed:
+            raise NotAllowedError("Only its approvers may answer this")
+        signal_id = waiting.keep_signal(execution.pk, name, data, user.pk)
+        if allowed:
+            woken = waiting.deliver(signal_id, allowed[0])
+    ring(woken)
+    return bool(woken)
+
+
+def _is_approval(execution: Execution, name: str) -> bool:
+    homes = services.compiled_to_run(execution.version_id).homes
+    return name in homes and homes[name].definition.by_id[name].type == "approval"
+
+
+def _check_approval(data: JSONValue) -> None:
+    problems = []
+    if not isinstance(data, dict) or not isinstance(data.get("approved"), bool):
+        problems.append(Problem("Must be true or false", field="data.approved", details={"expected": "a boolean"}))
+    elif not isinstance(data.get("comment", ""), str):
+        problems.append(Problem("Must be text", field="data.comment", details={"expected": "text"}))
+    if problems:
+        raise ValidationFailedError(problems=problems)
