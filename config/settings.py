@@ -201,6 +201,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
 }
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
+MAX_RESULTS_BYTES = env.integer("APG_MAX_RESULTS_BYTES", 16 * 1024 * 1024, low=1024, high=2**27)
 MAX_DEFINITION_BYTES = env.integer("APG_MAX_DEFINITION_BYTES", 1024 * 1024, low=1024, high=2**28)
 OUTBOUND_ALLOW = env.networks("APG_OUTBOUND_ALLOW")
 

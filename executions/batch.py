@@ -71,7 +71,7 @@ def _prepare(caller: Caller, workflows: dict[str, Workflow], item: Item) -> NewE
 
 
 def _lock_all(prepared: Sequence[NewExecution | APGError]) -> set[str]:
-    """Lock every workflow, in the order of their ids so that two batches do not wait for each other; those gone."""
+    """Lock every workflow and key, in order so that two batches do not wait for each other; the workflows gone."""
     gone: set[str] = set()
     for workflow_id, account_id in sorted(
         {(new.workflow_id, new.account_id) for new in prepared if not isinstance(new, APGError)}
@@ -80,6 +80,10 @@ def _lock_all(prepared: Sequence[NewExecution | APGError]) -> set[str]:
             starting.lock_workflow_and_account(workflow_id, account_id)
         except NotFoundError:
             gone.add(workflow_id)
+    stored = [new for new in prepared if not isinstance(new, APGError)]
+    keys = {(new.workflow_id, key) for new in stored if (key := new.facts["concurrency_key"]) is not None}
+    if keys:
+        starting.lock_keys(keys)
     return gone
 
 

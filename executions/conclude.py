@@ -66,8 +66,6 @@ def end_run(
             "Result of a lost attempt was refused",
             extra={"action": "fenced", "execution_id": run.key.execution_id, "component_id": run.component_id},
         )
-    if compiled.definition.settings.max_parallel and finished and not kept and not queued:
-        queued = running.held_back(run.key.execution_id)
     dispatch.ring(queued)
     failpoint("after_publish")
     _after_end(end, run.key.execution_id)
@@ -136,6 +134,7 @@ def begin_items(
     wait: Wait,
     items: Sequence[NewItem],
     *,
+    afresh: bool,
     holder: Holder,
     keep: bool,
     lines: Sequence[JSONObject],
@@ -143,12 +142,12 @@ def begin_items(
 ) -> tuple[bool, Held | None]:
     """Let a run wait for items of its body, and start the first: (whether it waits, the run kept for `holder`).
 
-    Items that ended well in an earlier attempt stay as they are. Forbids a transaction.
+    Items that ended well in an earlier attempt stay as they are, unless it begins `afresh`. Forbids a transaction.
     """
     with transaction.atomic(durable=True):
         if not waiting.wait(run.key, wait, lines=lines, measured=measured):
             return False, None
-        looping.add(run.key.run_id, looping.missing(run.key.run_id, items))
+        looping.add(run.key.run_id, looping.missing(run.key.run_id, items, afresh=afresh))
         advanced = _advance(run.key.execution_id, run.key.run_id, run.component_id, compiled, None, holder, keep)
     dispatch.ring(advanced.queued)
     return True, advanced.kept
@@ -160,13 +159,30 @@ def wait_for_signal(run: Held, wait: Wait, *, lines: Sequence[JSONObject], measu
     with transaction.atomic(durable=True):
         if not waiting.wait(run.key, wait, lines=lines, measured=measured):
             return False
-        kept = Signal.objects.filter(execution=run.key.execution_id, name=wait.signal, taken_by=None)
+        kept = Signal.objects.filter(execution=run.key.execution_id, name=wait.signal, taken_at=None)
         for signal in kept.select_related("sender").order_by("pk"):
             if may_send(signal.sender_id, list(signal.sender.groups.values_list("name", flat=True)), wait.approvers):
                 woken = waiting.deliver(signal.pk, run.key.run_id)
                 break
     dispatch.ring(woken)
     return True
+
+
+def let_in(execution_id: str) -> None:
+    """Let runs that `max_parallel` held have the places that are free. Forbids a transaction."""
+    dispatch.ring(running.let_in(execution_id))
+
+
+def abandon(run: Held) -> None:
+    """Give up what a run waited for: the items of its loop end as they are, its child is cancelled.
+
+    What still runs of them is refused when it records. Forbids a transaction.
+    """
+    with transaction.atomic(durable=True):
+        if ending.lock(run.key.execution_id):
+            looping.abandon(run.key.execution_id, run.key.run_id)
+    for child in waiting.children_of(run.key.run_id):
+        stop_execution(child, ExecutionStatus.CANCELLED)
 
 
 def may_send(user_id: str, groups: Sequence[str], approvers: Sequence[str] | None) -> bool:

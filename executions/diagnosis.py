@@ -78,7 +78,8 @@ def _without_slot(execution: Execution) -> Finding:
             admitted_at__isnull=False,
             completed_at=None,
         )
-    if own.count() >= (execution.concurrency_limit or 0) and execution.concurrency_limit:
+    limited = execution.concurrency_limit is not None and own.count() >= execution.concurrency_limit
+    if limited or execution.parent_run_id is not None:
         details = _holders(own, "workflow", execution.concurrency_limit)
         message = f"The workflow's own limit of {execution.concurrency_limit} executions at once is reached"
     else:
@@ -95,7 +96,7 @@ def _without_slot(execution: Execution) -> Finding:
     return Finding(Reason.CONCURRENCY_LIMIT, message, since, then, None, details)
 
 
-def _holders(executions: QuerySet[Execution], scope: str, limit: int) -> JSONObject:
+def _holders(executions: QuerySet[Execution], scope: str, limit: int | None) -> JSONObject:
     ids = list(executions.order_by("admitted_at", "pk").values_list("pk", flat=True)[:MAX_HOLDERS])
     return {"scope": scope, "limit": limit, "holders": ids}
 
@@ -160,16 +161,14 @@ def _queued(execution: Execution, run: ComponentRun, workers: Sequence[Worker]) 
     if not able:
         message = "No worker is alive" if not workers else f"No worker alive knows the type {run.component_type}"
         return Finding(Reason.NO_WORKER, message, run.changed_at, "It starts when such a worker does", None, {}, run)
-    if execution.max_parallel:
+    if run.held:
         running = execution.runs.filter(status=RunStatus.RUNNING).values_list("component_id", flat=True)
-        holders = list(running[:MAX_HOLDERS])
-        if len(holders) >= min(execution.max_parallel, MAX_HOLDERS):
-            details = {"scope": "execution", "limit": execution.max_parallel, "holders": holders}
-            message = f"The workflow lets {execution.max_parallel} of its components run at once"
-            then = "It starts when one of them ends"
-            return Finding(Reason.CONCURRENCY_LIMIT, message, run.changed_at, then, None, details, run)
+        details = {"scope": "execution", "limit": execution.max_parallel, "holders": list(running[:MAX_HOLDERS])}
+        message = f"The workflow lets {execution.max_parallel} of its components run at once"
+        then = "It starts when one of them ends or waits"
+        return Finding(Reason.CONCURRENCY_LIMIT, message, run.changed_at, then, None, details, run)
     before = Q(priority__gt=run.priority) | Q(priority=run.priority, pk__lt=run.pk)
-    ahead = ComponentRun.objects.filter(before, status=RunStatus.QUEUED).count()
+    ahead = ComponentRun.objects.filter(before, status=RunStatus.QUEUED, held=False).count()
     details = {"ahead": ahead, "priority": run.priority}
     message = f"{ahead} components are queued before it" if ahead else "It is next for a free worker"
     return Finding(Reason.QUEUED_BEHIND, message, run.changed_at, "A worker takes it in turn", None, details, run)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ class EndedRun:
     output: JSONValue
     taken: frozenset[int]
     error: JSONObject | None
+    completed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,9 @@ class Inputs:
         if not incoming:
             return loop["item"] if loop else self._trigger.get("input", self._parameters)
         sources = dict.fromkeys(c.source for c in incoming if _is_taken(level, c.source, c.index))
+        if component.join == "any" and len(sources) > 1:
+            # What let it start is its input, also when it resumes after others have ended too.
+            return level.ended[min(sources, key=lambda source: _ended_at(level.ended[source]))].output
         outputs = {source: level.ended[source].output for source in sources}
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
@@ -138,7 +143,8 @@ class Inputs:
         reads = self._compiled.reads[component.id]
         named = reads.components | reads.names
         wanted = {c.source for c in levels[0].home.definition.incoming[component.id]}
-        missing = {id_ for id_ in wanted if id_ not in levels[0].ended}
+        several = component.join == "any" and len(wanted) > 1
+        missing = {id_ for id_ in wanted if several or id_ not in levels[0].ended}
         for level in levels:
             known = level.home.definition.by_id
             read = known.keys() if reads.all_components else named & known.keys()
@@ -153,7 +159,13 @@ class Inputs:
                 output=sealing.open_output(output, row["sealed_output"], run_id=from_uuid(row["id"])),
                 taken=frozenset(row["taken_out"] or ()),
                 error=None if row["error"] is None else orjson.loads(row["error"]),
+                completed_at=row["completed_at"],
             )
+
+
+def _ended_at(run: EndedRun) -> datetime:
+    assert run.completed_at is not None, "the sources of a join of any are read from the database"
+    return run.completed_at
 
 
 def _is_taken(level: _Level, source: str, index: int) -> bool:

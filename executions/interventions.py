@@ -50,6 +50,10 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
     number, rerun = _planned(execution, request)
     sealed = None if execution.sealed_parameters is None else bytes(execution.sealed_parameters)
     parameters = sealing.open_parameters(execution.parameters, sealed, execution_id=execution.pk)
+    declared = services.compiled_to_run(execution.version_id).definition.parameters
+    hidden = sealing.open_hidden(
+        None if execution.sealed_hidden is None else bytes(execution.sealed_hidden), execution_id=execution.pk
+    ) | sealing.secret_values(parameters, [parameter.name for parameter in declared if parameter.sensitive])
     start = services.StartRequest({**parameters, **request.parameters}, execution.priority, tags=execution.tags)
     new = services.prepare(
         execution.workflow,
@@ -58,6 +62,7 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
         execution.trigger,
         number=number,
         progress=_progress(execution, rerun),
+        hidden=hidden,
         retry_of=execution.pk,
     )
     with transaction.atomic(durable=True):
@@ -123,7 +128,7 @@ def send_signal(*, execution: Execution, user: User, name: str, data: JSONValue)
     with transaction.atomic(durable=True):
         if not ending.lock(execution.pk):
             raise ConflictError("The execution has already ended")
-        if execution.signals.filter(taken_by=None).count() >= MAX_KEPT_SIGNALS:
+        if execution.signals.filter(taken_at=None).count() >= MAX_KEPT_SIGNALS:
             raise ConflictError(f"{MAX_KEPT_SIGNALS} signals are kept already that nobody has waited for")
         runs = execution.runs.filter(status=RunStatus.WAITING, waiting_for=WaitingFor.SIGNAL, signal=name)
         waiters = list(runs.order_by("changed_at", "pk").values_list("pk", "approvers"))

@@ -10,15 +10,17 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError
 
 from core.errors import ErrorCode
-from executions import admission, conclude, dispatch
+from executions import admission, conclude, dispatch, services
 from executions.failpoints import failpoint
 from executions.states import ExecutionStatus
-from executions.transitions import starting, sweeping, waiting
+from executions.transitions import running, starting, sweeping, waiting
+from executions.transitions.statements import LockHeldError, patient_for
 
 logger = logging.getLogger(__name__)
 
 # Small, so that a sweep never holds many rows, nor one worker all the work.
 BATCH = 100
+_LOCK_SECONDS = 1
 
 
 def sweep() -> int:
@@ -29,11 +31,16 @@ def sweep() -> int:
 def sweep_one(name: str) -> int:
     """Run one sweep; how many things it moved. One that fails is logged and keeps none of the others from its work.
 
-    Raises DatabaseError where PostgreSQL cannot be reached: then the others could do nothing either.
+    A row that somebody holds for long is waited for only so long: the next tick tries again. Raises DatabaseError
+    where PostgreSQL cannot be reached: then the others could do nothing either.
     """
     try:
         failpoint(f"sweep_{name}")
-        return SWEEPS[name]()
+        with patient_for(_LOCK_SECONDS):
+            return SWEEPS[name]()
+    except LockHeldError:
+        logger.warning("Sweep waits for a lock: %s", name, extra={"action": "sweep_waits"})
+        return 0
     except (OperationalError, InterfaceError):
         raise
     except Exception:
@@ -79,9 +86,12 @@ def rescue_expired() -> int:
 
 
 def queue_scheduled() -> int:
-    """Pending executions whose `scheduled_at` has come."""
-    accounts = starting.queue_due(BATCH)
-    return len(accounts)
+    """Pending executions whose `scheduled_at` has come; where their key has no place, their strategy decides."""
+    due = starting.queue_due(BATCH)
+    for execution in due:
+        if execution.concurrency_key is not None:
+            services.apply_strategy(execution)
+    return len(due)
 
 
 def admit_waiting() -> int:
@@ -106,14 +116,22 @@ def complete_unfinished() -> int:
     return len(unfinished)
 
 
+def let_in_held() -> int:
+    """Queued runs that `max_parallel` held, where a place has become free and nobody said so."""
+    runs = [run for execution_id in running.holding(BATCH) for run in running.let_in(execution_id)]
+    dispatch.ring(runs)
+    return len(runs)
+
+
 SWEEPS: dict[str, Callable[[], int]] = {
+    "stop_overdue": stop_overdue,
     "queue_scheduled": queue_scheduled,
     "admit_waiting": admit_waiting,
     "wake_due": wake_due,
     "resume_parents": resume_parents,
     "cancel_orphans": cancel_orphans,
+    "let_in_held": let_in_held,
     "ring_unclaimed": ring_unclaimed,
     "rescue_expired": rescue_expired,
-    "stop_overdue": stop_overdue,
     "complete_unfinished": complete_unfinished,
 }

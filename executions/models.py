@@ -71,9 +71,10 @@ class Execution(models.Model):
     `admitted_at` is the account's concurrency slot: held from then until the end; a child (`parent_run`) runs in
     its parent's. `concurrency_key` is a digest of the rendered `settings.concurrency.key`, and at most
     `concurrency_limit` admitted executions of the workflow share one. `stop_as` is the end that the execution is
-    heading for while running components finish. `sequence` numbers its ledger events and `remaining` counts the
-    runs that are not final; both change only in statements that lock this row first. What every hop changes stands
-    in no index, so that those updates stay within their page.
+    heading for while running components finish. `sealed_hidden` lists texts that this execution must not tell beside
+    its own secrets: those of the parent that started it, or of the execution that it retries. `sequence` numbers its
+    ledger events and `remaining` counts the runs that are not final; both change only in statements that lock this
+    row first. What every hop changes stands in no index, so that those updates stay within their page.
     """
 
     id = id_field()
@@ -98,6 +99,7 @@ class Execution(models.Model):
     priority = models.SmallIntegerField(default=5)
     parameters = models.JSONField(default=dict)
     sealed_parameters = models.BinaryField(null=True)
+    sealed_hidden = models.BinaryField(null=True)
     tags = ArrayField(models.CharField(max_length=100), default=list)
     trigger = models.JSONField(default=dict)
     request_id = models.CharField(max_length=128, blank=True)
@@ -190,6 +192,7 @@ class ComponentRun(models.Model):
     `scope_id` is the item, or the execution where there is none: connections lead from run to run of one scope.
     `pending` counts incoming connections not yet decided and `taken` those taken; both are kept only while
     `blocked`. `taken_out` lists the outgoing connections (indexes into the definition) taken at its end.
+    A queued run that `max_parallel` keeps from running is `held`, and out of the queue until a place is free.
     A run that waits says for what (`waiting_for`), and `waited` says that the attempt's wait is over. A claim
     writes `worker`, `pid`, `lease_until` and, from `timeout_seconds`, `deadline_at`. `owner_id` and `priority`
     are the execution's: they order the queue. `changed_at` is when the status became what it is.
@@ -216,6 +219,7 @@ class ComponentRun(models.Model):
     crashes = models.IntegerField(default=0, db_default=0)
     released = models.IntegerField(default=0, db_default=0)
     waited = models.BooleanField(default=False, db_default=False)
+    held = models.BooleanField(default=False, db_default=False)
     waiting_for = models.CharField(max_length=6, null=True, choices=_choices(WaitingFor))  # noqa: DJ001 - NULL: nothing
     signal = models.CharField(max_length=128, null=True)  # noqa: DJ001 - NULL: none
     approvers: Any = models.JSONField(null=True)
@@ -271,7 +275,7 @@ class ComponentRun(models.Model):
             ),
             models.Index(
                 fields=["rung_at"],
-                condition=models.Q(status=RunStatus.QUEUED),
+                condition=models.Q(status=RunStatus.QUEUED, held=False),
                 name="component_run_sweep_unclaimed",
             ),
             models.Index(
@@ -281,8 +285,13 @@ class ComponentRun(models.Model):
             ),
             models.Index(
                 fields=["-priority", "owner_id", "id"],
-                condition=models.Q(status=RunStatus.QUEUED),
+                condition=models.Q(status=RunStatus.QUEUED, held=False),
                 name="component_run_queue",
+            ),
+            models.Index(
+                fields=["execution"],
+                condition=models.Q(status=RunStatus.QUEUED, held=True),
+                name="component_run_held",
             ),
             models.Index(
                 fields=["owner_id"],

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from core.errors import NotFoundError, Problem
-from core.types import JSONValue
 from executions.models import Execution
 from executions.transitions.starting import Plan
-from workflows.components import registry
-from workflows.definition import ComponentSpec, Definition, DefinitionError
-from workflows.expressions import References, has_expression, references
+from workflows.definition import Definition, DefinitionError
+from workflows.expressions import References
 from workflows.models import WorkflowVersion
 from workflows.secret_references import secrets_read
+from workflows.texts import references_of
 from workflows.validation import load, unknown_type_problems
 
 
@@ -71,7 +70,7 @@ def compiled(version_id: str) -> Compiled:
         plan=_plan(definition),
         bodies={home.loop: _plan(home.definition) for home in homes.values() if home.loop is not None},
         homes=homes,
-        reads={id_: _reads(home.definition, home.definition.by_id[id_]) for id_, home in homes.items()},
+        reads={id_: references_of(home.definition, home.definition.by_id[id_]) for id_, home in homes.items()},
         secrets=secrets_read(definition),
         unknown_types=tuple(unknown_type_problems(definition)),
     )
@@ -106,26 +105,3 @@ def _plan(definition: Definition) -> Plan:
         join_any=tuple(component.join == "any" for component in components),
         timeouts=tuple(component.timeout_seconds for component in components),
     )
-
-
-def _reads(definition: Definition, component: ComponentSpec) -> References:
-    """The references of its config, but not of its body, and of the conditions on its outgoing connections."""
-    known = registry.get(component.type)
-    unrendered = known.unrendered | known.verbatim if known is not None else frozenset()
-    rendered = {name: value for name, value in component.config.items() if name not in unrendered}
-    conditions = [connection.condition for connection in definition.outgoing[component.id] if connection.condition]
-    body = {"components", "connections"} if component.id in definition.bodies else set()
-    evaluated = (unrendered & component.config.keys()) - body
-    conditions += _conditions({name: component.config[name] for name in evaluated})
-    own = known.reads(component.config) if known is not None else References()
-    return own | references([rendered, [text if has_expression(text) else "{{" + text + "}}" for text in conditions]])
-
-
-def _conditions(value: JSONValue) -> list[str]:
-    """The conditions in fields that a component evaluates itself: every text under the key `condition`."""
-    if isinstance(value, list):
-        return [text for item in value for text in _conditions(item)]
-    if isinstance(value, dict):
-        own = [value["condition"]] if isinstance(value.get("condition"), str) else []
-        return own + [text for item in value.values() for text in _conditions(item)]
-    return []

@@ -1,7 +1,7 @@
 """Reads that REST, GraphQL and sockets share: visible executions, progress, places in the queue, estimates."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
@@ -134,23 +134,38 @@ def component_runs(execution: Execution) -> QuerySet[ComponentRun]:
 def inputs_of(execution: Execution, runs: Sequence[ComponentRun]) -> list[JSONValue]:
     """What each run was handed: the outputs of its taken predecessors, an item's value, or what started all.
 
-    As it may be shown; two queries however many runs there are.
+    As it may be shown; two queries however many runs there are. None where the stored definition can no longer be
+    read: a rule has become stricter since, or the plug-in that has a loop's body is gone.
     """
-    homes = plans.compiled(execution.version_id).homes
+    try:
+        homes = plans.compiled(execution.version_id).homes
+    except plans.UnrunnableError:
+        return [None] * len(runs)
     scopes = {run.scope_id for run in runs}
     sources = ComponentRun.objects.filter(scope_id__in=scopes).exclude(taken_out=[]).exclude(taken_out=None)
     handed: dict[tuple[str, str], dict[str, JSONValue]] = {}
-    for source in sources.only("component_id", "scope_id", "output", "taken_out"):
-        connections = homes[source.component_id].definition.connections
+    for source in sources.only("component_id", "scope_id", "output", "taken_out").order_by("completed_at"):
+        home = homes.get(source.component_id)
+        if home is None:
+            continue
         for index in source.taken_out or ():
-            key = (source.scope_id, connections[index].target)
+            key = (source.scope_id, home.definition.connections[index].target)
             handed.setdefault(key, {})[source.component_id] = source.output
     first = execution.trigger.get("input", execution.parameters)
-    found: list[JSONValue] = []
-    for run in runs:
-        if homes[run.component_id].definition.incoming[run.component_id]:
-            outputs = handed.get((run.scope_id, run.component_id))
-            found.append(next(iter(outputs.values())) if outputs is not None and len(outputs) == 1 else outputs)
-        else:
-            found.append(first if run.item is None else run.item.value)
-    return found
+    return [_handed_to(run, homes.get(run.component_id), handed, first) for run in runs]
+
+
+def _handed_to(
+    run: ComponentRun,
+    home: plans.Home | None,
+    handed: Mapping[tuple[str, str], dict[str, JSONValue]],
+    first: JSONValue,
+) -> JSONValue:
+    if home is None:
+        return None
+    if not home.definition.incoming[run.component_id]:
+        return first if run.item is None else run.item.value
+    outputs = handed.get((run.scope_id, run.component_id))
+    if outputs is None or (len(outputs) > 1 and not run.join_any):
+        return outputs
+    return next(iter(outputs.values()))

@@ -6,9 +6,10 @@ import time
 from dataclasses import replace
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from accounts.vault import SealBrokenError
+from core.errors import ErrorCode
 from core.json_text import storable_dumps
 from core.redact import Redactor
 from core.request_id import set_request_id
@@ -75,6 +76,8 @@ def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
     following: Held | None = claimed.run
     while following is not None:
         following = session.work(following)
+    if session.compiled.definition.settings.max_parallel:
+        conclude.let_in(claimed.run.key.execution_id)
 
 
 def _claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
@@ -86,7 +89,8 @@ def _claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
         claimed = running.claim(next_id, next_attempt, holder, types, jump=True)
         if claimed is not None:
             return claimed
-    return None
+    # Those whose turn it is were taken meanwhile, or are held back by `max_parallel`.
+    return running.claim(run_id, attempt, holder, types, jump=True)
 
 
 def _let_go(holder: Holder) -> None:
@@ -101,7 +105,7 @@ def _let_go(holder: Holder) -> None:
                 if pid == holder.pid:
                     conclude.rescue(run, "The attempt could not be recorded; trying again")
             return
-        except DatabaseError as error:
+        except (OperationalError, InterfaceError) as error:
             connection.close()
             logger.warning("PostgreSQL is away: %s", type(error).__name__, extra={"action": "let_go_failed"})
             time.sleep(1)
@@ -121,9 +125,12 @@ class Session:
         self.compiled = compiled
         self.secrets = owner_secrets.load(compiled.secrets, execution["workflow_id"])
         self.inputs = Inputs(execution, compiled, parameters, self.secrets)
-        self.has_secrets = sealed is not None or bool(self.secrets)
-        hidden = sealing.secret_values(parameters, sensitive) if sealed else frozenset()
-        self.redactor = Redactor(hidden.union(owner_secrets.texts_to_hide(self.secrets)))
+        hidden = sealing.open_hidden(execution["sealed_hidden"], execution_id=execution["id"])
+        if sealed is not None:
+            hidden |= sealing.secret_values(parameters, sensitive)
+        self.hidden = hidden.union(owner_secrets.texts_to_hide(self.secrets))
+        self.has_secrets = bool(self.hidden)
+        self.redactor = Redactor(self.hidden)
         self.holder = holder
         self._keep_until = time.monotonic() + settings.ENGINE["KEEP_SUCCESSOR_SECONDS"]
         self._look_at = time.monotonic() + _FAIRNESS_SECONDS
@@ -133,7 +140,7 @@ class Session:
         component = self.compiled.homes[run.component_id].definition.by_id[run.component_id]
         try:
             attempt = Attempt(run, component, self.inputs.scope(run))
-            outcome = run_attempt(attempt, self.secrets)
+            outcome = self._timed_out(attempt) if run.overdue else run_attempt(attempt, self.secrets)
         except SealBrokenError as error:
             conclude.fail_execution(run, str(error), self.holder)
             return None
@@ -158,6 +165,12 @@ class Session:
             return None
         # Interrupted; or a wait that could not begin because the execution stops.
         return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
+
+    def _timed_out(self, attempt: Attempt) -> Failed:
+        """The time limit passed while it waited: what it waited for is given up."""
+        conclude.abandon(attempt.run)
+        seconds = attempt.component.timeout_seconds
+        return Failed(f"Timed out after {seconds:g} s", code=ErrorCode.TIMEOUT_ERROR)
 
     def _may_keep(self) -> bool:
         """Whether to go on with a successor: for a while, and while nobody else has been waiting."""
@@ -192,6 +205,7 @@ class Session:
             self.compiled,
             wait,
             items,
+            afresh=outcome.afresh,
             holder=self.holder,
             keep=keep,
             lines=self._lines(attempt),
@@ -210,13 +224,18 @@ class Session:
         """False if this attempt may not wait. Raises services.ChildRefusedError."""
         run, lines, measured = attempt.run, self._lines(attempt), attempt.measured
         if isinstance(outcome, Waiting):
-            return waiting.wait(run.key, Wait(WaitingFor.TIME, until=outcome.until), lines=lines, measured=measured)
+            wait = Wait(WaitingFor.TIME, until=outcome.until, delay_seconds=outcome.seconds)
+            return waiting.wait(run.key, wait, lines=lines, measured=measured)
         if isinstance(outcome, WaitingForSignal):
-            wait = Wait(
-                WaitingFor.SIGNAL, until=outcome.until, signal=outcome.signal, approvers=tuple(outcome.approvers)
-            )
+            approvers = tuple(outcome.approvers)
+            if self.redactor.redact([outcome.signal, *approvers]) != [outcome.signal, *approvers]:
+                raise OutputRefusedError("The name of the signal, or of an approver, holds a secret")
+            wait = Wait(WaitingFor.SIGNAL, delay_seconds=outcome.seconds, signal=outcome.signal, approvers=approvers)
             return conclude.wait_for_signal(run, wait, lines=lines, measured=measured)
-        return services.start_child(run, self.execution, outcome, lines=lines, measured=measured)
+        # What the child is not given, it need not hide.
+        given = self.redactor.redact(outcome.parameters, by_name=False) != outcome.parameters
+        hidden = self.hidden if given else ()
+        return services.start_child(run, self.execution, outcome, hidden=hidden, lines=lines, measured=measured)
 
     def _fail(self, attempt: Attempt, outcome: Failed, keep: bool) -> Held | None:
         error: JSONObject = {"code": str(outcome.code), "message": outcome.message}

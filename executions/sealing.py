@@ -1,27 +1,42 @@
 """Secret parameters and outputs: stored sealed, shown `[REDACTED]`, opened only in the worker (contract §4)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import orjson
 
 from accounts import vault
 from core.json_text import dumps
-from core.redact import REDACTED, looks_secret, redact
+from core.redact import REDACTED, Redactor, looks_secret, redact
 from core.types import JSONObject, JSONValue
 
 
 def split_parameters(
-    values: JSONObject, sensitive: Iterable[str], *, execution_id: str
+    values: JSONObject, sensitive: Iterable[str], *, execution_id: str, hidden: Collection[str] = ()
 ) -> tuple[JSONObject, bytes | None]:
-    """(what may be shown, the whole sealed or None if nothing in it is secret)."""
+    """(what may be shown, the whole sealed or None if nothing in it is secret); `hidden` texts are secret anywhere."""
     declared = frozenset(sensitive)
     shown = {
         name: REDACTED if name in declared and value is not None else redact({name: value})[name]
         for name, value in values.items()
     }
+    if hidden:
+        shown = Redactor(hidden).redact(shown, by_name=False)
     if shown == values:
         return shown, None
     return shown, vault.seal(dumps(values), bound_to=f"{execution_id}/parameters")
+
+
+def seal_hidden(texts: Collection[str], *, execution_id: str) -> bytes:
+    """Texts that an execution must not tell, sealed for it."""
+    return vault.seal(dumps(sorted(texts)), bound_to=f"{execution_id}/hidden")
+
+
+def open_hidden(sealed: bytes | None, *, execution_id: str) -> frozenset[str]:
+    """The texts that an execution must not tell beside its own secrets. Raises accounts.vault.SealBrokenError."""
+    if sealed is None:
+        return frozenset()
+    texts: list[str] = orjson.loads(vault.unseal(sealed, bound_to=f"{execution_id}/hidden"))
+    return frozenset(texts)
 
 
 def open_parameters(shown: JSONObject, sealed: bytes | None, *, execution_id: str) -> JSONObject:

@@ -1,7 +1,7 @@
 """How executions start: by request, by a batch, as a child, as a retry."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -13,6 +13,7 @@ from accounts.models import User
 from core.errors import (
     APGError,
     ConflictError,
+    ErrorCode,
     NotFoundError,
     Problem,
     ValidationFailedError,
@@ -29,7 +30,7 @@ from executions.failpoints import failpoint
 from executions.models import Execution, IdempotencyKey
 from executions.states import ExecutionStatus, WaitingFor
 from executions.transitions import starting, waiting
-from executions.transitions.starting import Progress
+from executions.transitions.starting import Due, Progress
 from executions.transitions.statements import ExecutionEnd, Held, Measured
 from executions.transitions.waiting import Wait
 from workflows.components.base import Child
@@ -86,11 +87,12 @@ def start_execution(
     new = prepare(workflow, user, request, trigger or {"type": "manual"})
     try:
         with transaction.atomic(durable=True):
-            stops = insert(new)
+            # First of all: the same key twice at once waits here for the first, and is not refused for its sake.
             if request.idempotency_key:
                 IdempotencyKey.objects.create(
                     user=user, key=request.idempotency_key, request_digest=digest, execution_id=new.execution_id
                 )
+            stops = insert(new)
     except WorkflowVersion.DoesNotExist:
         raise NotFoundError("Workflow not found") from None
     except IntegrityError:
@@ -127,11 +129,13 @@ def prepare(
     *,
     number: int | None = None,
     progress: Progress | None = None,
+    hidden: Collection[str] = (),
     **links: Any,
 ) -> NewExecution:
     """Check everything that can be checked without a lock. `number`: a version other than the current one.
 
-    `links`: parent_run, depth, retry_of. Raises as `start_execution` does, and WorkflowVersion.DoesNotExist.
+    `hidden`: texts that the execution must not tell beside its own secrets. `links`: parent_run, depth, retry_of.
+    Raises as `start_execution` does, and WorkflowVersion.DoesNotExist.
     """
     if workflow.status not in _RUNNABLE:
         raise ConflictError(f"A workflow that is {workflow.status} cannot be executed")
@@ -141,7 +145,7 @@ def prepare(
     values = _checked(compiled, request.parameters)
     execution_id = new_id()
     sensitive = [parameter.name for parameter in compiled.definition.parameters if parameter.sensitive]
-    shown, sealed = sealing.split_parameters(values, sensitive, execution_id=execution_id)
+    shown, sealed = sealing.split_parameters(values, sensitive, execution_id=execution_id, hidden=hidden)
     rules = compiled.definition.settings
     facts: JSONObject = {
         "plan": compiled.plan,
@@ -152,6 +156,7 @@ def prepare(
         "version": version_id,
         "parameters": shown,
         "sealed_parameters": sealed,
+        "sealed_hidden": sealing.seal_hidden(hidden, execution_id=execution_id) if hidden else None,
         "tags": list(request.tags),
         "trigger": trigger,
         "request_id": current_request_id(),
@@ -190,15 +195,44 @@ def store(new: NewExecution) -> list[Stop]:
     if key is not None:
         holders = starting.holders(new.workflow_id, key)
         if new.strategy == "skip" and len(holders) >= limit and new.facts["due"]:
-            raise ConflictError(f"The workflow's concurrency limit of {limit} is reached, and its strategy is skip")
+            raise ConflictError(_SKIPPED.format(limit=limit))
         if new.strategy == "cancel_running" and new.facts["due"]:
-            for holder in holders[: max(len(holders) + 1 - limit, 0)]:
-                ends = conclude.stop_in_transaction(holder, ExecutionStatus.CANCELLED)
-                stops += [] if ends is None else [(holder, ends)]
+            stops = _make_room(holders, limit)
     started = starting.start(execution_id=new.execution_id, account_id=new.account_id, **new.facts)
     ring_on_commit(started.queued)
     failpoint("start_before_commit")
     return stops
+
+
+def _make_room(holders: Sequence[str], limit: int) -> list[Stop]:
+    """Cancel the oldest holders of a key so that one more has a place. Needs the key's lock."""
+    stops: list[Stop] = []
+    for holder in holders[: max(len(holders) + 1 - limit, 0)]:
+        ends = conclude.stop_in_transaction(holder, ExecutionStatus.CANCELLED)
+        stops += [] if ends is None else [(holder, ends)]
+    return stops
+
+
+def apply_strategy(due: Due) -> None:
+    """What its workflow's `concurrency.strategy` has for a scheduled execution whose time has come.
+
+    With `skip` and no place it is cancelled, and says so. Opens its own durable transaction.
+    """
+    concurrency = plans.compiled(due.version_id).definition.settings.concurrency
+    if concurrency is None or concurrency.strategy == "queue" or due.concurrency_key is None:
+        return
+    with transaction.atomic(durable=True):
+        starting.lock_workflow_and_account(due.workflow_id, due.account_id)
+        holders = starting.holders(due.workflow_id, due.concurrency_key)
+        others = [holder for holder in holders if holder != due.execution_id]
+        stops: list[Stop] = []
+        if concurrency.strategy == "cancel_running":
+            stops = _make_room(others, concurrency.limit)
+        elif len(others) >= concurrency.limit:
+            error = {"code": str(ErrorCode.RESOURCE_CONFLICT), "message": _SKIPPED.format(limit=concurrency.limit)}
+            ends = conclude.stop_in_transaction(due.execution_id, ExecutionStatus.CANCELLED, error)
+            stops = [] if ends is None else [(due.execution_id, ends)]
+    after_stops(stops)
 
 
 def after_stops(stops: Sequence[Stop]) -> None:
@@ -233,17 +267,27 @@ def _concurrency_key(compiled: plans.Compiled, values: JSONObject, workflow: Wor
     return hashlib.sha256(dumps(key)).hexdigest()
 
 
+_SKIPPED = "The workflow's concurrency limit of {limit} is reached, and its strategy is skip"
+
+
 class ChildRefusedError(Exception):
     """A `sub_workflow` cannot start its child; the message says why."""
 
 
 def start_child(
-    run: Held, parent: Mapping[str, Any], child: Child, *, lines: Sequence[JSONObject], measured: Measured
+    run: Held,
+    parent: Mapping[str, Any],
+    child: Child,
+    *,
+    hidden: Collection[str],
+    lines: Sequence[JSONObject],
+    measured: Measured,
 ) -> bool:
     """Start an execution for a run that then waits for it, in one transaction; false if the run may not wait.
 
     The child runs in its parent's slot, for the same account, with the same priority. It must be a workflow that
-    the owner of the parent's workflow may run. Raises ChildRefusedError. Forbids a transaction.
+    the owner of the parent's workflow may run. What the parent hides (`hidden`) the child hides too, where it is
+    given any of it. Raises ChildRefusedError. Forbids a transaction.
     """
     depth = parent["depth"] + 1
     if depth > MAX_DEPTH:
@@ -258,6 +302,7 @@ def start_child(
             request,
             trigger,
             number=child.version,
+            hidden=hidden,
             parent_run=run.key.run_id,
             depth=depth,
         )

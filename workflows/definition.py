@@ -16,6 +16,8 @@ from workflows.parameters import Parameter, parameter_problems, parse_parameter
 from workflows.schemas import Schema, join_path, received, short
 
 MAX_NESTING = 32
+# The fields of a component that loops that are a definition of their own.
+BODY_FIELDS = frozenset({"components", "connections"})
 # A cycle of a thousand is found, and its beginning shown.
 MAX_CYCLE_SHOWN = 20
 
@@ -155,7 +157,7 @@ def shape_problems(raw: JSONValue) -> list[Problem]:
 
 def body_of(spec: ComponentSpec) -> JSONObject:
     """The raw definition inside a component that loops."""
-    return {name: spec.config[name] for name in ("components", "connections") if name in spec.config}
+    return {name: spec.config[name] for name in BODY_FIELDS & spec.config.keys()}
 
 
 def body_shape_problems(body: JSONObject, path: str) -> list[Problem]:

@@ -109,9 +109,9 @@ def delete_workflow(*, workflow: Workflow, force: bool) -> None:
     given, NotFoundError if the workflow has been deleted meanwhile.
     """
     with transaction.atomic(durable=True):
-        # The full lock: a start takes a share of this row before anything else, so it is either seen here, or waits
-        # and finds no workflow.
-        current = _locked(Workflow.objects.select_for_update(), workflow)
+        # A start takes a share of this row before anything else, so it is either seen here, or waits and finds no
+        # workflow.
+        current = _locked(Workflow.objects.select_for_update(of=("self",), no_key=True), workflow)
         if not force and (active := current.executions.active().count()):
             raise ConflictError(f"Executions that have not ended: {active}; force=true cancels them first")
         current.executions.request_cancel()

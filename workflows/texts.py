@@ -6,11 +6,9 @@ from dataclasses import replace
 from core.types import JSONObject, JSONValue
 from workflows.components import registry
 from workflows.components.base import Component
-from workflows.definition import ComponentSpec, Definition
+from workflows.definition import BODY_FIELDS, ComponentSpec, Definition
 from workflows.expressions import References, has_expression, parse_condition, references
 from workflows.schemas import join_path
-
-_BODY_FIELDS = frozenset({"components", "connections"})
 
 
 def parse_text(text: str, is_condition: bool) -> References:
@@ -27,7 +25,7 @@ def texts_with_expressions(component: Component, config: JSONObject) -> Iterator
     stack: list[tuple[tuple[str | int, ...], JSONValue, bool]] = [
         ((name,), value, name in component.unrendered)
         for name, value in reversed(config.items())
-        if name not in component.verbatim and not (component.has_body and name in _BODY_FIELDS)
+        if name not in component.verbatim and not (component.has_body and name in BODY_FIELDS)
     ]
     while stack:
         trail, value, unrendered = stack.pop()

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.conf import settings
 from django.db import connection
 
 from core.ids import from_uuid, to_uuid
@@ -31,7 +32,8 @@ WITH stopped AS (
     RETURNING id
 )
 UPDATE executions_execution
-SET stop_as = %(stop_as)s, error = COALESCE(error, %(error)s::jsonb),
+SET stop_as = CASE WHEN stop_as = 'cancelled' THEN stop_as ELSE %(stop_as)s END,
+    error = CASE WHEN stop_as = 'cancelled' THEN error ELSE COALESCE(error, %(error)s::jsonb) END,
     remaining = remaining - (SELECT count(*) FROM stopped)
 WHERE id = %(execution)s AND completed_at IS NULL
 RETURNING remaining
@@ -40,6 +42,8 @@ RETURNING remaining
 
 def stop(execution_id: str, stop_as: ExecutionStatus, error: JSONObject | None = None) -> int:
     """Let nothing new start: what has not begun, or waits, is cancelled. The number of runs still going.
+
+    A cancel stays one, whatever stops the execution after it.
 
     Needs a transaction that holds the execution's lock from an earlier statement: a run that went from
     running to waiting while this one waited for the lock would otherwise be overlooked.
@@ -51,28 +55,38 @@ def stop(execution_id: str, stop_as: ExecutionStatus, error: JSONObject | None =
 
 
 _COMPLETE = f"""
-WITH locked AS MATERIALIZED (
-    SELECT *, COALESCE(error, %(error)s::jsonb) AS final_error, COALESCE(
-        stop_as, CASE WHEN COALESCE(error, %(error)s::jsonb) IS NULL THEN 'completed' ELSE 'failed' END) AS outcome
-    FROM executions_execution
+WITH alive AS MATERIALIZED (
+    SELECT * FROM executions_execution
     WHERE id = %(execution)s AND completed_at IS NULL AND remaining = 0
     FOR NO KEY UPDATE
 ), leaf AS (
     SELECT run.component_id, run.component_type, run.output
-    FROM locked, executions_componentrun AS run
-    WHERE run.execution_id = locked.id AND locked.outcome = 'completed'
+    FROM alive, executions_componentrun AS run
+    WHERE run.execution_id = alive.id AND alive.stop_as IS NULL AND alive.error IS NULL
       AND run.status = 'completed' AND run.taken_out = '{{}}' AND run.item_id IS NULL
-), result AS (
+), result AS MATERIALIZED (
     SELECT component_id, output FROM leaf
     WHERE component_type = 'end' OR NOT EXISTS (SELECT 1 FROM leaf WHERE component_type = 'end')
+), size AS MATERIALIZED (
+    SELECT COALESCE(sum(octet_length(output::text)), 0) AS bytes FROM result
+), failure AS MATERIALIZED (
+    SELECT COALESCE(alive.error, %(error)s::jsonb, CASE WHEN size.bytes > %(max_bytes)s THEN jsonb_build_object(
+        'code', 'EXECUTION_FAILED',
+        'message', format('The results have %%s bytes, at most %%s are stored', size.bytes, %(max_bytes)s::bigint))
+        END) AS error
+    FROM alive, size
+), locked AS MATERIALIZED (
+    SELECT alive.*, failure.error AS final_error,
+           COALESCE(alive.stop_as, CASE WHEN failure.error IS NULL THEN 'completed' ELSE 'failed' END) AS outcome
+    FROM alive, failure
 ), touched AS (
     UPDATE executions_execution AS execution
     SET status = locked.outcome, completed_at = clock_timestamp(), sequence = execution.sequence + 1,
         error = locked.final_error,
-        results = CASE (SELECT count(*) FROM result)
+        results = CASE WHEN locked.outcome = 'completed' THEN CASE (SELECT count(*) FROM result)
             WHEN 0 THEN NULL
             WHEN 1 THEN (SELECT output FROM result)
-            ELSE (SELECT jsonb_object_agg(component_id, output) FROM result) END
+            ELSE (SELECT jsonb_object_agg(component_id, output) FROM result) END END
     FROM locked WHERE execution.id = locked.id
     RETURNING execution.status, execution.completed_at, execution.started_at
 ), event AS (
@@ -111,10 +125,12 @@ def complete(execution_id: str, error: JSONObject | None = None) -> ExecutionEnd
 
     `error` makes it fail, if nothing has failed it before.
 
-    Results (contract §6): the output of the `end` that ran, else of the last component; several by id.
+    Results (contract §6): the output of the `end` that ran, else of the last component; several by id. With more than
+    MAX_RESULTS_BYTES the execution fails.
     A statement of its own: the outputs of runs that ended while a finish waited for the lock are then seen.
     """
-    row = fetch_one(_COMPLETE, {"execution": to_uuid(execution_id), "error": to_json(error)})
+    parameters = {"execution": to_uuid(execution_id), "error": to_json(error), "max_bytes": settings.MAX_RESULTS_BYTES}
+    row = fetch_one(_COMPLETE, parameters)
     if row is None:
         return None
     accounts = [from_uuid(account) for account in row["waiting_accounts"]]

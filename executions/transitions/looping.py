@@ -58,8 +58,10 @@ def add(run_id: str, items: Sequence[NewItem]) -> None:
         )
 
 
-def missing(run_id: str, items: Sequence[NewItem]) -> list[NewItem]:
+def missing(run_id: str, items: Sequence[NewItem], *, afresh: bool) -> list[NewItem]:
     """Those of the items that have not ended well in an earlier attempt; what is left of other ones is removed.
+
+    All of them if it begins `afresh`.
 
     Needs the transaction in which the run waits again: nothing of its items is running then.
     """
@@ -69,7 +71,8 @@ def missing(run_id: str, items: Sequence[NewItem]) -> list[NewItem]:
     stale: list[str] = []
     for item in LoopItem.objects.filter(run=run_id, index__gte=min(given, default=0)):
         new = given.get(item.index)
-        if new is not None and item.status == ItemStatus.COMPLETED and orjson.loads(new.value_text) == item.value:
+        done = new is not None and item.status == ItemStatus.COMPLETED
+        if done and not afresh and new is not None and orjson.loads(new.value_text) == item.value:
             kept.add(item.index)
         else:
             stale.append(item.pk)
@@ -203,6 +206,41 @@ def advance(
         else:
             queued.append(QueuedRun(run_id, row["attempt"], row["priority"]))
     return Advanced(kept, queued)
+
+
+# Every run of every item, of inner loops too, that has not ended. Those that run are refused when they record.
+_ABANDON = f"""
+WITH RECURSIVE {LOCKED}, tree AS (
+    SELECT run.id, run.item_id FROM executions_componentrun AS run
+    JOIN executions_loopitem AS item ON item.id = run.item_id WHERE item.run_id = %(loop)s
+    UNION ALL
+    SELECT run.id, run.item_id FROM tree
+    JOIN executions_loopitem AS item ON item.run_id = tree.id
+    JOIN executions_componentrun AS run ON run.item_id = item.id
+), cancelled AS (
+    UPDATE executions_componentrun AS run
+    SET status = 'cancelled', completed_at = clock_timestamp(), changed_at = clock_timestamp(), lease_until = NULL
+    FROM locked
+    WHERE run.id IN (SELECT id FROM tree) AND run.completed_at IS NULL
+    RETURNING run.id
+), ended AS (
+    UPDATE executions_loopitem AS item
+    SET status = 'failed', remaining = 0,
+        error = COALESCE(item.error, '{{"code": "TIMEOUT_ERROR", "message": "Given up", "component_id": ""}}'::jsonb)
+    FROM locked
+    WHERE item.status = 'running' AND (item.run_id = %(loop)s OR item.run_id IN (SELECT id FROM tree))
+)
+UPDATE executions_execution AS execution
+SET remaining = execution.remaining - (SELECT count(*) FROM cancelled)
+FROM locked WHERE execution.id = locked.id
+"""
+
+
+def abandon(execution_id: str, loop_run_id: str) -> None:
+    """End all that is left of a loop's items. Needs a transaction that has locked the execution before."""
+    assert connection.in_atomic_block
+    with connection.cursor() as cursor:
+        cursor.execute(_ABANDON, {"execution": to_uuid(execution_id), "loop": to_uuid(loop_run_id)})
 
 
 _TAKE_RESUMED = f"""

@@ -7,7 +7,7 @@ from core.ids import to_uuid
 from executions.transitions.statements import fetch_all, fetch_one
 
 _ENDED = """
-SELECT id, scope_id, component_id, status, output, sealed_output, taken_out, error
+SELECT id, scope_id, component_id, status, output, sealed_output, taken_out, error, completed_at
 FROM executions_componentrun
 WHERE scope_id = ANY(%(scopes)s::uuid[]) AND component_id = ANY(%(components)s::text[]) AND completed_at IS NOT NULL
 """

@@ -1,11 +1,11 @@
 """How one component run is claimed and ends, with its successors in the same scope."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection
+from django.db import connection, transaction
 
 from core.ids import from_uuid, to_uuid
 from core.json_text import storable_dumps
@@ -42,28 +42,31 @@ WITH locked AS MATERIALIZED (
     SELECT * FROM executions_execution
     WHERE id = (SELECT execution_id FROM executions_componentrun WHERE id = %(run)s)
       AND completed_at IS NULL AND stop_as IS NULL
+      AND (deadline_at IS NULL OR deadline_at > clock_timestamp())
     FOR NO KEY UPDATE
 ), claimed AS (
     UPDATE executions_componentrun AS run
-    SET {TAKE}, started_at = CASE WHEN run.waited THEN run.started_at ELSE clock_timestamp() END
+    SET {TAKE},
+        started_at = CASE WHEN run.waited THEN run.started_at ELSE clock_timestamp() END,
+        deadline_at = CASE WHEN run.waited THEN run.deadline_at
+            ELSE clock_timestamp() + make_interval(secs => run.timeout_seconds) END
     FROM locked
     WHERE run.id = %(run)s AND run.execution_id = locked.id
       AND run.status = 'queued' AND run.attempt = %(attempt)s
       AND run.component_type = ANY(%(types)s::text[])
-      AND (locked.max_parallel = 0 OR locked.max_parallel > (
-          SELECT count(*) FROM executions_componentrun AS other
-          WHERE other.execution_id = locked.id AND other.status = 'running'))
+      AND (%(has_place)s OR locked.max_parallel = 0)
       AND (%(jump)s OR NOT (
           EXISTS (SELECT 1 FROM executions_componentrun AS other
-                  WHERE other.status = 'queued' AND other.priority > run.priority)
+                  WHERE other.status = 'queued' AND NOT other.held AND other.priority > run.priority)
           OR EXISTS (SELECT 1 FROM executions_componentrun AS other
-                     WHERE other.status = 'queued' AND other.priority = run.priority
+                     WHERE other.status = 'queued' AND NOT other.held AND other.priority = run.priority
                        AND other.owner_id < run.owner_id)
           OR EXISTS (SELECT 1 FROM executions_componentrun AS other
-                     WHERE other.status = 'queued' AND other.priority = run.priority
+                     WHERE other.status = 'queued' AND NOT other.held AND other.priority = run.priority
                        AND other.owner_id > run.owner_id)))
     RETURNING run.id AS run_id, run.component_id, run.component_type, run.waited, run.waiting_for,
               run.waiting_for = 'time' OR run.signal IS NOT NULL AS timed_out,
+              run.waited AND run.deadline_at <= clock_timestamp() AS overdue,
               run.crashes + run.released AS lost_attempts, run.attempt, run.item_id, run.item_index
 ), event AS (
     SELECT 1 AS rank, 0 AS position, 'execution.started' AS type,
@@ -85,8 +88,8 @@ WITH locked AS MATERIALIZED (
     RETURNING execution.started_at
 )
 SELECT claimed.*, locked.id, locked.workflow_id, locked.version_id, locked.created_by_id, locked.priority,
-       locked.parameters, locked.sealed_parameters, locked.trigger, locked.tags, locked.request_id,
-       locked.created_at, locked.depth, touched.started_at,
+       locked.parameters, locked.sealed_parameters, locked.sealed_hidden, locked.trigger, locked.tags,
+       locked.request_id, locked.created_at, locked.depth, touched.started_at,
        (SELECT name FROM workflows_workflow WHERE id = locked.workflow_id) AS workflow_name,
        item.index, item.value, item.sealed_value, item.run_id AS loop_run_id
 FROM claimed CROSS JOIN locked CROSS JOIN touched LEFT JOIN executions_loopitem AS item ON item.id = claimed.item_id
@@ -96,10 +99,13 @@ FROM claimed CROSS JOIN locked CROSS JOIN touched LEFT JOIN executions_loopitem 
 def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, jump: bool = False) -> Claimed | None:
     """Take a queued run of one of the `types` for `holder` under a lease; None if it is not to be had (any more).
 
-    Without `jump` it is not taken either while a more urgent run, or one of another owner, is queued.
+    Without `jump` it is not taken either while a more urgent run, or one of another owner, is queued. Forbids a
+    transaction.
     """
     parameters = {"run": to_uuid(run_id), "attempt": attempt, "types": list(types), "jump": jump, **lease(holder)}
-    row = fetch_one(_CLAIM, parameters)
+    row = fetch_one(_CLAIM, {**parameters, "has_place": False})
+    if row is None:
+        row = _claim_place(parameters)
     if row is None:
         return None
     execution = {name: from_uuid(value) if isinstance(value, UUID) else value for name, value in row.items()}
@@ -114,9 +120,47 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
         item=item,
         resumed_from=WaitingFor(row["waiting_for"]) if row["waited"] else None,
         timed_out=bool(row["timed_out"]),
+        overdue=bool(row["overdue"]),
         lost_attempts=row["lost_attempts"],
     )
     return Claimed(held, execution)
+
+
+_LIMITED = """
+SELECT execution.id, execution.max_parallel
+FROM executions_componentrun AS run JOIN executions_execution AS execution ON execution.id = run.execution_id
+WHERE run.id = %(run)s AND run.status = 'queued' AND run.attempt = %(attempt)s AND NOT run.held
+  AND execution.max_parallel > 0 AND execution.completed_at IS NULL
+"""
+
+_LOCK = "SELECT id FROM executions_execution WHERE id = %(execution)s FOR NO KEY UPDATE"
+
+_RUNNING = """
+SELECT count(*) AS running FROM executions_componentrun WHERE execution_id = %(execution)s AND status = 'running'
+"""
+
+_HOLD = """
+UPDATE executions_componentrun SET held = true
+WHERE id = %(run)s AND status = 'queued' AND attempt = %(attempt)s
+RETURNING id
+"""
+
+
+def _claim_place(parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The claim of a run whose execution has a `max_parallel`; without a place it is held, out of the queue.
+
+    Counted after the execution's lock was taken: two claims at once would both see the last place.
+    """
+    limited = fetch_one(_LIMITED, parameters)
+    if limited is None:
+        return None
+    with transaction.atomic(durable=True):
+        fetch_all(_LOCK, {"execution": limited["id"]})
+        counted = fetch_one(_RUNNING, {"execution": limited["id"]})
+        if counted is not None and counted["running"] < limited["max_parallel"]:
+            return fetch_one(_CLAIM, {**parameters, "has_place": True})
+        fetch_all(_HOLD, parameters)
+    return None
 
 
 # Whose turn it is: the highest priority that is queued; there the owner with the fewest runs running, then the one
@@ -125,21 +169,21 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
 _NEXT_IN_TURN = """
 WITH RECURSIVE top AS MATERIALIZED (
     SELECT priority FROM executions_componentrun
-    WHERE status = 'queued' AND component_type = ANY(%(types)s::text[])
+    WHERE status = 'queued' AND NOT held AND component_type = ANY(%(types)s::text[])
     ORDER BY priority DESC LIMIT 1
 ), owner (id) AS (
     (SELECT run.owner_id FROM executions_componentrun AS run, top
-     WHERE run.status = 'queued' AND run.priority = top.priority ORDER BY run.owner_id LIMIT 1)
+     WHERE run.status = 'queued' AND NOT run.held AND run.priority = top.priority ORDER BY run.owner_id LIMIT 1)
     UNION ALL
     SELECT (SELECT run.owner_id FROM executions_componentrun AS run, top
-            WHERE run.status = 'queued' AND run.priority = top.priority AND run.owner_id > owner.id
+            WHERE run.status = 'queued' AND NOT run.held AND run.priority = top.priority AND run.owner_id > owner.id
             ORDER BY run.owner_id LIMIT 1)
     FROM owner WHERE owner.id IS NOT NULL
 )
 SELECT head.id, head.attempt
 FROM (SELECT id FROM owner WHERE id IS NOT NULL LIMIT %(owners)s) AS owner, top, LATERAL (
     SELECT run.id, run.attempt, run.changed_at FROM executions_componentrun AS run
-    WHERE run.status = 'queued' AND run.priority = top.priority AND run.owner_id = owner.id
+    WHERE run.status = 'queued' AND NOT run.held AND run.priority = top.priority AND run.owner_id = owner.id
       AND run.component_type = ANY(%(types)s::text[])
     ORDER BY run.id LIMIT 2
 ) AS head
@@ -147,7 +191,7 @@ ORDER BY (SELECT count(*) FROM executions_componentrun AS busy
           WHERE busy.status = 'running' AND busy.owner_id = owner.id), head.changed_at
 LIMIT 3
 """
-_MAX_OWNERS = 200
+_MAX_OWNERS = 1000
 
 
 def next_in_turn(types: Sequence[str]) -> list[tuple[str, int]]:
@@ -162,14 +206,15 @@ def next_in_turn(types: Sequence[str]) -> list[tuple[str, int]]:
 _OTHERS_WAIT = """
 SELECT EXISTS (
     SELECT 1 FROM executions_componentrun
-    WHERE status = 'queued' AND priority > %(priority)s AND changed_at < clock_timestamp() - interval '20 ms'
-) OR EXISTS (
-    SELECT 1 FROM executions_componentrun
-    WHERE status = 'queued' AND priority = %(priority)s AND owner_id < %(owner)s
+    WHERE status = 'queued' AND NOT held AND priority > %(priority)s
       AND changed_at < clock_timestamp() - interval '20 ms'
 ) OR EXISTS (
     SELECT 1 FROM executions_componentrun
-    WHERE status = 'queued' AND priority = %(priority)s AND owner_id > %(owner)s
+    WHERE status = 'queued' AND NOT held AND priority = %(priority)s AND owner_id < %(owner)s
+      AND changed_at < clock_timestamp() - interval '20 ms'
+) OR EXISTS (
+    SELECT 1 FROM executions_componentrun
+    WHERE status = 'queued' AND NOT held AND priority = %(priority)s AND owner_id > %(owner)s
       AND changed_at < clock_timestamp() - interval '20 ms'
 ) AS waiting
 """
@@ -180,6 +225,9 @@ def others_wait(priority: int, owner_id: str) -> bool:
     row = fetch_one(_OTHERS_WAIT, {"priority": priority, "owner": to_uuid(owner_id)})
     return bool(row and row["waiting"])
 
+
+READY = "run.taken + delta.taken > 0 AND (run.join_any OR run.pending = delta.decided)"
+KEPT = f"run.component_id = %(keep)s AND {READY}"
 
 # One hop. The race: this attempt was rescued or cancelled meanwhile; `ended` then moves no row, and since every
 # other part reads from it, nothing else happens. Two predecessors of one join ending at once queue up on
@@ -203,19 +251,14 @@ WITH {LOCKED}, ended AS (
     SET pending = run.pending - delta.decided,
         taken = run.taken + delta.taken,
         status = CASE
-            WHEN run.taken + delta.taken > 0 AND (run.join_any OR run.pending = delta.decided)
-                THEN CASE WHEN run.component_id = %(keep)s THEN 'running' ELSE 'queued' END
+            WHEN {READY} THEN CASE WHEN run.component_id = %(keep)s THEN 'running' ELSE 'queued' END
             WHEN run.pending = delta.decided THEN 'skipped'
             ELSE 'blocked' END,
-        worker = CASE WHEN run.component_id = %(keep)s THEN %(worker)s ELSE run.worker END,
-        pid = CASE WHEN run.component_id = %(keep)s THEN %(pid)s ELSE run.pid END,
-        lease_until = CASE WHEN run.component_id = %(keep)s
-            THEN clock_timestamp() + make_interval(secs => %(lease)s) END,
-        deadline_at = CASE WHEN run.component_id = %(keep)s
-            THEN clock_timestamp() + make_interval(secs => run.timeout_seconds) END,
-        started_at = CASE WHEN run.component_id = %(keep)s
-            AND run.taken + delta.taken > 0 AND (run.join_any OR run.pending = delta.decided)
-            THEN clock_timestamp() END,
+        worker = CASE WHEN {KEPT} THEN %(worker)s ELSE run.worker END,
+        pid = CASE WHEN {KEPT} THEN %(pid)s ELSE run.pid END,
+        lease_until = CASE WHEN {KEPT} THEN clock_timestamp() + make_interval(secs => %(lease)s) END,
+        deadline_at = CASE WHEN {KEPT} THEN clock_timestamp() + make_interval(secs => run.timeout_seconds) END,
+        started_at = CASE WHEN {KEPT} THEN clock_timestamp() END,
         rung_at = clock_timestamp(),
         changed_at = clock_timestamp(),
         completed_at = CASE WHEN run.taken + delta.taken = 0 AND run.pending = delta.decided
@@ -366,12 +409,36 @@ def cascade(run: Held, deltas: Sequence[Delta]) -> Finished:
     return finished(run.key.execution_id, run.item, fetch_all(_CASCADE, parameters))
 
 
-_HELD_BACK = """
-SELECT id, attempt, priority FROM executions_componentrun
-WHERE execution_id = %(execution)s AND status = 'queued' ORDER BY position, id LIMIT 1
+# The oldest of those held, as many as there are places. The lock is an earlier statement, as in `_claim_place`.
+_LET_IN = """
+UPDATE executions_componentrun AS run
+SET held = false, rung_at = clock_timestamp(), changed_at = clock_timestamp()
+FROM (
+    SELECT held.id FROM executions_componentrun AS held
+    WHERE held.execution_id = %(execution)s AND held.status = 'queued' AND held.held
+    ORDER BY held.position, held.id
+    LIMIT (SELECT greatest(max_parallel - (
+               SELECT count(*) FROM executions_componentrun AS busy
+               WHERE busy.execution_id = %(execution)s AND (
+                   busy.status = 'running' OR (busy.status = 'queued' AND NOT busy.held))), 0)
+           FROM executions_execution WHERE id = %(execution)s)
+) AS next
+WHERE run.id = next.id
+RETURNING run.id, run.attempt, run.priority
 """
 
 
-def held_back(execution_id: str) -> list[QueuedRun]:
-    """The next queued run of an execution whose `max_parallel` may have kept it from being claimed."""
-    return queued_runs(fetch_all(_HELD_BACK, {"execution": to_uuid(execution_id)}))
+def let_in(execution_id: str) -> list[QueuedRun]:
+    """Runs that `max_parallel` held and that have a place now. Forbids a transaction."""
+    parameters = {"execution": to_uuid(execution_id)}
+    with transaction.atomic(durable=True):
+        fetch_all(_LOCK, parameters)
+        return queued_runs(fetch_all(_LET_IN, parameters))
+
+
+_HOLDING = "SELECT DISTINCT execution_id FROM executions_componentrun WHERE status = 'queued' AND held LIMIT %(limit)s"
+
+
+def holding(limit: int) -> list[str]:
+    """Executions that hold runs back."""
+    return [from_uuid(row["execution_id"]) for row in fetch_all(_HOLDING, {"limit": limit})]

@@ -1,6 +1,6 @@
 """How executions come in and get their slot: start, due, admit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,9 +14,11 @@ from executions.states import ExecutionStatus
 from executions.transitions.statements import QueuedRun, fetch_all, fetch_one, queued_runs
 
 # The workflow's row first, as a delete takes it: else a start would hold the version when it asks, at its commit, for
-# the workflow that a delete holds, and the two would wait for each other. Then the account's, as below.
+# the workflow that a delete holds, and the two would wait for each other. Then the account's, as below. A share, which
+# a delete's lock excludes: that lock lets foreign keys to the workflow be checked, or whoever ends an execution, and
+# asks for the workflow at its commit, would wait for the delete that waits for the execution.
 _LOCK_WORKFLOW_AND_ACCOUNT = """
-WITH workflow AS MATERIALIZED (SELECT id FROM workflows_workflow WHERE id = %(workflow)s FOR KEY SHARE)
+WITH workflow AS MATERIALIZED (SELECT id FROM workflows_workflow WHERE id = %(workflow)s FOR SHARE)
 SELECT account.id FROM workflow, accounts_user AS account
 WHERE account.id = %(account)s FOR NO KEY UPDATE OF account
 """
@@ -41,6 +43,14 @@ _FREE_SLOTS = """%(slots)s::int - (
     SELECT count(*) FROM executions_execution
     WHERE created_by_id = %(account)s AND admitted_at IS NOT NULL AND completed_at IS NULL AND parent_run_id IS NULL
 )"""
+
+_LOCK_KEYS = """
+SELECT pg_advisory_xact_lock(key) FROM (
+    SELECT DISTINCT hashtextextended(wanted.workflow::text || wanted.concurrency_key, 0) AS key
+    FROM unnest(%(workflows)s::uuid[], %(keys)s::text[]) AS wanted (workflow, concurrency_key)
+    ORDER BY key
+) AS wanted
+"""
 
 _HOLDERS = """
 SELECT id FROM executions_execution
@@ -67,14 +77,15 @@ WITH slot AS MATERIALIZED (
                                carried, carried_sealed, carried_taken_out, position)
 ), execution AS (
     INSERT INTO executions_execution (
-        id, workflow_id, version_id, created_by_id, status, priority, parameters, sealed_parameters, tags,
-        trigger, request_id, total_components, remaining, ended_components, scheduled_at, admitted_at, deadline_at,
-        timeout_seconds, max_parallel, concurrency_key, concurrency_limit, parent_run_id, depth, retry_of_id
+        id, workflow_id, version_id, created_by_id, status, priority, parameters, sealed_parameters, sealed_hidden,
+        tags, trigger, request_id, total_components, remaining, ended_components, scheduled_at, admitted_at,
+        deadline_at, timeout_seconds, max_parallel, concurrency_key, concurrency_limit, parent_run_id, depth,
+        retry_of_id
     )
     SELECT %(execution)s, %(workflow)s, %(version)s, %(account)s,
            CASE WHEN %(due)s THEN 'queued' ELSE 'pending' END,
-           %(priority)s, %(parameters)s::jsonb, %(sealed_parameters)s, %(tags)s::text[], %(trigger)s::jsonb,
-           %(request_id)s, (SELECT count(*) FROM plan),
+           %(priority)s, %(parameters)s::jsonb, %(sealed_parameters)s, %(sealed_hidden)s,
+           %(tags)s::text[], %(trigger)s::jsonb, %(request_id)s, (SELECT count(*) FROM plan),
            (SELECT count(*) FROM plan WHERE NOT skipped AND carried IS NULL),
            (SELECT count(*) FROM plan WHERE skipped OR carried IS NOT NULL), %(scheduled_at)s,
            slot.taken_at, slot.taken_at + make_interval(secs => %(timeout_seconds)s::float8),
@@ -158,6 +169,13 @@ def lock_workflow_and_account(workflow_id: str, account_id: str) -> None:
         raise NotFoundError("Workflow not found")
 
 
+def lock_keys(keys: Collection[tuple[str, str]]) -> None:
+    """Lock several (workflow id, concurrency key) in the one order that all lock them in. Needs a transaction."""
+    assert connection.in_atomic_block
+    workflows = [to_uuid(workflow_id) for workflow_id, _ in keys]
+    fetch_all(_LOCK_KEYS, {"workflows": workflows, "keys": [key for _, key in keys]})
+
+
 def holders(workflow_id: str, concurrency_key: str) -> list[str]:
     """The executions that hold, or wait for, the places of a concurrency key, in order of their turn.
 
@@ -181,9 +199,9 @@ def start(
 ) -> Started:
     """Store an execution with its runs; admit it where the account, and its key, have a slot and its time has come.
 
-    `facts`: workflow, version, parent_run, retry_of (ids or None), parameters, sealed_parameters, tags, trigger,
-    request_id, due, scheduled_at, timeout_seconds, max_parallel, concurrency_key, concurrency_limit, depth. Needs a
-    transaction in which `lock_workflow_and_account`, and `holders` where there is a key, came before.
+    `facts`: workflow, version, parent_run, retry_of (ids or None), parameters, sealed_parameters, sealed_hidden, tags,
+    trigger, request_id, due, scheduled_at, timeout_seconds, max_parallel, concurrency_key, concurrency_limit, depth.
+    Needs a transaction in which `lock_workflow_and_account`, and `holders` where there is a key, came before.
     """
     assert connection.in_atomic_block
     runs = [new_id() for _ in plan.component_ids]
@@ -233,13 +251,34 @@ WHERE id IN (
     WHERE status = 'pending' AND scheduled_at <= clock_timestamp()
     ORDER BY scheduled_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 )
-RETURNING created_by_id AS account
+RETURNING id, workflow_id, version_id, created_by_id, concurrency_key, concurrency_limit
 """
 
 
-def queue_due(limit: int) -> list[str]:
-    """Scheduled executions whose time has come wait for a slot from now on; the account of each."""
-    return [from_uuid(row["account"]) for row in fetch_all(_DUE, {"limit": limit})]
+class Due(NamedTuple):
+    """A scheduled execution whose time has come."""
+
+    execution_id: str
+    workflow_id: str
+    version_id: str
+    account_id: str
+    concurrency_key: str | None
+    concurrency_limit: int | None
+
+
+def queue_due(limit: int) -> list[Due]:
+    """Scheduled executions whose time has come wait for a slot from now on."""
+    return [
+        Due(
+            from_uuid(row["id"]),
+            from_uuid(row["workflow_id"]),
+            from_uuid(row["version_id"]),
+            from_uuid(row["created_by_id"]),
+            row["concurrency_key"],
+            row["concurrency_limit"],
+        )
+        for row in fetch_all(_DUE, {"limit": limit})
+    ]
 
 
 # A child needs no slot of the account, and is here only where its own key had no place.

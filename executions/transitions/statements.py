@@ -1,12 +1,13 @@
 """What the moves share: their types, the prepared statement on Django's connection, common SQL parts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import psycopg
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from psycopg.rows import TupleRow, dict_row
 
 from core.ids import from_uuid
@@ -53,7 +54,8 @@ class Item:
 class Held(NamedTuple):
     """A run that is running for a holder.
 
-    `resumed_from` says which wait is over, if the run resumes after one, and `timed_out` that its time has passed.
+    `resumed_from` says which wait is over, if the run resumes after one, and `timed_out` that its time has passed;
+    `overdue`, that the component's own time limit has.
     """
 
     key: RunKey
@@ -61,6 +63,7 @@ class Held(NamedTuple):
     item: Item | None = None
     resumed_from: WaitingFor | None = None
     timed_out: bool = False
+    overdue: bool = False
     lost_attempts: int = 0
 
     @property
@@ -134,6 +137,27 @@ def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         return cursor.fetchall()
 
 
+class LockHeldError(OperationalError):
+    """Somebody holds a row for longer than the caller is ready to wait."""
+
+
+@contextmanager
+def patient_for(seconds: float) -> Iterator[None]:
+    """Wait no longer than this for each lock. Raises LockHeldError. Forbids a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{int(seconds * 1000)}ms"])
+    try:
+        yield
+    except OperationalError as error:
+        if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            raise LockHeldError(*error.args) from error
+        raise
+    finally:
+        if connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = DEFAULT")
+
+
 def fetch_one(sql: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
     """The first row of a statement, or None."""
     rows = fetch_all(sql, parameters)
@@ -166,8 +190,7 @@ LOG_EVENTS = """
 
 # What a claim writes, in the SET of an UPDATE of executions_componentrun AS run.
 TAKE = """status = 'running', worker = %(worker)s, pid = %(pid)s, rung_at = NULL, changed_at = clock_timestamp(),
-        lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
-        deadline_at = clock_timestamp() + make_interval(secs => run.timeout_seconds)"""
+        lease_until = clock_timestamp() + make_interval(secs => %(lease)s)"""
 
 
 def queued_runs(rows: Sequence[Mapping[str, Any]]) -> list[QueuedRun]:

@@ -13,7 +13,7 @@ UPDATE executions_componentrun AS run
 SET rung_at = clock_timestamp()
 FROM (
     SELECT id FROM executions_componentrun
-    WHERE status = 'queued' AND rung_at < clock_timestamp() - make_interval(secs => %(after)s)
+    WHERE status = 'queued' AND NOT held AND rung_at < clock_timestamp() - make_interval(secs => %(after)s)
     ORDER BY rung_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ) AS unclaimed
 WHERE run.id = unclaimed.id AND run.status = 'queued'
@@ -29,7 +29,11 @@ def ring_again(limit: int) -> list[QueuedRun]:
 _RENEW = """
 UPDATE executions_componentrun AS run
 SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-WHERE run.worker = %(worker)s AND run.status = 'running' AND run.pid = ANY(%(pids)s::int[])
+WHERE run.id IN (
+    -- One whose row somebody holds (to end it, most likely) must not keep the others from being renewed.
+    SELECT id FROM executions_componentrun
+    WHERE worker = %(worker)s AND status = 'running' AND pid = ANY(%(pids)s::int[])
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING run.pid
 """
 
@@ -70,7 +74,8 @@ LIMIT %(limit)s
 
 _HELD_BY = f"""
 SELECT {_RUN_COLUMNS}, run.pid,
-       COALESCE(execution.stop_as = 'cancelled' OR execution.deadline_at < clock_timestamp(), false) AS stop
+       COALESCE(execution.stop_as = 'cancelled'
+                OR execution.stop_as IS NOT NULL AND execution.deadline_at < clock_timestamp(), false) AS stop
 FROM executions_componentrun AS run JOIN executions_execution AS execution ON execution.id = run.execution_id
 WHERE run.status = 'running' AND run.worker = %(worker)s
 """

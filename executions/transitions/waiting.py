@@ -47,8 +47,10 @@ WITH {LOCKED}, waiting AS (
     SET status = 'waiting', waited = false, lease_until = NULL, error = %(error)s::jsonb,
         waiting_for = %(waiting_for)s::text, signal = %(signal)s::text, approvers = %(approvers)s::jsonb,
         max_concurrency = %(max_concurrency)s::int, stop_on_error = %(stop_on_error)s::bool,
-        wake_at = COALESCE(%(until)s::timestamptz,
-                           clock_timestamp() + make_interval(secs => %(delay)s::float8)),
+        wake_at = least(
+            COALESCE(%(until)s::timestamptz, clock_timestamp() + make_interval(secs => %(delay)s::float8)),
+            CASE WHEN %(waiting_for)s::text <> 'retry' THEN run.deadline_at END),
+        deadline_at = CASE WHEN %(waiting_for)s::text <> 'retry' THEN run.deadline_at END,
         changed_at = clock_timestamp(),
         attempt = run.attempt + (%(waiting_for)s::text = 'retry')::int,
         cpu_seconds = run.cpu_seconds + %(cpu_seconds)s,
@@ -169,13 +171,16 @@ def keep_signal(execution_id: str, name: str, data: JSONValue, sender_id: str) -
 
 
 _DELIVER = f"""
-WITH taken AS (
+WITH waiting AS MATERIALIZED (
+    -- Locked before the signal is marked: the run's time may pass in this moment, and the signal is then kept.
+    SELECT execution_id, signal FROM executions_componentrun
+    WHERE id = %(run)s AND status = 'waiting' AND waiting_for = 'signal' FOR NO KEY UPDATE
+), taken AS (
     UPDATE executions_signal AS signal
     SET taken_by_id = %(run)s, taken_at = clock_timestamp()
-    FROM executions_componentrun AS run
-    WHERE signal.id = %(signal)s AND signal.taken_by_id IS NULL
-      AND run.id = %(run)s AND run.execution_id = signal.execution_id
-      AND run.status = 'waiting' AND run.waiting_for = 'signal' AND run.signal = signal.name
+    FROM waiting
+    WHERE signal.id = %(signal)s AND signal.taken_at IS NULL
+      AND signal.execution_id = waiting.execution_id AND signal.name = waiting.signal
     RETURNING signal.id
 )
 UPDATE executions_componentrun AS run
@@ -231,6 +236,17 @@ SELECT child.id FROM executions_componentrun AS parent
 JOIN executions_execution AS child ON child.parent_run_id = parent.id
 WHERE parent.execution_id = %(execution)s AND child.completed_at IS NULL AND child.stop_as IS NULL
 """
+
+
+_CHILDREN_OF_RUN = """
+SELECT id FROM executions_execution
+WHERE parent_run_id = %(run)s AND completed_at IS NULL AND stop_as IS NULL
+"""
+
+
+def children_of(run_id: str) -> list[str]:
+    """Child executions of a run that are not stopping yet."""
+    return [from_uuid(row["id"]) for row in fetch_all(_CHILDREN_OF_RUN, {"run": to_uuid(run_id)})]
 
 
 def orphans(limit: int) -> list[str]:

@@ -33,20 +33,24 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing to do before `until`; the run leaves its worker and `run` is called again then, `context.resumed`."""
+    """Nothing to do before `until`, or for so many seconds; the run leaves its worker, and is resumed then.
 
-    until: datetime
+    Seconds are counted on PostgreSQL's clock.
+    """
+
+    until: datetime | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingForSignal:
-    """Nothing to do before the signal comes, or `until` passes; only `approvers` (ids, group names) may send it.
+    """Nothing to do before the signal comes, or `seconds` pass; only `approvers` (ids, group names) may send it.
 
     No approvers: whoever may operate the execution.
     """
 
     signal: str
-    until: datetime | None = None
+    seconds: float | None = None
     approvers: tuple[str, ...] = ()
 
 
@@ -63,13 +67,15 @@ class Child:
 class Loop:
     """Run the component's body once for each item, at most `max_concurrency` at a time; resume when all have ended.
 
-    `first_index` counts on from earlier rounds. With `stop_on_error`, a failed item ends the loop.
+    `first_index` counts on from earlier rounds. With `stop_on_error`, a failed item ends the loop. Items that ended
+    well in an earlier attempt are kept, unless it begins `afresh`.
     """
 
     items: Sequence[JSONValue]
     first_index: int = 0
     max_concurrency: int = 1
     stop_on_error: bool = True
+    afresh: bool = False
 
 
 Outcome: TypeAlias = Completed | Failed | Waiting | WaitingForSignal | Child | Loop

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from typing import ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -268,18 +267,13 @@ class Delay(Component):
     def run(self, config: JSONObject, context: Context) -> Outcome:
         if context.resumed:
             return Completed({})
-        now = context.now()
+        if "seconds" in config:
+            return Waiting(seconds=config["seconds"]) if config["seconds"] else Completed({})
         try:
-            until = self._until(config, now)
+            until = parse_time(config["until"])
         except ValueError as error:
             return Failed(f"until: {error}; expected an ISO 8601 date and time", permanent=True)
-        return Completed({}) if until <= now else Waiting(until)
-
-    @staticmethod
-    def _until(config: JSONObject, now: datetime) -> datetime:
-        if "until" in config:
-            return parse_time(config["until"])
-        return now + timedelta(seconds=config["seconds"])
+        return Completed({}) if until <= context.now() else Waiting(until)
 
 
 class Log(Component):

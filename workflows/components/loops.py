@@ -1,6 +1,5 @@
 """Components that run a body again and again: for_each, repeat_until."""
 
-from datetime import timedelta
 from typing import ClassVar
 
 from core.errors import ErrorCode
@@ -30,7 +29,6 @@ _BODY: JSONObject = {
         "examples": [[{"source": "fetch", "target": "store", "type": "success"}]],
     },
 }
-_BODY_FIELDS = frozenset({"components", "connections"})
 
 
 class ForEach(Component):
@@ -41,7 +39,7 @@ class ForEach(Component):
     description: ClassVar = "Runs its components once for each item of a list, several at a time if wanted"
     category: ClassVar = "control"
     has_body: ClassVar = True
-    unrendered: ClassVar[frozenset[str]] = _BODY_FIELDS
+    unrendered: ClassVar[frozenset[str]] = frozenset(_BODY)
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "items": {
@@ -97,7 +95,7 @@ class RepeatUntil(Component):
     category: ClassVar = "control"
     has_body: ClassVar = True
     last_result_only: ClassVar = True
-    unrendered: ClassVar[frozenset[str]] = _BODY_FIELDS | {"condition"}
+    unrendered: ClassVar[frozenset[str]] = frozenset(_BODY) | {"condition"}
     own_names: ClassVar[frozenset[str]] = frozenset({"index", "output"})
     config_schema: ClassVar[JSONObject] = object_schema(
         {
@@ -144,7 +142,7 @@ class RepeatUntil(Component):
     def run(self, config: JSONObject, context: Context) -> Outcome:
         ended = context.resumed
         if ended is None:
-            return Loop([None])
+            return Loop([None], afresh=True)
         if ended.error is not None:
             return _failed("Round", ended.error)
         rounds = ended.rounds
@@ -157,7 +155,7 @@ class RepeatUntil(Component):
         if rounds >= config.get("max_iterations", DEFAULT_ITERATIONS):
             return Failed(f"The condition did not hold after {rounds} rounds", permanent=True)
         if config.get("delay_seconds"):
-            return Waiting(context.now() + timedelta(seconds=config["delay_seconds"]))
+            return Waiting(seconds=config["delay_seconds"])
         return Loop([ended.value], first_index=rounds)
 
 

@@ -1,6 +1,5 @@
 """Components that wait for others: wait_for_signal, approval, sub_workflow."""
 
-from datetime import datetime, timedelta
 from typing import ClassVar
 
 from core.errors import ErrorCode
@@ -44,7 +43,7 @@ class WaitForSignal(Component):
     def run(self, config: JSONObject, context: Context) -> Outcome:
         ended = context.resumed
         if ended is None:
-            return WaitingForSignal(config["signal"], _until(config, context))
+            return WaitingForSignal(config["signal"], config.get("timeout_seconds"))
         if ended.timed_out:
             return _timed_out(f"No signal {config['signal']}", config)
         return Completed(ended.value)
@@ -92,7 +91,7 @@ class Approval(Component):
         if ended is None:
             context.log("info", config.get("message") or "Approval is asked for", approval=context.component_id)
             approvers = tuple(config.get("approvers", ()))
-            return WaitingForSignal(context.component_id, _until(config, context), approvers)
+            return WaitingForSignal(context.component_id, config.get("timeout_seconds"), approvers)
         if ended.timed_out:
             return _timed_out("No answer", config)
         answer = ended.value if isinstance(ended.value, dict) else {}
@@ -147,11 +146,6 @@ class SubWorkflow(Component):
             return Completed(ended.value)
         code = ErrorCode.EXECUTION_FAILED
         return Failed(f"The sub-workflow failed: {ended.error['message']}", code=code, details=ended.error)
-
-
-def _until(config: JSONObject, context: Context) -> datetime | None:
-    seconds = config.get("timeout_seconds")
-    return None if seconds is None else context.now() + timedelta(seconds=seconds)
 
 
 def _timed_out(what: str, config: JSONObject) -> Failed:

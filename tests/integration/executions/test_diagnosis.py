@@ -97,8 +97,8 @@ def test_running_on_a_worker_and_worker_lost(alice: User, alice_api: Api, doorbe
 
 def test_max_parallel_is_a_concurrency_limit(alice: User, alice_api: Api, worker: Worker, doorbells: Doorbells) -> None:
     execution = start(alice, {"components": [log("a"), log("b")], "settings": {"max_parallel": 1}})
-    first = execution.runs.get(component_id="a")
-    assert running.claim(first.pk, 1, Holder("w1", 7), registry.known_types())
+    for queued in execution.runs.order_by("position"):
+        running.claim(queued.pk, 1, Holder("w1", 7), registry.known_types())
     data = why(alice_api, execution)
     assert [component["reason"] for component in data["components"]] == ["running_on", "concurrency_limit"]
     assert data["components"][1]["details"]["holders"] == ["a"]

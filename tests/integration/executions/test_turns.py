@@ -1,15 +1,22 @@
 """Who goes first: priorities, fairness between owners, `max_parallel`, `settings.concurrency`, worker's types."""
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import psycopg
 import pytest
+from django.db import connection
+from django.utils import timezone
 
 from accounts.models import User
 from core.errors import ConflictError
 from core.types import JSONObject
-from executions import interventions, runner, services
+from executions import interventions, maintenance, runner, services
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import running
 from executions.transitions.statements import Claimed, Holder
+from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.integration.executions.test_waits import send, signal
 from workflows.components import registry
@@ -98,19 +105,70 @@ def test_a_worker_leaves_what_it_does_not_know_to_one_that_does(alice: User, doo
     assert running.claim(row.pk, 1, HOLDER, ["log"]) is not None
 
 
-def test_max_parallel_holds_runs_back_until_another_ends(alice: User, doorbells: Doorbells) -> None:
+def test_max_parallel_holds_runs_out_of_the_queue_until_another_ends(alice: User, doorbells: Doorbells) -> None:
     definition = {"components": [log(f"c{n}") for n in range(4)], "settings": {"max_parallel": 2}}
     execution = start(alice, definition)
     rows = list(execution.runs.order_by("position"))
     assert [take(row) is not None for row in rows] == [True, True, False, False]
-    assert [row_id for row_id, _, _ in running.held_back(execution.pk)] == [rows[2].pk]
-    ComponentRun.objects.filter(status=RunStatus.RUNNING).update(lease_until="2000-01-01T00:00:00Z")
-    from executions import maintenance
-
+    assert list(execution.runs.filter(held=True).values_list("component_id", flat=True)) == ["c2", "c3"]
+    assert (running.let_in(execution.pk), maintenance.let_in_held()) == ([], 0)
+    ComponentRun.objects.filter(component_id="c0").update(lease_until="2000-01-01T00:00:00Z")
+    maintenance.rescue_expired()
+    # c0 is queued again and has its place; c1 still runs.
+    assert running.let_in(execution.pk) == []
+    ComponentRun.objects.filter(component_id="c1").update(lease_until="2000-01-01T00:00:00Z")
     maintenance.rescue_expired()
     doorbells.work()
     execution.refresh_from_db()
     assert execution.status == ExecutionStatus.COMPLETED
+
+
+def test_a_held_back_execution_stands_in_nobodys_way(alice: User, bob: User, doorbells: Doorbells) -> None:
+    components = [log(f"c{n}") for n in range(3)]
+    hers = start(alice, {"components": components, "settings": {"max_parallel": 1}}, priority=10)
+    assert [take(row) is not None for row in hers.runs.order_by("position")] == [True, False, False]
+    his = start(bob, linear(log("b")))
+    assert not running.others_wait(5, bob.pk)
+    claimed = take(his.runs.get())
+    assert claimed is not None
+    assert claimed.execution["created_by_id"] == bob.pk
+
+
+def test_two_claims_at_once_do_not_both_take_the_last_place(alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, {"components": [log("a"), log("b")], "settings": {"max_parallel": 1}})
+    first, second = execution.runs.order_by("position")
+
+    def claim(run_id: str) -> bool:
+        try:
+            return running.claim(run_id, 1, HOLDER, registry.known_types(), jump=True) is not None
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor() as pool, psycopg.connect(**connection.get_connection_params()) as other:
+        # Both wait for the execution's row, and have looked before they have it.
+        other.execute("SELECT 1 FROM executions_execution FOR NO KEY UPDATE")
+        claims = [pool.submit(claim, run.pk) for run in (first, second)]
+        eventually(lambda: waiting_for_locks() == 2)
+        other.rollback()
+        assert sorted(claim.result(20) for claim in claims) == [False, True]
+
+
+def waiting_for_locks() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])
+
+
+def test_a_place_that_a_wait_gives_back_is_taken_at_once(alice: User, doorbells: Doorbells) -> None:
+    delay = {"id": "d", "type": "delay", "config": {"seconds": 3600}}
+    execution = start(alice, {"components": [delay, log("a")], "settings": {"max_parallel": 1}})
+    doorbells.receive()
+    assert take(execution.runs.get(component_id="d")) is not None
+    assert take(execution.runs.get(component_id="a")) is None
+    ComponentRun.objects.filter(component_id="d").update(lease_until="2000-01-01T00:00:00Z")
+    maintenance.rescue_expired()
+    doorbells.work()
+    assert dict(execution.runs.values_list("component_id", "status")) == {"d": "waiting", "a": "completed"}
 
 
 def limited(strategy: str, key: str = "", limit: int = 1) -> JSONObject:
@@ -194,3 +252,34 @@ def test_without_a_place_an_execution_takes_no_slot_of_the_account(alice: User, 
     first, second = run(workflow, alice), run(workflow, alice)
     free = start(alice, linear(transform("a", 1)))
     assert slots(first, second, free) == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "first", "second"), [("cancel_running", "cancelled", True), ("skip", "running", False)]
+)
+def test_a_scheduled_execution_keeps_to_the_strategy_at_its_time(
+    alice: User, doorbells: Doorbells, strategy: str, first: str, second: bool
+) -> None:
+    workflow = make_workflow(alice, limited(strategy))
+    later = run(workflow, alice, scheduled_at=timezone.now() + timedelta(hours=1))
+    holder = run(workflow, alice)
+    doorbells.work()
+    Execution.objects.filter(pk=later.pk).update(scheduled_at="2000-01-01T00:00:00Z")
+    maintenance.sweep()
+    holder.refresh_from_db()
+    later.refresh_from_db()
+    assert (holder.status, later.admitted_at is not None) == (first, second)
+    assert later.status == ("queued" if second else "cancelled")
+
+
+def test_a_sweep_does_not_wait_for_a_row_that_somebody_holds(alice: User, doorbells: Doorbells) -> None:
+    alice.tier, alice.concurrent_executions = "custom", 1
+    alice.save(update_fields=["tier", "concurrent_executions"])
+    start(alice, linear(log("a")))
+    start(alice, linear(log("a")))
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT 1 FROM accounts_user FOR UPDATE")
+        assert maintenance.sweep_one("admit_waiting") == 0
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",)

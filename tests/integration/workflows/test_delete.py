@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
 from core.errors import NotFoundError
+from core.ids import to_uuid
 from events.models import Event
 from executions.models import Execution
 from executions.services import StartRequest, start_execution
@@ -134,3 +136,32 @@ def waiting() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
         return int(cursor.fetchone()[0])
+
+
+def test_a_delete_by_force_and_the_end_of_an_execution_do_not_wait_for_each_other(
+    transactional_db: None, alice: User
+) -> None:
+    workflow = create_workflow(user=alice, name="Busy", definition=LONE)
+    running = start_execution(workflow=workflow, user=alice, request=PLAIN).execution
+    with ThreadPoolExecutor() as pool, psycopg.connect(**connection.get_connection_params()) as ending:
+        # A row updated twice has its foreign keys checked at the commit.
+        for _ in range(2):
+            ending.execute("UPDATE executions_execution SET sequence = sequence WHERE id = %s", [to_uuid(running.pk)])
+        deleted = pool.submit(_deleted, workflow)
+        eventually(_somebody_waits)
+        ending.commit()
+        assert deleted.result(timeout=20) is True
+
+
+def _deleted(workflow: Workflow) -> bool:
+    try:
+        delete_workflow(workflow=workflow, force=True)
+        return not Workflow.objects.filter(pk=workflow.pk).exists()
+    finally:
+        connection.close()
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
