@@ -408,7 +408,7 @@ class World:
         """Wait until all that was accepted has ended, and the broker is empty."""
         self.eventually(lambda: self.unfinished() == 0, timeout=timeout, interval=0.1)
         with suppress(AssertionError):
-            eventually(lambda: self.queued_messages() == 0, timeout=15, interval=0.1)
+            eventually(lambda: self.queued_messages() == 0, timeout=60, interval=0.1)
 
     def eventually(self, probe: Callable[[], Any], timeout: float, interval: float = 0.05) -> Any:
         """As `eventually`; a failure tells what is left, and the end of each log."""

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from executions.maintenance import SWEEPS
-from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, RunStatus
+from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "reliability.md"
-ROW = re.compile(r"^\| (execution|run) `(\w+)` \| `(\w+)` \|$", re.MULTILINE)
+ROW = re.compile(r"^\| (execution|run|item) `(\w+)` \| `(\w+)` \|$", re.MULTILINE)
 
 
 def test_every_state_that_is_not_final_has_a_sweep_that_exists() -> None:
@@ -16,6 +16,7 @@ def test_every_state_that_is_not_final_has_a_sweep_that_exists() -> None:
     assert told == {
         *(("execution", str(status)) for status in ExecutionStatus if status not in FINAL_EXECUTION),
         *(("run", str(status)) for status in RunStatus if status not in FINAL_RUN),
+        *(("item", str(status)) for status in (ItemStatus.BLOCKED, ItemStatus.RUNNING)),
     }
     assert {sweep for _, _, sweep in rows} <= set(SWEEPS)
 

@@ -18,10 +18,11 @@ from executions.transitions import running, waiting
 from executions.transitions.statements import Ended, Held, Holder
 from tests.api import Api
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
-from tests.integration.executions.test_engine import failing, graph
+from tests.integration.executions.test_engine import failing, graph, refused
 from tests.integration.executions.test_loops import ended, for_each
 from tests.integration.executions.test_waits import approval, send, signal, sub
 from workflows.components import registry
+from workflows.services import update_workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -252,3 +253,22 @@ def test_an_interrupted_attempt_is_not_begun_again_while_the_execution_stops(
     doorbells.work()
     assert len(calls) == 1
     assert ended(execution).error["code"] == "TIMEOUT_ERROR"
+
+
+def test_an_attempt_that_a_worker_gave_up_uses_up_no_retry(alice: User, doorbells: Doorbells) -> None:
+    policy = {"max_attempts": 2, "initial_delay_seconds": 3600, "max_delay_seconds": 3600}
+    execution = start(alice, linear(refused("a", retry_policy=policy)))
+    assert conclude.hand_over(claim(execution, "a").key, "The worker stops")
+    doorbells.work()
+    run = execution.runs.get()
+    assert (run.status, run.attempt, run.waiting_for) == (RunStatus.WAITING, 3, "retry")
+
+
+def test_an_execution_runs_the_version_that_it_was_accepted_with(alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(signal(), transform("z", "old")))
+    doorbells.work()
+    changes = {"definition": linear(transform("other", "new"))}
+    update_workflow(workflow=execution.workflow, user=alice, changes=changes)
+    send(execution, alice, None)
+    doorbells.work()
+    assert ended(execution).results == "old"
