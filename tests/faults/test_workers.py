@@ -49,8 +49,8 @@ def test_f6_sigterm_drains_without_a_crash_count(world: World) -> None:
 
 
 def test_f1_workers_killed_at_random_lose_and_double_nothing(world: World, figure: Figure) -> None:
-    """Two workers at a time, one of them killed with all its processes at a random instant; 40 times."""
-    kills = int(os.environ.get("APG_FAULT_KILLS", "40"))
+    """Two workers at a time, one of them killed with all its processes at a random instant; APG_FAULT_KILLS times."""
+    kills = int(os.environ.get("APG_FAULT_KILLS", "20"))
     chains, fans = world.effects(4, seconds=0.05), world.fan(5, seconds=0.05)
     lease = {"APG_LEASE_SECONDS": "15"}
     alive = [world.worker(2, **lease), world.worker(2, **lease)]

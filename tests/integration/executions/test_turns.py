@@ -52,13 +52,14 @@ def run(workflow: Workflow, user: User, **request: object) -> Execution:
 
 def test_a_more_urgent_run_is_taken_first_whatever_the_message_says(alice: User, doorbells: Doorbells) -> None:
     workflow = make_workflow(unlimited(alice), linear(log("a")))
-    executions = [run(workflow, alice, priority=priority) for priority in (3, 10, 1, 7)]
+    full = [run(workflow, alice) for _ in range(200)]
+    late = [run(workflow, alice, priority=priority) for priority in (1, 2, 3, 4, 6, 7, 8, 9, 10)]
     order = []
-    for execution in executions:
+    for execution in [*full, *late]:
         claimed = take(execution.runs.get())
         assert claimed is not None
         order.append(claimed.execution["priority"])
-    assert order == [10, 7, 3, 1]
+    assert order == [10, 9, 8, 7, 6, *[5] * 200, 4, 3, 2, 1]
 
 
 def test_one_owner_with_many_queued_does_not_delay_anothers_single_one(
