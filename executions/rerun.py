@@ -44,7 +44,7 @@ def plan_rerun(
         if not _is_same(definition, earlier, component)
         or not _is_reusable(states.get(component.id), mapped.get(component.id, ()))
     }
-    again = _downstream(definition, fresh | {start})
+    again = definition.downstream(fresh | {start})
     kept = [component.id for component in definition.components if component.id not in again]
     carried = {id_: mapped[id_] for id_ in kept if states[id_] is not RunStatus.SKIPPED}
     now = {id_: states[id_] if id_ in kept else RunStatus.BLOCKED for id_ in definition.by_id}
@@ -88,14 +88,3 @@ def _mapped(definition: Definition, earlier: Definition, taken: Collection[int])
     places = {replace(connection, index=0): connection.index for connection in definition.connections}
     found = (places.get(replace(earlier.connections[index], index=0)) for index in taken)
     return tuple(sorted(index for index in found if index is not None))
-
-
-def _downstream(definition: Definition, starts: Iterable[str]) -> frozenset[str]:
-    seen = set(starts)
-    waiting = list(seen)
-    while waiting:
-        for connection in definition.outgoing[waiting.pop()]:
-            if connection.target not in seen:
-                seen.add(connection.target)
-                waiting.append(connection.target)
-    return frozenset(seen)

@@ -1,6 +1,6 @@
 """What `validate` warns of in a definition that can be saved (contract §5)."""
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from workflows.components import registry
@@ -105,18 +105,7 @@ def _undefined(reads: References, names: Set[str], components: Set[str], ended: 
 
 def _reachable(definition: Definition) -> Set[str]:
     starts = [spec.id for spec in definition.components if spec.type == "start"]
-    return _closure(definition, starts) if starts else definition.by_id.keys()
-
-
-def _closure(definition: Definition, starts: Iterable[str]) -> Set[str]:
-    seen = set(starts)
-    pending = list(seen)
-    while pending:
-        for connection in definition.outgoing[pending.pop()]:
-            if connection.target not in seen:
-                seen.add(connection.target)
-                pending.append(connection.target)
-    return seen
+    return definition.downstream(starts) if starts else definition.by_id.keys()
 
 
 def _ancestors(definition: Definition) -> dict[str, Set[str]]:

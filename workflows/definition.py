@@ -127,6 +127,17 @@ class Definition:
         """Components without an incoming connection; at least one."""
         return tuple(component.id for component in self.components if not self.incoming[component.id])
 
+    def downstream(self, starts: Iterable[str]) -> frozenset[str]:
+        """These components and all that follow them."""
+        seen = set(starts)
+        waiting = list(seen)
+        while waiting:
+            for connection in self.outgoing[waiting.pop()]:
+                if connection.target not in seen:
+                    seen.add(connection.target)
+                    waiting.append(connection.target)
+        return frozenset(seen)
+
     def _ends(self, end: Literal["source", "target"]) -> Mapping[str, tuple[Connection, ...]]:
         found: dict[str, list[Connection]] = {component.id: [] for component in self.components}
         for connection in self.connections:
