@@ -18,7 +18,7 @@ test: $(VENV)/dev.installed ## the whole test suite, on a real PostgreSQL and Va
 # Both print the seed that repeats them; APG_FAULT_SEED sets it. SOAK takes arguments of `python -m tests.faults.soak`.
 faults: export APG_FAULTS = 1
 faults: $(VENV)/dev.installed ## kill and starve everything once, and check what must hold
-	$(BIN)/python -m pytest -p tests.faults.servers tests/faults
+	$(BIN)/python -m tests.faults.smoke
 
 soak: export APG_FAULTS = 1
 soak: $(VENV)/dev.installed ## the same at random for SOAK="--minutes 30"
