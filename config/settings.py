@@ -202,6 +202,10 @@ CELERY_BEAT_SCHEDULE = {
 }
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
 MAX_RESULTS_BYTES = env.integer("APG_MAX_RESULTS_BYTES", 16 * 1024 * 1024, low=1024, high=2**27)
+# How large a definition may be; what was accepted under other limits still runs.
+MAX_COMPONENTS = env.integer("APG_MAX_COMPONENTS", 2_000, low=1, high=100_000)
+MAX_CONNECTIONS = env.integer("APG_MAX_CONNECTIONS", 5_000, low=1, high=500_000)
+MAX_NESTING = env.integer("APG_MAX_NESTING", 32, low=4, high=60)
 MAX_DEFINITION_BYTES = env.integer("APG_MAX_DEFINITION_BYTES", 1024 * 1024, low=1024, high=2**28)
 OUTBOUND_ALLOW = env.networks("APG_OUTBOUND_ALLOW")
 

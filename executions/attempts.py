@@ -22,7 +22,7 @@ from executions.limits import Meter
 from executions.transitions.statements import Held, Measured
 from workflows.components import registry
 from workflows.components.base import Component, Context, Failed, LogLine, Outcome, Resumption
-from workflows.definition import MAX_NESTING, ComponentSpec
+from workflows.definition import ComponentSpec
 from workflows.expressions import ExpressionError, render
 from workflows.validation import check_rendered
 
@@ -147,8 +147,8 @@ def output_text(output: JSONValue) -> str:
     limit = settings.MAX_OUTPUT_BYTES
     if len(text) > limit // 4 and len(text.encode()) > limit:
         raise OutputRefusedError(f"Output has {len(text.encode())} bytes, at most {limit} are stored")
-    if _is_deeper_than(output, MAX_NESTING):
-        raise OutputRefusedError(f"Output is nested deeper than {MAX_NESTING}")
+    if _is_deeper_than(output, settings.MAX_NESTING):
+        raise OutputRefusedError(f"Output is nested deeper than {settings.MAX_NESTING}")
     return text
 
 

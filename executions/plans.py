@@ -8,6 +8,7 @@ from core.errors import NotFoundError, Problem
 from executions.models import Execution
 from executions.transitions.starting import Plan
 from workflows.definition import Definition, DefinitionError
+from workflows.definition_schema import Limits
 from workflows.expressions import References
 from workflows.models import WorkflowVersion
 from workflows.secret_references import secrets_read
@@ -41,6 +42,10 @@ class Compiled:
     unknown_types: tuple[Problem, ...]
 
 
+# A version was within the limits when it was saved, whatever they are now.
+_ACCEPTED = Limits(components=10**6, connections=10**6, nesting=1000)
+
+
 class UnrunnableError(Exception):
     """The stored definition no longer passes validation (a plug-in type was removed, a rule got stricter)."""
 
@@ -59,7 +64,7 @@ def compiled(version_id: str) -> Compiled:
     if version is None:
         raise NotFoundError("Workflow version not found")
     try:
-        definition = load(version.definition, unknown_types=True)
+        definition = load(version.definition, _ACCEPTED, unknown_types=True)
     except DefinitionError as error:
         raise UnrunnableError(error.problems) from None
     homes = dict(_homes(definition, None))

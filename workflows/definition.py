@@ -5,23 +5,25 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from core.errors import Problem
 from core.types import JSONObject, JSONValue
-from workflows.definition_schema import DEFINITION_SCHEMA
+from workflows.definition_schema import DEFAULT_LIMITS, Limits, definition_schema
 from workflows.parameters import Parameter, parameter_problems, parse_parameter
 from workflows.schemas import Schema, join_path, received, short
 
-MAX_NESTING = 32
 # The fields of a component that loops that are a definition of their own.
 BODY_FIELDS = frozenset({"components", "connections"})
 # A cycle of a thousand is found, and its beginning shown.
 MAX_CYCLE_SHOWN = 20
 
-_SHAPE = Schema(DEFINITION_SCHEMA)
+
+@lru_cache(maxsize=8)
+def _shape(limits: Limits) -> Schema:
+    return Schema(definition_schema(limits))
 
 
 class DefinitionError(ValueError):
@@ -161,9 +163,9 @@ def parse(raw: JSONValue) -> Definition:
     return build(raw)
 
 
-def shape_problems(raw: JSONValue) -> list[Problem]:
+def shape_problems(raw: JSONValue, limits: Limits = DEFAULT_LIMITS) -> list[Problem]:
     """What is no JSON that can be kept; if all is, what is not of the shape of a definition."""
-    return list(_json_problems(raw)) or list(_SHAPE.problems(raw, "definition"))
+    return list(_json_problems(raw, limits.nesting)) or list(_shape(limits).problems(raw, "definition"))
 
 
 def body_of(spec: ComponentSpec) -> JSONObject:
@@ -171,9 +173,9 @@ def body_of(spec: ComponentSpec) -> JSONObject:
     return {name: spec.config[name] for name in BODY_FIELDS & spec.config.keys()}
 
 
-def body_shape_problems(body: JSONObject, path: str) -> list[Problem]:
+def body_shape_problems(body: JSONObject, path: str, limits: Limits) -> list[Problem]:
     """What is not of the shape of a definition in a body at `path`; that it is JSON was seen with the whole."""
-    return list(_SHAPE.problems(body, path))
+    return list(_shape(limits).problems(body, path))
 
 
 def graph_problems(raw: JSONObject, path: str = "definition") -> list[Problem]:
@@ -325,15 +327,15 @@ def _cycle(ids: Iterable[str], connections: Iterable[JSONObject]) -> list[str]:
 _Trail: TypeAlias = "tuple[_Trail, str | int] | None"
 
 
-def _json_problems(raw: JSONValue) -> Iterator[Problem]:
-    """Values that are no JSON, numbers that are none, nesting beyond MAX_NESTING. Iterative: any depth may come."""
+def _json_problems(raw: JSONValue, nesting: int) -> Iterator[Problem]:
+    """Values that are no JSON, numbers that are none, nesting beyond the limit. Iterative: any depth may come."""
     stack: list[tuple[JSONValue, _Trail, int]] = [(raw, None, 0)]
     while stack:
         value, trail, depth = stack.pop()
         if isinstance(value, dict | list):
-            if depth == MAX_NESTING:
-                message = f"Nested deeper than {MAX_NESTING}"
-                yield _problem(message, _path(trail), f"at most {MAX_NESTING} levels", "more")
+            if depth == nesting:
+                message = f"Nested deeper than {nesting}"
+                yield _problem(message, _path(trail), f"at most {nesting} levels", "more")
             elif isinstance(value, list):
                 stack.extend((child, (trail, index), depth + 1) for index, child in enumerate(value))
             elif all(isinstance(key, str) for key in value):

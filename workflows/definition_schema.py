@@ -1,9 +1,23 @@
 """The shape of a definition as JSON Schema (2020-12): what editors can check while one is written."""
 
+from dataclasses import dataclass
+
 from core.types import JSONObject
 
-MAX_COMPONENTS = 2_000
-MAX_CONNECTIONS = 5_000
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a definition may be, bodies included (contract §6, "Limits"); operators set it.
+
+    `nesting` counts the lists and objects inside each other.
+    """
+
+    components: int = 2_000
+    connections: int = 5_000
+    nesting: int = 32
+
+
+DEFAULT_LIMITS = Limits()
 MAX_PARAMETERS = 200
 
 _ID = "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
@@ -150,9 +164,7 @@ _SETTINGS = _object(
             "enum": ["stop", "continue"],
             "default": "stop",
         },
-        "max_parallel": _number(
-            "integer", "How many components run at once; 0: no limit", 0, MAX_COMPONENTS, default=0
-        ),
+        "max_parallel": _number("integer", "How many components run at once; 0: no limit", 0, 100_000, default=0),
         "concurrency": _CONCURRENCY,
     },
 )
@@ -162,19 +174,24 @@ def _list(description: str, items: str, **more: object) -> JSONObject:
     return {"description": description, "type": "array", "items": {"$ref": f"#/$defs/{items}"}, **more}
 
 
-DEFINITION_SCHEMA: JSONObject = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "Workflow definition",
-    **_object(
-        "What a workflow does: components, joined by connections into a graph without cycles",
-        {
-            "components": _list("At least one", "component", minItems=1, maxItems=MAX_COMPONENTS),
-            "connections": _list("None twice", "connection", maxItems=MAX_CONNECTIONS, default=[]),
-            "parameters": _list("What an execution is given", "parameter", maxItems=MAX_PARAMETERS, default=[]),
-            "settings": _SETTINGS,
-            "metadata": _metadata("workflow"),
-        },
-        "components",
-    ),
-    "$defs": {"component": COMPONENT, "connection": CONNECTION, "parameter": PARAMETER},
-}
+def definition_schema(limits: Limits) -> JSONObject:
+    """The schema for these limits."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Workflow definition",
+        **_object(
+            "What a workflow does: components, joined by connections into a graph without cycles",
+            {
+                "components": _list("At least one", "component", minItems=1, maxItems=limits.components),
+                "connections": _list("None twice", "connection", maxItems=limits.connections, default=[]),
+                "parameters": _list("What an execution is given", "parameter", maxItems=MAX_PARAMETERS, default=[]),
+                "settings": _SETTINGS,
+                "metadata": _metadata("workflow"),
+            },
+            "components",
+        ),
+        "$defs": {"component": COMPONENT, "connection": CONNECTION, "parameter": PARAMETER},
+    }
+
+
+DEFINITION_SCHEMA = definition_schema(DEFAULT_LIMITS)

@@ -24,6 +24,7 @@ from core.json_text import dumps
 from core.types import JSONObject, JSONValue
 from events.event_types import EventType
 from workflows.definition import Definition, DefinitionError
+from workflows.definition_schema import Limits
 from workflows.events import tell
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 from workflows.queries import current_definition
@@ -126,10 +127,10 @@ def judge(definition: JSONValue, *, owner_id: str | None = None) -> Report:
     """
     problem = _size_problem(definition)
     if problem is None:
-        found = report(definition)
+        found = report(definition, _limits())
         if owner_id is None or not found.is_valid:
             return found
-        missing = missing_secrets(load(definition), owner_id)
+        missing = missing_secrets(load(definition, _limits()), owner_id)
         return replace(found, errors=[error_entry(problem, definition["components"]) for problem in missing])
     entry = {
         "message": problem.message,
@@ -181,9 +182,13 @@ def _checked(definition: JSONValue) -> Definition:
     if problem is not None:
         raise ValidationFailedError("Invalid workflow definition", problems=[problem])
     try:
-        return load(definition)
+        return load(definition, _limits())
     except DefinitionError as error:
         raise ValidationFailedError("Invalid workflow definition", problems=error.problems) from None
+
+
+def _limits() -> Limits:
+    return Limits(settings.MAX_COMPONENTS, settings.MAX_CONNECTIONS, settings.MAX_NESTING)
 
 
 def _size_problem(definition: JSONValue) -> Problem | None:
@@ -196,7 +201,7 @@ def _size_problem(definition: JSONValue) -> Problem | None:
 
 def _require_runnable(definition: JSONObject, owner_id: str) -> None:
     try:
-        missing = missing_secrets(load(definition), owner_id)
+        missing = missing_secrets(load(definition, _limits()), owner_id)
     except DefinitionError as error:
         raise WorkflowInvalidError(problems=error.problems) from None
     if missing:

@@ -22,7 +22,7 @@ from workflows.definition import (
     parts,
     shape_problems,
 )
-from workflows.definition_schema import MAX_COMPONENTS
+from workflows.definition_schema import DEFAULT_LIMITS, Limits
 from workflows.expressions import ExpressionError, has_expression
 from workflows.schemas import Schema, one_of, received, short
 from workflows.texts import parse_text, texts_with_expressions
@@ -44,19 +44,19 @@ class Report:
         return not self.errors
 
 
-def load(raw: JSONValue, *, unknown_types: bool = False) -> Definition:
+def load(raw: JSONValue, limits: Limits = DEFAULT_LIMITS, *, unknown_types: bool = False) -> Definition:
     """The parsed definition, with its bodies. Raises DefinitionError with everything that saving refuses.
 
     `unknown_types` lets types pass that are not installed here: another worker may know them.
     """
-    found = shape_problems(raw)
+    found = shape_problems(raw, limits)
     if found:
         raise DefinitionError(found)
     definition = build(raw)
-    whole = replace(definition, bodies=_bodies(definition, "definition", found))
+    whole = replace(definition, bodies=_bodies(definition, "definition", found, limits))
     found += graph_problems(raw)
     found += [problem for problem in _problems_of(whole) if not (unknown_types and _is_unknown_type(problem))]
-    found += _shared_ids(whole)
+    found += _shared_ids(whole, limits)
     if found:
         raise DefinitionError(found)
     return whole
@@ -76,7 +76,7 @@ def _is_unknown_type(problem: Problem) -> bool:
     return problem.field is not None and _TYPE_FIELD.fullmatch(problem.field) is not None
 
 
-def _bodies(definition: Definition, path: str, found: list[Problem]) -> dict[str, Definition]:
+def _bodies(definition: Definition, path: str, found: list[Problem], limits: Limits) -> dict[str, Definition]:
     """The definitions inside the components that loop; what is wrong with their shape and graph goes to `found`.
 
     A body whose shape is wrong is left out: there is no more to say of it.
@@ -88,7 +88,7 @@ def _bodies(definition: Definition, path: str, found: list[Problem]) -> dict[str
             continue
         where = f"{path}.components[{spec.position}].config"
         raw = body_of(spec)
-        broken = body_shape_problems(raw, where)
+        broken = body_shape_problems(raw, where, limits)
         if broken:
             found += broken
             continue
@@ -99,11 +99,11 @@ def _bodies(definition: Definition, path: str, found: list[Problem]) -> dict[str
                 message = "A start begins a workflow; a body begins with the components nothing leads to"
                 details = {"expected": "a component that is no start", "received": "start"}
                 found.append(Problem(message, field=f"{where}.components[{start.position}].type", details=details))
-        bodies[spec.id] = replace(body, bodies=_bodies(body, where, found))
+        bodies[spec.id] = replace(body, bodies=_bodies(body, where, found, limits))
     return bodies
 
 
-def _shared_ids(definition: Definition) -> Iterator[Problem]:
+def _shared_ids(definition: Definition, limits: Limits) -> Iterator[Problem]:
     """Ids used by two of the definition and its bodies, and more components than a workflow may have in all."""
     homes: dict[str, str] = {}
     count = 0
@@ -114,9 +114,9 @@ def _shared_ids(definition: Definition) -> Iterator[Problem]:
                 message = f"The id {spec.id} is used outside this body already"
                 details = {"expected": "an id of its own", "received": spec.id}
                 yield Problem(message, field=f"{path}.components[{spec.position}].id", details=details)
-    if count > MAX_COMPONENTS:
-        details = {"expected": f"at most {MAX_COMPONENTS}", "received": str(count)}
-        yield Problem(f"More than {MAX_COMPONENTS} components, bodies included", field="definition", details=details)
+    if count > limits.components:
+        details = {"expected": f"at most {limits.components}", "received": str(count)}
+        yield Problem(f"More than {limits.components} components, bodies included", field="definition", details=details)
 
 
 def problems(raw: JSONValue) -> list[Problem]:
@@ -211,10 +211,10 @@ def _text_problems(text: str, path: str, *, is_condition: bool) -> Iterator[Prob
         yield Problem(str(error), field=path, details=details)
 
 
-def report(raw: JSONValue) -> Report:
+def report(raw: JSONValue, limits: Limits = DEFAULT_LIMITS) -> Report:
     """What `validate` answers; nothing is run, nothing fetched."""
     try:
-        definition = load(raw)
+        definition = load(raw, limits)
     except DefinitionError as error:
         written = raw.get("components") if isinstance(raw, dict) else None
         return Report([error_entry(problem, written) for problem in error.problems], [], [])

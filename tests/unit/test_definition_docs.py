@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from workflows.advice import ENGINE_NAMES
-from workflows.definition import MAX_NESTING, parse
-from workflows.definition_schema import DEFINITION_SCHEMA, MAX_COMPONENTS, MAX_CONNECTIONS, MAX_PARAMETERS
+from workflows.definition import parse
+from workflows.definition_schema import DEFAULT_LIMITS, DEFINITION_SCHEMA, MAX_PARAMETERS
 from workflows.validation import report
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -55,9 +55,13 @@ def test_every_field_is_described_for_editors() -> None:
 
 
 def test_the_page_states_the_limits_and_names_of_the_language() -> None:
-    for stated in (f"1 to {MAX_COMPONENTS:,}", f"up to {MAX_CONNECTIONS:,}", f"up to {MAX_PARAMETERS}"):
+    for stated in (
+        f"1 to {DEFAULT_LIMITS.components:,}",
+        f"up to {DEFAULT_LIMITS.connections:,}",
+        f"up to {MAX_PARAMETERS}",
+    ):
         assert stated in PAGE
-    assert f"nests at most {MAX_NESTING} levels" in PAGE
+    assert f"nests at most {DEFAULT_LIMITS.nesting} levels" in PAGE
     assert all(f"`{name}`" in PAGE for name in ENGINE_NAMES)
 
 

@@ -166,3 +166,34 @@ def test_of_two_creates_at_once_under_one_name_exactly_one_passes(alice: User) -
         outcomes = [threads.submit(create) for _ in range(2)]
     assert sorted(outcome.result() for outcome in outcomes) == ["Same", "name"]
     assert [told(workflow.pk) for workflow in Workflow.objects.all()] == [["workflow.created"]]
+
+
+def test_an_operator_sets_how_large_a_definition_may_be(caller: Api, settings: Any) -> None:
+    settings.MAX_COMPONENTS, settings.MAX_CONNECTIONS, settings.MAX_NESTING = 2, 1, 6
+    parts = [{"id": f"c{n}", "type": "log", "config": {"message": "m"}} for n in range(3)]
+    joined = [{"source": "c0", "target": "c1"}, {"source": "c0", "target": "c1", "type": "error"}]
+    deep: Any = "x"
+    for _ in range(6):
+        deep = [deep]
+    loop = {"id": "l", "type": "for_each", "config": {"items": [], "components": parts[:2]}}
+    for definition, field in (
+        ({"components": parts}, "definition.components"),
+        ({"components": parts[:2], "connections": joined}, "definition.connections"),
+        ({"components": [loop]}, "definition"),
+        ({"components": [{"id": "t", "type": "transform", "config": {"output": deep}}]}, "definition.components[0]"),
+    ):
+        answer = caller.post("/workflows", {"name": "Large", "definition": definition})
+        assert answer.status == 422
+        assert str(answer.fields[0]).startswith(field)
+        assert caller.post("/workflows/validate", {"definition": definition}).data["is_valid"] is False
+    assert Workflow.objects.count() == 0
+
+
+def test_what_was_accepted_under_other_limits_still_runs(caller: Api, settings: Any) -> None:
+    id_ = caller.post("/workflows", {"name": "Two", "definition": linear_pair()}).data["id"]
+    settings.MAX_COMPONENTS = 1
+    assert caller.post(f"/workflows/{id_}/execute").status == 201
+
+
+def linear_pair() -> dict[str, Any]:
+    return {"components": [{"id": f"c{n}", "type": "log", "config": {"message": "m"}} for n in range(2)]}
