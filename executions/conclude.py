@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from core.errors import ErrorCode
+from core.ids import parse_id
 from core.types import JSONObject
 from executions import admission, dispatch, plans
 from executions.decider import Settled, settle, settle_skipped
@@ -187,7 +188,16 @@ def abandon(run: Held) -> None:
 
 def may_send(user_id: str, groups: Sequence[str], approvers: Sequence[str] | None) -> bool:
     """Whether a user may answer a wait: named by id or by a group, or nobody is named."""
-    return not approvers or user_id in approvers or any(group in approvers for group in groups)
+    named = {_as_id(approver) for approver in approvers or ()}
+    return not named or user_id in named or any(group in named for group in groups)
+
+
+def _as_id(name: str) -> str:
+    """An id in its one spelling; the name of a group as it is."""
+    try:
+        return parse_id(name)
+    except ValueError:
+        return name
 
 
 def _preferred(settled: Settled, definition: Definition, keep: bool) -> str | None:

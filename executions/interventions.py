@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts.models import User
 from core.errors import ConflictError, NotAllowedError, Problem, ValidationFailedError
-from core.json_text import storable_dumps
+from core.json_text import dumps, storable_dumps
 from core.types import JSONObject, JSONValue
 from executions import conclude, plans, sealing, services
 from executions.dispatch import ring
@@ -121,6 +122,10 @@ def send_signal(*, execution: Execution, user: User, name: str, data: JSONValue)
     Raises ConflictError for an ended execution or too many kept signals, ValidationFailedError for an approval's
     data, NotAllowedError if only others may answer. Opens its own durable transaction.
     """
+    size = len(dumps(data))
+    if size > settings.MAX_OUTPUT_BYTES:
+        details = {"expected": f"at most {settings.MAX_OUTPUT_BYTES} bytes", "received": f"{size} bytes"}
+        raise ValidationFailedError(problems=[Problem("More than an output may hold", field="data", details=details)])
     if _is_approval(execution, name):
         _check_approval(data)
     groups = list(user.groups.values_list("name", flat=True))
@@ -153,5 +158,8 @@ def _check_approval(data: JSONValue) -> None:
         problems.append(Problem("Must be true or false", field="data.approved", details={"expected": "a boolean"}))
     elif not isinstance(data.get("comment", ""), str):
         problems.append(Problem("Must be text", field="data.comment", details={"expected": "text"}))
+    if isinstance(data, dict):
+        known = {"approved", "comment"}
+        problems += [Problem("Unknown field", field=f"data.{key[:64]}") for key in data if key not in known]
     if problems:
         raise ValidationFailedError(problems=problems)

@@ -11,7 +11,7 @@ from workflows.definition import Definition, DefinitionError
 from workflows.definition_schema import Limits
 from workflows.expressions import References
 from workflows.models import WorkflowVersion
-from workflows.secret_references import secrets_read
+from workflows.part_references import children_named, secrets_read
 from workflows.texts import references_of
 from workflows.validation import load, unknown_type_problems
 
@@ -39,6 +39,7 @@ class Compiled:
     homes: Mapping[str, Home]
     reads: Mapping[str, References]
     secrets: References
+    names_children: bool
     unknown_types: tuple[Problem, ...]
 
 
@@ -77,6 +78,7 @@ def compiled(version_id: str) -> Compiled:
         homes=homes,
         reads={id_: references_of(home.definition, home.definition.by_id[id_]) for id_, home in homes.items()},
         secrets=secrets_read(definition),
+        names_children=bool(children_named(definition)),
         unknown_types=tuple(unknown_type_problems(definition)),
     )
 

@@ -94,7 +94,7 @@ def diagnosis_data(execution: Execution, findings: Sequence[Finding]) -> JSONObj
         "execution_id": execution.pk,
         "status": execution.status,
         "reason": str(first.reason) if first else None,
-        **(_finding_data(first) if first else {}),
+        **(_finding_data(first) if first else _NOTHING),
         "components": [
             {
                 "component_id": finding.run.component_id,
@@ -108,6 +108,9 @@ def diagnosis_data(execution: Execution, findings: Sequence[Finding]) -> JSONObj
             if finding.run is not None
         ],
     }
+
+
+_NOTHING: JSONObject = {"message": None, "since": None, "next": None, "next_at": None, "details": {}}
 
 
 def _finding_data(finding: Finding) -> JSONObject:

@@ -37,8 +37,8 @@ from workflows.components.base import Child
 from workflows.expressions import ExpressionError, render
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 from workflows.parameters import ParameterError, check
+from workflows.part_references import missing_parts, runnable_by
 from workflows.schemas import short
-from workflows.secret_references import missing_secrets
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 MAX_DEPTH = 10
@@ -141,7 +141,7 @@ def prepare(
         raise ConflictError(f"A workflow that is {workflow.status} cannot be executed")
     version_id = plans.version_id(workflow.pk, number or workflow.version)
     compiled = compiled_to_run(version_id)
-    _require_secrets(compiled, workflow)
+    _require_parts(compiled, workflow)
     values = _checked(compiled, request.parameters)
     execution_id = new_id()
     sensitive = [parameter.name for parameter in compiled.definition.parameters if parameter.sensitive]
@@ -322,21 +322,20 @@ def start_child(
 
 
 def _child_workflow(parent_workflow_id: str, wanted: str) -> Workflow:
-    owner = User.objects.filter(workflows=parent_workflow_id).first()
+    owner_id = Workflow.objects.filter(pk=parent_workflow_id).values_list("created_by_id", flat=True).first()
     try:
-        found = Workflow.objects.filter(pk=parse_id(wanted))
+        workflow = None if owner_id is None else runnable_by(owner_id).filter(pk=parse_id(wanted)).first()
     except ValueError:
-        found = Workflow.objects.none()
-    if owner is not None and not owner.is_staff:
-        found = found.filter(created_by=owner)
-    workflow = found.first()
+        workflow = None
     if workflow is None:
         raise ChildRefusedError(f"There is no workflow {short(wanted)} that the workflow's owner may run")
     return workflow
 
 
-def _require_secrets(compiled: plans.Compiled, workflow: Workflow) -> None:
-    missing = missing_secrets(compiled.definition, workflow.created_by_id) if compiled.secrets.secrets else []
+def _require_parts(compiled: plans.Compiled, workflow: Workflow) -> None:
+    if not (compiled.secrets.secrets or compiled.names_children):
+        return
+    missing = missing_parts(compiled.definition, workflow.created_by_id)
     if missing:
         raise WorkflowInvalidError(problems=missing)
 

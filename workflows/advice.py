@@ -37,12 +37,12 @@ def warnings(definition: Definition) -> Iterator[tuple[str | None, str]]:
 
 def _part_warnings(definition: Definition, around: _Around) -> Iterator[tuple[str | None, str]]:
     ancestors = _ancestors(definition)
+    known = around.components | definition.by_id.keys()
     for spec in definition.components:
         yield from ((spec.id, message) for message in _component_warnings(definition, spec))
-        ended = around.ended | ancestors[spec.id]
-        known = around.components | definition.by_id.keys()
-        reads = references_of(definition, spec)
-        for message in _undefined(reads, around.names | {spec.id}, known, ended | {spec.id}):
+        # Sets of thousands are only copied where there is something to add.
+        ended = ancestors[spec.id] | around.ended if around.ended else ancestors[spec.id]
+        for message in _undefined(references_of(definition, spec), around.names, known, ended, own=spec.id):
             yield spec.id, message
         body = definition.bodies.get(spec.id)
         if body is not None:
@@ -90,15 +90,18 @@ def _has_timeout(type_: str) -> bool:
     return component is not None and "timeout" in component.config_schema["properties"]
 
 
-def _undefined(reads: References, names: Set[str], components: Set[str], ended: Set[str]) -> Iterator[str]:
-    for name in sorted(reads.names - names):
+def _undefined(
+    reads: References, names: Set[str], components: Set[str], ended: Set[str], own: str | None = None
+) -> Iterator[str]:
+    for name in sorted(reads.names - names - {own}):
         if name not in components:
             yield f"{name} is no parameter, component or known name"
         elif name not in ended:
             yield f"Component {name} does not run before this one"
-    for component_id in sorted(reads.components - ended):
+    for component_id in sorted(reads.components - {own}):
         if component_id in components:
-            yield f"Component {component_id} does not run before this one"
+            if component_id not in ended:
+                yield f"Component {component_id} does not run before this one"
         else:
             yield f"There is no component {component_id}"
 

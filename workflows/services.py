@@ -27,9 +27,9 @@ from workflows.definition import Definition, DefinitionError
 from workflows.definition_schema import Limits
 from workflows.events import tell
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
+from workflows.part_references import missing_parts
 from workflows.queries import current_definition
 from workflows.schemas import short
-from workflows.secret_references import missing_secrets
 from workflows.validation import Report, error_entry, load, report
 
 _NAME_CONSTRAINT = "workflow_name_unique_per_owner"
@@ -123,14 +123,14 @@ def delete_workflow(*, workflow: Workflow, force: bool) -> None:
 def judge(definition: JSONValue, *, owner_id: str | None = None) -> Report:
     """What `validate` answers: the errors are exactly what create and update refuse; nothing is run.
 
-    For a workflow's owner also what activating and executing refuse: secrets that there are not.
+    For a workflow's owner also what activating and executing refuse: secrets and workflows that there are not.
     """
     problem = _size_problem(definition)
     if problem is None:
         found = report(definition, _limits())
         if owner_id is None or not found.is_valid:
             return found
-        missing = missing_secrets(load(definition, _limits()), owner_id)
+        missing = missing_parts(load(definition, _limits()), owner_id)
         return replace(found, errors=[error_entry(problem, definition["components"]) for problem in missing])
     entry = {
         "message": problem.message,
@@ -201,7 +201,7 @@ def _size_problem(definition: JSONValue) -> Problem | None:
 
 def _require_runnable(definition: JSONObject, owner_id: str) -> None:
     try:
-        missing = missing_secrets(load(definition, _limits()), owner_id)
+        missing = missing_parts(load(definition, _limits()), owner_id)
     except DefinitionError as error:
         raise WorkflowInvalidError(problems=error.problems) from None
     if missing:

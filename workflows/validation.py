@@ -58,7 +58,8 @@ def load(raw: JSONValue, limits: Limits = DEFAULT_LIMITS, *, unknown_types: bool
     found += [problem for problem in _problems_of(whole) if not (unknown_types and _is_unknown_type(problem))]
     found += _shared_ids(whole, limits)
     if found:
-        raise DefinitionError(found)
+        # What a body lacks, the schema of the component around it may miss too.
+        raise DefinitionError({(problem.field, problem.message): problem for problem in found}.values())
     return whole
 
 

@@ -67,7 +67,8 @@ WITH {LOCKED}, waiting AS (
            jsonb_strip_nulls(jsonb_build_object(
                'component_id', component_id, 'component_type', component_type, 'status', 'waiting',
                'attempt', %(attempt)s::int, 'item_index', item_index, 'waiting_for', %(waiting_for)s::text,
-               'signal', %(signal)s::text, 'until', to_json(wake_at), 'error', error)),
+               'signal', %(signal)s::text,
+               'until', to_char(wake_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'error', error)),
            clock_timestamp()
     FROM waiting
 ), {WRITTEN}, touched AS (

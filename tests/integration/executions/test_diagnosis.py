@@ -38,7 +38,7 @@ def test_an_ended_execution_waits_for_nothing(alice: User, alice_api: Api, doorb
     execution = start(alice, linear(log("a")))
     doorbells.work()
     data = why(alice_api, execution)
-    assert (data["status"], data["reason"], data["components"]) == ("completed", None, [])
+    assert (data["status"], data["reason"], data["since"], data["components"]) == ("completed", None, None, [])
 
 
 def test_scheduled(alice: User, alice_api: Api, doorbells: Doorbells) -> None:

@@ -1,5 +1,7 @@
 """Signals, approvals and sub-workflows: waits that somebody else ends, and that hold no worker."""
 
+from typing import Any
+
 import psycopg
 import pytest
 from django.contrib.auth.models import Group
@@ -11,6 +13,7 @@ from core.types import JSONObject
 from executions import interventions, maintenance, services
 from executions.models import ComponentRun, Execution, Signal
 from executions.states import ExecutionStatus, RunStatus
+from tests.api import Api
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.integration.executions.test_engine import event_types, failing
 from tests.integration.executions.test_loops import ended, for_each
@@ -120,6 +123,7 @@ def test_an_approvals_data_is_checked_before_it_is_kept(alice: User, doorbells: 
         ({"approved": "yes"}, "data.approved"),
         (None, "data.approved"),
         ({"approved": True, "comment": 1}, "data.comment"),
+        ({"approved": True, "by": "me"}, "data.by"),
     ]
     for data, field in wrong:
         with pytest.raises(ValidationFailedError) as caught:
@@ -142,6 +146,21 @@ def test_only_approvers_may_answer(alice: User, bob: User, doorbells: Doorbells)
     assert send(execution, bob, {"approved": True}, "ask")
     doorbells.work()
     assert ended(execution).results["by"] == bob.pk
+
+
+def test_an_approver_may_be_named_in_any_spelling_of_the_id(alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(approval(approvers=[alice.pk.lower()])))
+    doorbells.work()
+    assert send(execution, alice, {"approved": True}, "ask")
+
+
+def test_a_signal_larger_than_an_output_is_refused(alice: User, doorbells: Doorbells, settings: Any) -> None:
+    settings.MAX_OUTPUT_BYTES = 100
+    execution = start(alice, linear(signal()))
+    with pytest.raises(ValidationFailedError) as caught:
+        send(execution, alice, "x" * 100)
+    assert [problem.field for problem in caught.value.problems] == ["data"]
+    assert Signal.objects.count() == 0
 
 
 def test_a_lost_worker_after_the_signal_does_not_lose_the_signal(alice: User, doorbells: Doorbells) -> None:
@@ -225,15 +244,34 @@ def test_a_workflow_that_calls_itself_ends_at_the_depth_limit(alice: User, doorb
 
 
 @pytest.mark.parametrize("wanted", ["nothing", "01HQNZ2G5XKJ8P7M9N6V3R4T5W"])
-def test_a_child_workflow_that_is_not_there_is_named(alice: User, doorbells: Doorbells, wanted: str) -> None:
-    execution = start(alice, linear(sub(wanted)))
+def test_a_child_workflow_that_is_not_there_is_named_when_it_is_computed(
+    alice: User, doorbells: Doorbells, wanted: str
+) -> None:
+    execution = start(alice, linear(sub("{{ wanted }}")), parameters={"wanted": wanted})
     doorbells.work()
     assert f'There is no workflow "{wanted}"' in ended(execution).error["message"]
 
 
+@pytest.mark.parametrize("wanted", ["nothing", "01HQNZ2G5XKJ8P7M9N6V3R4T5W"])
+def test_a_child_workflow_that_is_not_there_is_found_before_anything_starts(
+    alice: User, alice_api: Api, doorbells: Doorbells, wanted: str
+) -> None:
+    workflow = make_workflow(alice, linear(for_each([1], sub(wanted))))
+    field = "definition.components[0].config.components[0].config.workflow_id"
+    answer = alice_api.post(f"/workflows/{workflow.pk}/validate")
+    assert [error["field"] for error in answer.data["errors"]] == [field]
+    for method, path, body in (
+        ("POST", f"/workflows/{workflow.pk}/execute", {}),
+        ("PATCH", f"/workflows/{workflow.pk}", {"status": "active"}),
+    ):
+        refused = alice_api.call(method, path, body)
+        assert (refused.status, refused.code, refused.fields) == (422, "WORKFLOW_INVALID", [field])
+    assert Execution.objects.count() == 0
+
+
 def test_a_workflow_of_another_owner_is_not_there(alice: User, bob: User, doorbells: Doorbells) -> None:
     theirs = make_workflow(bob, linear(log("a")))
-    execution = start(alice, linear(sub(theirs.pk)))
+    execution = start(alice, linear(sub("{{ id }}")), parameters={"id": theirs.pk})
     doorbells.work()
     assert "There is no workflow" in ended(execution).error["message"]
     assert Execution.objects.filter(workflow=theirs).count() == 0
