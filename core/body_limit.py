@@ -5,6 +5,7 @@ from typing import Any
 
 from core.envelope import error_body, render
 from core.errors import TooLargeError
+from core.request_id import HEADER, bind
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -43,13 +44,16 @@ class BodyLimit:
                 raise _BodyTooLargeError
             await self.application(scope, limited_receive, send)
         except _BodyTooLargeError:
-            await self._refuse(send)
+            await self._refuse(scope, send)
 
-    async def _refuse(self, send: Send) -> None:
+    async def _refuse(self, scope: MutableMapping[str, Any], send: Send) -> None:
+        # In front of the middleware that gives every other answer its id.
+        request_id = bind(dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1"))
         body = render(error_body(TooLargeError()))
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
+            (HEADER.lower().encode(), request_id.encode()),
             # What is left of the body is not read.
             (b"connection", b"close"),
         ]

@@ -24,8 +24,8 @@ def set_request_id(value: str) -> None:
     _current.set(value)
 
 
-def _bind(request: HttpRequest) -> str:
-    given = request.headers.get(HEADER, "")
+def bind(given: str) -> str:
+    """Take the id that a caller gave, or make one, for the rest of this context (contract §3)."""
     request_id = given if _ACCEPTED.fullmatch(given) else new_id()
     _current.set(request_id)
     return request_id
@@ -37,7 +37,7 @@ def request_id_middleware(
     """First in the chain, so that every answer, errors too, carries `X-Request-ID` (contract §3)."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        request_id = _bind(request)
+        request_id = bind(request.headers.get(HEADER, ""))
         response = get_response(request)
         response[HEADER] = request_id
         return response

@@ -38,7 +38,8 @@ def answer(chunks: list[bytes], *, announced: int | None = None) -> tuple[list[A
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": str(size).encode()})
 
-    headers = [] if announced is None else [(b"content-length", str(announced).encode())]
+    headers = [(b"x-request-id", b"abc-1")]
+    headers += [] if announced is None else [(b"content-length", str(announced).encode())]
     asyncio.run(BodyLimit(echo, LIMIT)({"type": "http", "headers": headers}, receive, send))
     return sent, read
 
@@ -56,3 +57,5 @@ def test_a_body_over_the_limit_is_413_and_read_no_further(
     assert (sent[0]["status"], chunks_read) == (413, read)
     body = json.loads(sent[1]["body"])
     assert (body["success"], body["errors"][0]["code"]) == (False, "VALIDATION_ERROR")
+    assert body["metadata"]["request_id"] == "abc-1"
+    assert (b"x-request-id", b"abc-1") in sent[0]["headers"]
