@@ -26,6 +26,7 @@ def measure(stack: Stack) -> Report:
             if round_ >= WARM_UP:
                 answered.append(answer * 1000)
                 seen.append((time.perf_counter() - started) * 1000)
+            # What follows an end (its message acknowledged, say) is not the next run's.
             time.sleep(_PAUSE_SECONDS)
     client.close()
     return Report(

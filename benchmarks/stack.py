@@ -129,12 +129,14 @@ class Stack:
                 if row[0] != "completed":
                     raise RefusedError(f"execution {execution_id} {row[0]}")
                 return
+            # The row is all there is to see; the caller weighs the figure's grain against the CPU it takes.
             time.sleep(poll_seconds)
 
     def wait_until_idle(self) -> None:
         """Until no execution that has its slot is left."""
         with self.database() as database:
             while database.execute(_ANY_ACTIVE).fetchone() is not None:
+                # Between two measurements: nobody waits for the exact moment.
                 time.sleep(0.02)
 
     def wait_for_all(self, workflow_id: str) -> float:

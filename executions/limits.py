@@ -73,6 +73,7 @@ def end_strays(strays: list[int], seconds: float = 1.0) -> None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
         with suppress(ChildProcessError):
+            # waitpid(2) has no timeout, and one stuck in the kernel must not hold this process.
             while os.waitpid(stray, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
                 time.sleep(0.001)
         if time.monotonic() > deadline:

@@ -65,6 +65,7 @@ class Ledger:
                 with ledger.started:
                     ledger.calls[self.headers.get("Idempotency-Key", "")] += 1
                     ledger.started.notify_all()
+                # The far end is as slow as the component asks: that is what is killed in the middle.
                 time.sleep(float(query.get("seconds", ["0"])[0]))
                 with suppress(OSError):
                     self.send_response(200)

@@ -83,6 +83,7 @@ def _loop(config: JSONObject, context: Context) -> Outcome:
 def _swallow(config: JSONObject, context: Context) -> Outcome:
     while True:
         try:
+            # The poison itself: it stays, whatever is raised into it.
             time.sleep(60)
         except BaseException:
             continue
