@@ -2,15 +2,15 @@
 
 from collections.abc import Collection
 
-import psycopg
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import vault
 from accounts.models import Secret, User
-from core.errors import ConflictError, NotFoundError, Problem
+from core.errors import NotFoundError
 from core.ids import new_id
+from core.unique import name_conflicts
 
 _NAME_CONSTRAINT = "secret_name_unique_per_owner"
 
@@ -24,17 +24,12 @@ def create_secret(*, owner: User, name: str, value: str) -> Secret:
     """A new secret. Raises ConflictError for a name that the owner has given already."""
     secret = Secret(id=new_id(), owner=owner, name=name)
     secret.sealed_value = _sealed(secret.pk, value)
-    try:
-        with transaction.atomic():
-            secret.save(force_insert=True)
-    except IntegrityError as error:
-        cause = error.__cause__
-        if not isinstance(cause, psycopg.Error) or cause.diag.constraint_name != _NAME_CONSTRAINT:
-            raise
-        raise ConflictError(
-            f"There is a secret called {name} already",
-            problems=[Problem("Replace its value with PUT, or choose another name", field="name")],
-        ) from None
+    taken = f"There is a secret called {name} already"
+    with (
+        name_conflicts(_NAME_CONSTRAINT, taken, "Replace its value with PUT, or choose another name"),
+        transaction.atomic(),
+    ):
+        secret.save(force_insert=True)
     return secret
 
 

@@ -1,13 +1,12 @@
 """What users do with workflows: create, update, delete."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
-import psycopg
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -22,6 +21,7 @@ from core.errors import (
 )
 from core.json_text import dumps
 from core.types import JSONObject, JSONValue
+from core.unique import name_conflicts
 from events.event_types import EventType
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_schema import Limits
@@ -208,16 +208,6 @@ def _require_runnable(definition: JSONObject, owner_id: str) -> None:
         raise WorkflowInvalidError(problems=missing)
 
 
-@contextmanager
-def _name_conflicts(name: str) -> Iterator[None]:
-    """The unique constraint decides, not a look beforehand: two requests at once cannot both pass it."""
-    try:
-        yield
-    except IntegrityError as error:
-        cause = error.__cause__
-        if not isinstance(cause, psycopg.Error) or cause.diag.constraint_name != _NAME_CONSTRAINT:
-            raise
-        raise ConflictError(
-            f"There is a workflow called {short(name)} already",
-            problems=[Problem("Choose another name", field="name")],
-        ) from None
+def _name_conflicts(name: str) -> AbstractContextManager[None]:
+    taken = f"There is a workflow called {short(name)} already"
+    return name_conflicts(_NAME_CONSTRAINT, taken, "Choose another name")
