@@ -1,5 +1,6 @@
 """The scopes of contract §4."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -21,3 +22,10 @@ class Scope(StrEnum):
 
 
 ALL = frozenset(Scope)
+EVERYTHING = "*"
+
+
+def granted(permissions: Iterable[str]) -> frozenset[Scope]:
+    """The scopes that a credential's permissions stand for: `*` is all; what is no scope (any more) is none."""
+    names = frozenset(permissions)
+    return ALL if EVERYTHING in names else frozenset(scope for scope in Scope if scope in names)

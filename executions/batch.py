@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from accounts.authentication import Caller
+from accounts.callers import Caller
 from core.errors import APGError, ConflictError, NotFoundError
 from executions import dispatch, services
 from executions.models import Execution

@@ -7,7 +7,7 @@ from statistics import median
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from accounts.authentication import Caller
+from accounts.callers import Caller
 from core.errors import NotFoundError
 from core.ids import ULIDField
 from core.prepared_query import PreparedQuery

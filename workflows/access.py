@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from django.db.models import QuerySet
 
-from accounts.authentication import Caller
+from accounts.callers import Caller
 from core.errors import NotAllowedError, NotFoundError
 from core.ids import ULIDField
 from core.prepared_query import PreparedQuery

@@ -79,7 +79,7 @@ def test_logout_a_new_password_and_disabling_end_tokens_at_once(api: Api, alice:
     if end == "log out":
         assert api.post("/api/v1/auth/logout", {"refresh_token": pair.refresh_token}).status == 200
     elif end == "password":
-        services.change_password(user=alice, password="another-good-password")
+        services.set_password(alice, "another-good-password")
     else:
         User.objects.filter(pk=alice.pk).update(is_active=False)
     assert caller.get("/api/v1/auth/me").status == 401
