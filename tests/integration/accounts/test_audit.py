@@ -83,7 +83,8 @@ def test_filters(alice_api: Api, alice: User, staff: Api) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [("action=x", "action"), ("actor_id=x", "actor_id"), ("address=x", "address"), ("start_date=x", "start_date"),
-     ("object_id=a%00", "object_id"), ("start_date=2025-01-02&end_date=2025-01-01", "start_date"), ("limit=0", "limit")],
+     ("object_id=a%00", "object_id"), ("start_date=2025-01-02&end_date=2025-01-01", "start_date"),
+     ("limit=0", "limit")],
 )  # fmt: skip
 def test_a_bad_parameter_is_400_and_named(staff: Api, query: str, field: str) -> None:
     answer = staff.get(f"/audit?{query}")
