@@ -32,7 +32,7 @@ def visible_to(caller: Caller) -> QuerySet[Execution]:
 def _visible_to_user(user_id: object, *, staff: bool) -> QuerySet[Execution]:
     if staff:
         return Execution.objects.all()
-    return Execution.objects.filter(workflow__in=access.visible_to_user(user_id, staff=False))
+    return Execution.objects.filter(workflow__in=access.ids_visible_to(user_id))
 
 
 def get_visible(caller: Caller, execution_id: str) -> Execution:
