@@ -47,8 +47,14 @@ def parse_parameter(raw: JSONObject) -> Parameter:
         has_default=raw.get("default_value") is not None,
         description=raw.get("description", ""),
         rules=raw.get("validation_rules", {}),
-        sensitive=raw["type"] == "secret" or raw.get("sensitive", False) or looks_secret(raw["name"]),
+        sensitive=is_sensitive(raw),
     )
+
+
+def is_sensitive(raw: JSONObject) -> bool:
+    """Whether the values of a parameter are secret: by its type, by its word, by its name. Takes any object."""
+    name = raw.get("name")
+    return raw.get("type") == "secret" or raw.get("sensitive") is True or (isinstance(name, str) and looks_secret(name))
 
 
 def parameter_problems(raw: Sequence[JSONObject]) -> Iterator[Problem]:
