@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
 
@@ -19,13 +20,14 @@ from workflows.expressions.constants import written
 from workflows.parameters import is_sensitive
 from workflows.schemas import CUT, join_path, received
 
-# Shorter ones are hidden where they stand, and not looked for in other texts: they may be ordinary words.
+# Shorter ones are hidden where they stand, and not looked for elsewhere in the definition: they may be ordinary words.
 MIN_FOUND_ELSEWHERE = 8
+# Looking for thousands of texts in thousands of others takes minutes. All are hidden where they stand.
+MAX_TEXTS = 100
 
 _SCHEME: Final = re.compile(r"\s*(?:bearer|basic|digest|token|apikey|api-key|negotiate|dpop)\s+", re.IGNORECASE)
 # What joins two expressions, as in {{ user }}:{{ password }}; and too little to be a secret.
 _JOINT: Final = re.compile(r"[\W_]{0,2}")
-_EXPRESSION: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 # A password ends at the last @ before path, query and fragment, as urlsplit has it.
 _URL_PASSWORD: Final = re.compile(r"(?<=://)[^\s/?#:@]*:(?P<secret>[^\s/?#]*)@")
 _URL_FIELD: Final = re.compile(r"""[?&#](?P<name>[\w.~%+-]+)=(?P<secret>[^\s&#"'<>]+)""")
@@ -38,14 +40,16 @@ def hide(definition: JSONValue) -> tuple[Any, frozenset[str]]:
     Literal is what does not come out of an expression: under a secret-looking key of a config, in a field that its
     component's schema says is `writeOnly`, as default or choice of a sensitive parameter, and as the password, or the
     secret-looking query field, of a URL anywhere. A schema's `writeOnly: false` says of a field that names in it mean
-    nothing. Takes any JSON, so that what a report repeats of a broken definition can be judged too.
+    nothing. A secret of some length is hidden wherever else it stands, too. Of very many texts, the longest are given.
+    Takes any JSON, so that what a report repeats of a broken definition can be judged too.
     """
-    finding = _Hiding(Redactor())
+    finding = _Hiding()
     shown = finding.definition(definition)
-    elsewhere = [text for text in finding.texts if len(text) >= MIN_FOUND_ELSEWHERE]
+    texts = sorted(finding.texts, key=lambda text: (-len(text), text))[:MAX_TEXTS]
+    elsewhere = tuple(text for text in texts if len(text) >= MIN_FOUND_ELSEWHERE and text not in REDACTED)
     if elsewhere:
-        shown = _Hiding(Redactor(elsewhere)).definition(definition)
-    return shown, frozenset(finding.texts)
+        shown = _Hiding(elsewhere).definition(definition)
+    return shown, frozenset(texts)
 
 
 def restore(given: JSONValue, stored: JSONValue = None, shown: JSONValue = None) -> Any:
@@ -130,6 +134,7 @@ class _Place:
             pending += [schema.get("then"), schema.get("else"), _resolved(self.root, schema.get("$ref"))]
 
 
+@lru_cache(maxsize=256)
 def _place_of(component: Component) -> _Place:
     whole = _Place(root=component.config_schema)
     return replace(whole, schemas=tuple(whole._expanded([component.config_schema])))
@@ -151,9 +156,9 @@ def _resolved(root: JSONObject, reference: JSONValue) -> JSONValue:
 
 
 class _Hiding:
-    """One walk over a definition; `texts` collects what it hid, `known` is hidden wherever it stands."""
+    """One walk over a definition: `texts` collects what it hid; `known`, longest first, is hidden wherever it is."""
 
-    def __init__(self, known: Redactor) -> None:
+    def __init__(self, known: tuple[str, ...] = ()) -> None:
         self._known = known
         self.texts: set[str] = set()
 
@@ -232,10 +237,15 @@ class _Hiding:
             return [self._value(item, place.item()) for item in value]
         if isinstance(value, str):
             return self._text(value, place)
-        if place.secret and isinstance(value, int | float) and not isinstance(value, bool):
-            self.texts.add(str(value))
-            return REDACTED
-        return self._known.redact(value, by_name=False)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return self._number(value, place)
+        return value
+
+    def _number(self, value: float, place: _Place) -> float | str:
+        text = str(value)
+        if place.secret:
+            self.texts.add(text)
+        return REDACTED if place.secret or text in self._known else value
 
     def _text(self, text: str, place: _Place) -> str:
         if place.is_url and "://" in text:
@@ -245,7 +255,10 @@ class _Hiding:
         if "://" in text:
             text = self._without(_URL_PASSWORD, text, rendered=place.rendered)
             text = self._without(_URL_FIELD, text, rendered=place.rendered)
-        return self._known.redact_text(text)
+        for known in self._known:
+            if known in text:
+                text = text.replace(known, REDACTED)
+        return text
 
     def _without(self, pattern: re.Pattern[str], text: str, *, rendered: bool) -> str:
         """The text with what the pattern calls secret hidden, unless it is the value of a name that is none."""
@@ -290,7 +303,12 @@ def _literals(text: str, *, rendered: bool) -> Iterator[str]:
 
 def _masked(text: str) -> str:
     """The text with its expressions blotted out: they have no part in how a URL is divided."""
-    return _EXPRESSION.sub(lambda found: "_" * len(found[0]), text)
+    masked, end = "", 0
+    # No regular expression: it would look for the end again from every `{{` of a text that has none.
+    while (start := text.find("{{", end)) >= 0 and (stop := text.find("}}", start)) >= 0:
+        masked += text[end:start] + "_" * (stop + 2 - start)
+        end = stop + 2
+    return masked + text[end:]
 
 
 def _is_frame(piece: str) -> bool:

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import time
 from typing import Any
 
 import pytest
@@ -231,6 +232,38 @@ def test_secrets_in_bodies_metadata_and_conditions_are_hidden() -> None:
     assert shown["components"][0]["config"]["components"][0]["config"]["components"][0]["config"]["url"] == URL
     assert shown["connections"][0]["condition"] == f"input == '{REDACTED}'"
     assert shown["metadata"] == {"notes": f"the key is {REDACTED}"}
+    assert restore(shown, definition, shown) == definition
+
+
+def test_of_very_many_secrets_all_are_hidden_where_they_stand_and_some_are_looked_for() -> None:
+    many = [f"secret-{number:06}" for number in range(20_000)]
+    definition = one("transform", {"output": {"tokens": many, "others": [many[0], many[-1]]}})
+    shown, texts = hide(definition)
+    assert shown["components"][0]["config"]["output"] == {
+        "tokens": [REDACTED] * 20_000,
+        "others": [REDACTED, many[-1]],
+    }
+    assert texts == set(many[:100])
+
+
+@pytest.mark.parametrize(
+    "text", ["://" + "{{" * 400_000, "://" + "a:" * 400_000 + "@", "https://u:p" * 80_000, "?a" * 400_000]
+)
+def test_a_long_text_takes_no_long_time(text: str) -> None:
+    begun = time.process_time()
+    shown, _ = hide(one("transform", {"output": {"text": text, "password": text}}))
+    assert shown["components"][0]["config"]["output"]["password"] == REDACTED
+    assert time.process_time() - begun < 5
+
+
+def test_a_secret_that_looks_like_the_mark_does_no_harm() -> None:
+    definition = one("transform", {"output": {"password": "REDACTED", "token": SECRET, "text": f"REDACTED {SECRET}"}})
+    shown, _ = hide(definition)
+    assert shown["components"][0]["config"]["output"] == {
+        "password": REDACTED,
+        "token": REDACTED,
+        "text": f"REDACTED {REDACTED}",
+    }
     assert restore(shown, definition, shown) == definition
 
 
