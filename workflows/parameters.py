@@ -146,7 +146,7 @@ def _rule_problems(parameter: Parameter, path: str) -> Iterator[Problem]:
 
 def _value_problems(parameter: Parameter, value: JSONValue, path: str) -> Iterator[Problem]:
     fits, expected = _TYPES[parameter.type]
-    broken = [expected] if not fits(value) else list(_broken_rules(parameter.rules, value))
+    broken = [expected] if not fits(value) else list(_broken_rules(parameter, value))
     for wanted in broken:
         shown = REDACTED if parameter.sensitive else received(value)
         yield Problem(
@@ -154,9 +154,11 @@ def _value_problems(parameter: Parameter, value: JSONValue, path: str) -> Iterat
         )
 
 
-def _broken_rules(rules: JSONObject, value: JSONValue) -> Iterator[str]:
+def _broken_rules(parameter: Parameter, value: JSONValue) -> Iterator[str]:
+    rules = parameter.rules
     if "enum" in rules and not any(_same(value, option) for option in rules["enum"]):
-        yield one_of(rules["enum"])
+        # The choices of a secret are secrets.
+        yield "one of the values that are allowed" if parameter.sensitive else one_of(rules["enum"])
     if isinstance(value, int | float) and not isinstance(value, bool):
         if "min" in rules and value < rules["min"]:
             yield f"at least {rules['min']}"

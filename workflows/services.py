@@ -30,10 +30,10 @@ from events.event_types import EventType
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_schema import Limits
 from workflows.events import tell
-from workflows.literal_secrets import restore
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 from workflows.part_references import missing_parts
 from workflows.queries import current_version
+from workflows.restoring import restore
 from workflows.schemas import short
 from workflows.sealing import new_version, whole_definition
 from workflows.validation import Report, error_entry, load, report

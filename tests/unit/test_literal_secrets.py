@@ -14,7 +14,8 @@ from core.types import JSONObject
 from workflows.components import registry
 from workflows.definition import DefinitionError
 from workflows.expressions.constants import written
-from workflows.literal_secrets import hide, restore, without_secrets
+from workflows.literal_secrets import hide, without_secrets
+from workflows.restoring import restore
 from workflows.validation import load
 
 SECRET = "hunter2-and-more"
@@ -165,6 +166,7 @@ STAYS: list[tuple[str, JSONObject]] = [
     ("http_request", {"url": URL, "headers": {"Authorization": "{{ 'Bearer ' ~ secrets['api token'] }}"}}),
     ("http_request", {"url": URL, "headers": {"X-API-Key": "{{ tokens | map(attribute='value') | first }}"}}),
     ("http_request", {"url": URL, "headers": {"X-API-Key": "{{ a if stage == 'production' else b.c['key'] }}"}}),
+    ("http_request", {"url": URL, "headers": {"X-API-Key": "{{ (a ~ b)[:16] | lower }}{{ c | round(2) }}"}}),
     ("http_request", {"url": URL, "headers": {"Token-Type": "JWT", "Max-Tokens": 500}}),
     ("http_request", {"url": URL, "auth": {"type": "api_key", "name": "X-API-Key", "value": "{{ secrets.k }}"}}),
     ("http_request", {"url": URL, "auth": {"type": "basic", "username": "ann", "password": "{{ p }}"}}),

@@ -6,6 +6,7 @@ from typing import Final
 
 from jinja2 import nodes
 
+from core.redact import MIN_SECRET_LENGTH
 from workflows.expressions.syntax import Expression, split
 
 # Their first argument names a key, a filter or a test.
@@ -40,7 +41,7 @@ def _constants(root: nodes.Node) -> Iterator[object]:
     while pending:
         node = pending.pop()
         if isinstance(node, nodes.Const):
-            if isinstance(node.value, str | int | float) and not isinstance(node.value, bool):
+            if isinstance(node.value, str) or _is_long_number(node.value):
                 yield node.value
         elif isinstance(node, nodes.Getitem):
             pending.append(node.node)
@@ -53,6 +54,12 @@ def _constants(root: nodes.Node) -> Iterator[object]:
             pending.extend(child for child in node.iter_child_nodes() if child is not named)
         elif not isinstance(node, nodes.Compare) and not _names_a_key(node):
             pending.extend(node.iter_child_nodes())
+
+
+def _is_long_number(value: object) -> bool:
+    """Shorter ones count, cut and round."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and len(str(value)) >= MIN_SECRET_LENGTH
 
 
 def _names_a_key(node: nodes.Node) -> bool:
