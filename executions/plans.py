@@ -58,9 +58,9 @@ class UnrunnableError(Exception):
     Or its sealed part does not open: put the old key back at the end of APG_ENCRYPTION_KEYS.
     """
 
-    def __init__(self, found: tuple[Problem, ...]) -> None:
+    def __init__(self, found: tuple[Problem, ...], message: str = "the stored definition does not pass validation"):
         self.problems = found
-        super().__init__("the stored definition does not pass validation")
+        super().__init__(message)
 
 
 @lru_cache(maxsize=512)
@@ -76,7 +76,8 @@ def compiled(version_id: str) -> Compiled:
         whole = whole_definition(version)
         definition = load(whole, _ACCEPTED, unknown_types=True)
     except SealBrokenError as error:
-        raise UnrunnableError((Problem(f"The definition does not open: {error}", field="definition"),)) from None
+        message = f"the stored definition does not open: {error}"
+        raise UnrunnableError((Problem(message, field="definition"),), message) from None
     except DefinitionError as error:
         raise UnrunnableError(error.problems) from None
     homes = dict(_homes(definition, None))

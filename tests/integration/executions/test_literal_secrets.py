@@ -4,9 +4,11 @@ import base64
 
 import pytest
 
+from accounts import vault
 from accounts.models import User
 from core.redact import REDACTED
 from events.models import Event
+from executions import plans
 from executions.interventions import RetryRequest, retry_execution
 from executions.models import ComponentRun, Execution
 from executions.services import StartRequest, start_execution
@@ -14,6 +16,7 @@ from executions.states import ExecutionStatus
 from tests.api import Api
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.stand_ins import http_receiver
+from workflows.models import WorkflowVersion
 from workflows.services import update_workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -118,3 +121,14 @@ def test_a_child_hides_the_literal_that_its_parent_gives_it(alice: User, doorbel
     found = Execution.objects.get(workflow=child)
     assert outputs(found) == {"a": f"{REDACTED}!"}
     assert PASSWORD not in told(found)
+
+
+def test_an_execution_whose_definition_does_not_open_fails_and_says_so(alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(transform("a", {"password": PASSWORD}), log("b")))
+    WorkflowVersion.objects.update(sealed_definition=vault.seal(b"{}", bound_to="another place"))
+    plans.compiled.cache_clear()
+    doorbells.work()
+    execution.refresh_from_db()
+    assert execution.status == ExecutionStatus.FAILED
+    expected = "the stored definition does not open: sealed for another place, or altered"
+    assert execution.error["message"] == expected
