@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 
 from core.errors import NotFoundError
 from core.types import JSONObject
@@ -55,4 +55,17 @@ def current_version(workflow: Workflow) -> WorkflowVersion:
     version = WorkflowVersion.objects.filter(workflow=workflow, number=workflow.version).first()
     if version is None:
         raise NotFoundError("Workflow not found")
+    return version
+
+
+def versions_of(workflow: Workflow) -> QuerySet[WorkflowVersion]:
+    """The workflow's versions without their definitions, the newest first."""
+    return workflow.versions.defer("definition", "sealed_definition").order_by("-number")
+
+
+def version_numbered(workflow: Workflow, number: int) -> WorkflowVersion:
+    """One version. Raises NotFoundError."""
+    version = workflow.versions.filter(number=number).first()
+    if version is None:
+        raise NotFoundError("Workflow version not found")
     return version
