@@ -9,7 +9,10 @@ from core.ids import IdConverter
 register_converter(IdConverter, "id")
 
 # Bulk and batch answer below version 2 of either base, and below `v2` of either base of version 1.
-bulk: list[URLPattern | URLResolver] = [path("", include("executions.bulk_urls"))]
+bulk: list[URLPattern | URLResolver] = [
+    path("", include("workflows.bulk_urls")),
+    path("", include("executions.bulk_urls")),
+]
 
 resources: list[URLPattern | URLResolver] = [
     path("", include("workflows.urls")),

@@ -5,8 +5,9 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.groups import group_id
-from core.serializers import IdField, StrictCharField, StrictIntegerField, StrictSerializer
+from core.serializers import IdField, StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer
 from core.types import JSONObject, JSONValue
+from workflows.bulk import MAX_OPERATIONS, Kind
 from workflows.components.base import Component
 from workflows.copies import EXPORT_FORMAT
 from workflows.models import Role, Share, Workflow, WorkflowStatus, WorkflowVersion
@@ -24,6 +25,17 @@ class AnyField(serializers.Field[JSONValue, Any, JSONValue, Any]):
 
     def to_representation(self, value: JSONValue) -> JSONValue:
         return value
+
+
+class ObjectField(AnyField):
+    """A JSON object, read by whom it is for."""
+
+    default_error_messages = {"invalid": "Must be an object."}
+
+    def to_internal_value(self, data: Any) -> JSONObject:
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        return data
 
 
 class TagsField(serializers.ListField):
@@ -71,6 +83,28 @@ class ImportSerializer(WorkflowSerializer):
     """The body of `POST workflows/import`: what export gives."""
 
     format = StrictIntegerField(min_value=EXPORT_FORMAT, max_value=EXPORT_FORMAT, required=False)
+
+
+class BulkSerializer(StrictSerializer):
+    """The body of `POST workflows/bulk`; its operations are judged one by one."""
+
+    operations: Any = serializers.ListField(allow_empty=False, max_length=MAX_OPERATIONS)
+    atomic = StrictBooleanField(required=False, default=False)
+
+
+class OperationSerializer(StrictSerializer):
+    """One operation of a bulk body."""
+
+    operation = serializers.ChoiceField(choices=list(Kind))
+    workflow_id = StrictCharField(max_length=36, required=False)
+    # The metaclass takes fields off the class: `serializer.data` stays what it is.
+    data = ObjectField(required=False, default=dict)  # type: ignore[assignment]
+
+
+class DeleteSerializer(StrictSerializer):
+    """The data of a bulk delete."""
+
+    force = StrictBooleanField(required=False, default=False)
 
 
 class ValidateSerializer(StrictSerializer):

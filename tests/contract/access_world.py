@@ -120,6 +120,7 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
         "group_id": group_id(team.pk),
         "name": secret.name,
         "component_type": "transform",
+        "number": "1",
     }
 
 
