@@ -33,9 +33,8 @@ from workflows.events import tell
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 from workflows.part_references import missing_parts
 from workflows.queries import current_version
-from workflows.restoring import restore
 from workflows.schemas import short
-from workflows.sealing import new_version, whole_definition
+from workflows.sealing import new_version, restored, whole_definition
 from workflows.validation import Report, error_entry, load, report
 
 _NAME_CONSTRAINT = "workflow_name_unique_per_owner"
@@ -134,14 +133,15 @@ def delete_workflow(*, workflow: Workflow, force: bool) -> None:
         current.delete()
 
 
-def judge(definition: JSONValue, *, workflow: Workflow | None = None) -> Report:
+def judge(definition: JSONValue, *, workflow: Workflow | None = None, restores: bool = False) -> Report:
     """What `validate` answers: the errors are exactly what create and update refuse; nothing is run.
 
-    For a workflow also what activating and executing refuse, secrets and workflows that its owner has not; and a
-    `[REDACTED]` stands for what the workflow has stored in its place. Raises NotFoundError if that was deleted.
+    For a workflow also what activating and executing refuse, secrets and workflows that its owner has not. With
+    `restores`, a `[REDACTED]` stands for what the workflow has stored in its place: for those who may edit it alone,
+    since rules that somebody adds tell of the value whether it keeps them. Raises NotFoundError if that was deleted.
     """
     try:
-        stored = current_version(workflow) if workflow is not None and _holds_marks(definition) else None
+        stored = current_version(workflow) if workflow is not None and restores and _holds_marks(definition) else None
         whole = _restored(definition, stored)
     except ValidationFailedError as error:
         return _refused(error.problems, definition)
@@ -226,8 +226,7 @@ def _restored(definition: JSONValue, stored: WorkflowVersion | None = None) -> A
     if not _holds_marks(definition):
         return definition
     try:
-        whole, shown = (None, None) if stored is None else (whole_definition(stored), stored.definition)
-        return restore(definition, whole, shown)
+        return restored(definition, stored)
     except DefinitionError as error:
         raise ValidationFailedError("Invalid workflow definition", problems=error.problems) from None
     except SealBrokenError as error:
