@@ -12,25 +12,26 @@ from core.errors import Problem, ValidationFailedError, WorkflowInvalidError
 from core.json_text import dumps
 from core.redact import REDACTED
 from core.types import JSONObject, JSONValue
+from workflows import sealing
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_schema import Limits
 from workflows.models import Workflow, WorkflowVersion
 from workflows.part_references import missing_parts
 from workflows.queries import current_version
-from workflows.restoring import restore
 from workflows.sealing import whole_definition
 from workflows.validation import Report, error_entry, load, report
 
 
-def judge(definition: JSONValue, *, workflow: Workflow | None = None) -> Report:
+def judge(definition: JSONValue, *, workflow: Workflow | None = None, restores: bool = False) -> Report:
     """What `validate` answers: the errors are exactly what create and update refuse; nothing is run.
 
-    For a workflow also what activating and executing refuse, secrets and workflows that its owner has not; and a
-    `[REDACTED]` stands for what the workflow has stored in its place. Raises NotFoundError if that was deleted.
+    For a workflow also what activating and executing refuse, secrets and workflows that its owner has not. With
+    `restores`, a `[REDACTED]` stands for what the workflow has stored in its place: for those who may edit it alone,
+    since rules that somebody adds tell of the value whether it keeps them. Raises NotFoundError if that was deleted.
     """
     try:
-        stored = current_version(workflow) if workflow is not None and holds_marks(definition) else None
-        whole = restored(definition, stored)
+        stored = current_version(workflow) if workflow is not None and restores and holds_marks(definition) else None
+        whole = with_secrets(definition, stored)
     except ValidationFailedError as error:
         return _refused(error.problems, definition)
     return _judged(whole, workflow)
@@ -66,13 +67,12 @@ def holds_marks(definition: JSONValue) -> bool:
     return REDACTED.encode() in dumps(definition)
 
 
-def restored(definition: JSONValue, stored: WorkflowVersion | None = None) -> Any:
+def with_secrets(definition: JSONValue, stored: WorkflowVersion | None = None) -> Any:
     """The definition with what `[REDACTED]` stands for. Raises ValidationFailedError where it stands for nothing."""
     if not holds_marks(definition):
         return definition
     try:
-        whole, shown = (None, None) if stored is None else (whole_definition(stored), stored.definition)
-        return restore(definition, whole, shown)
+        return sealing.restored(definition, stored)
     except DefinitionError as error:
         raise ValidationFailedError("Invalid workflow definition", problems=error.problems) from None
     except SealBrokenError as error:

@@ -18,7 +18,7 @@ from workflows.definition import BODY_FIELDS
 from workflows.expressions import ExpressionError, has_expression
 from workflows.expressions.constants import written
 from workflows.parameters import is_sensitive
-from workflows.schemas import CUT
+from workflows.schemas import CUT, join_path, received
 
 # Shorter ones are hidden where they stand, and not looked for elsewhere in the definition: they may be ordinary words.
 MIN_FOUND_ELSEWHERE = 8
@@ -28,6 +28,7 @@ MAX_TEXTS = 100
 _SCHEME: Final = re.compile(r"\s*(?:bearer|basic|digest|token|apikey|api-key|negotiate|dpop)\s+", re.IGNORECASE)
 # What joins two expressions, as in {{ user }}:{{ password }}; and too little to be a secret.
 _JOINT: Final = re.compile(r"[\W_]{0,2}")
+_BRACES: Final = re.compile(r"\{\{|\}\}")
 # A password ends at the last @ before path, query and fragment, as urlsplit has it.
 _URL_PASSWORD: Final = re.compile(r"(?<=://)[^\s/?#:@]*:(?P<secret>[^\s/?#]*)@")
 _URL_FIELD: Final = re.compile(r"""[?&#](?P<name>[\w.~%+-]+)=(?P<secret>[^\s&#"'<>]+)""")
@@ -55,24 +56,42 @@ def hide(definition: JSONValue) -> tuple[Any, frozenset[str]]:
 def without_secrets(problems: Iterable[Problem], definition: JSONValue) -> list[Problem]:
     """The problems of a definition, without the literal secrets of it that they repeat."""
     problems = list(problems)
-    _, texts = hide(definition) if problems else (None, frozenset())
+    shown, texts = hide(definition) if problems else (definition, frozenset())
     if not texts:
         return problems
     redactor = Redactor(texts)
+    # What was received in a place is told as it is shown there; by their texts alone, only so many would be found.
+    places = {_place_name(path): value for path, value in _hidden_places(definition, shown, "definition")}
 
-    def safe(value: Any) -> Any:
-        if not isinstance(value, str):
-            return redactor.redact(value, by_name=False)
-        return REDACTED if value in texts else redactor.redact_cut(value, CUT)
+    def safe(problem: Problem) -> Problem:
+        details = dict(problem.details)
+        if "received" in details and _place_name(problem.field or "") in places:
+            details["received"] = received(places[_place_name(problem.field or "")])
+        told = {
+            name: redactor.redact_cut(value, CUT) if isinstance(value, str) else redactor.redact(value, by_name=False)
+            for name, value in details.items()
+        }
+        return replace(problem, message=redactor.redact_cut(problem.message, CUT), details=told)
 
-    return [
-        replace(
-            problem,
-            message=redactor.redact_cut(problem.message, CUT),
-            details={name: safe(value) for name, value in problem.details.items()},
-        )
-        for problem in problems
-    ]
+    return [safe(problem) for problem in problems]
+
+
+def _hidden_places(value: JSONValue, shown: JSONValue, path: str) -> Iterator[tuple[str, JSONValue]]:
+    """Where something is hidden, and around it: path, and what is shown there."""
+    if value == shown:
+        return
+    yield path, shown
+    if isinstance(value, dict) and isinstance(shown, dict):
+        for key, child in value.items():
+            yield from _hidden_places(child, shown[key], join_path(path, [key]))
+    elif isinstance(value, list) and isinstance(shown, list):
+        for index, child in enumerate(value):
+            yield from _hidden_places(child, shown[index], f"{path}[{index}]")
+
+
+def _place_name(path: str) -> str:
+    """A path in one spelling: below a config, a quoted key comes with a dot before it."""
+    return path.replace(".[", "[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +299,8 @@ def _literals(text: str, *, rendered: bool) -> Iterator[str]:
         try:
             said = written(text)
         except ExpressionError:
-            pass  # no template, so all of it is text
+            # No template, so all of it is text; what is wrong with it is told without its braces.
+            pieces = [text, *_BRACES.split(text)]
         else:
             pieces = [piece for piece in (*said.parts, *said.constants) if not _is_frame(piece)]
     for piece in pieces:

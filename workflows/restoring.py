@@ -25,6 +25,23 @@ def restore(given: JSONValue, stored: JSONValue = None, shown: JSONValue = None)
     return restored
 
 
+def unkept(given: JSONValue, shown: JSONValue, path: str = "definition") -> Iterator[Problem]:
+    """The marks of `given` that would be shown in full, since what makes their places secret was changed.
+
+    `shown` is what `hide` makes of what was restored from `given`.
+    """
+    if isinstance(given, dict):
+        for key, item in given.items():
+            yield from unkept(item, _at(shown, key), join_path(path, [key]))
+    elif isinstance(given, list):
+        for index, item in enumerate(given):
+            yield from unkept(item, _at(shown, index), f"{path}[{index}]")
+    elif isinstance(given, str) and REDACTED in given and given != shown:
+        message = f"{REDACTED} stands for a secret, and this place would no longer keep it one; write the value"
+        details = {"expected": f"a value without {REDACTED}, or a place that is secret", "received": received(given)}
+        yield Problem(message, field=path, details=details)
+
+
 @dataclass(frozen=True, slots=True)
 class _Pair:
     """What is stored in one place, and what is shown of it; both None where nothing is."""

@@ -14,7 +14,7 @@ from core.errors import ConflictError, NotFoundError, Problem
 from core.types import JSONObject
 from core.unique import name_conflicts
 from events.event_types import EventType
-from workflows.checking import checked, holds_marks, is_same, require_runnable, restored
+from workflows.checking import checked, holds_marks, is_same, require_runnable, with_secrets
 from workflows.events import tell
 from workflows.models import Workflow, WorkflowStatus
 from workflows.queries import current_version
@@ -40,7 +40,7 @@ def create_workflow(
     Opens its own durable transaction or, told so, a savepoint in the caller's. Raises ValidationFailedError for the
     definition, ConflictError for a name that the owner has given already.
     """
-    parsed = checked(restored(definition))
+    parsed = checked(with_secrets(definition))
     with _name_conflicts(name), transaction.atomic(durable=durable):
         workflow = Workflow.objects.create(
             created_by=user,
@@ -76,7 +76,7 @@ def update_workflow(
     restored_from = None
     if holds_marks(definition):
         restored_from = current_version(workflow)
-        definition = restored(definition, restored_from)
+        definition = with_secrets(definition, restored_from)
     parsed = None if definition is None else checked(definition)
     with _name_conflicts(changes.get("name", workflow.name)), transaction.atomic(durable=durable):
         current = _locked(Workflow.objects.select_for_update(of=("self",), no_key=True), workflow)

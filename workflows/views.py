@@ -181,9 +181,10 @@ class ValidateStoredView(View):
     def post(self, request: Request, workflow_id: str) -> Response:
         workflow = access.get_visible(caller(request), workflow_id)
         body = ValidateSerializer(data=request.data, partial=True).validated() if has_body(request) else {}
-        given = "definition" in body
-        judged = checking.judge(body["definition"], workflow=workflow) if given else checking.judge_stored(workflow)
-        return reply(report_data(judged))
+        if "definition" not in body:
+            return reply(report_data(checking.judge_stored(workflow)))
+        restores = access.may(caller(request), access.Action.EDIT, workflow)
+        return reply(report_data(checking.judge(body["definition"], workflow=workflow, restores=restores)))
 
 
 class ValidateView(View):

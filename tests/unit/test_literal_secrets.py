@@ -15,7 +15,7 @@ from workflows.components import registry
 from workflows.definition import DefinitionError
 from workflows.expressions.constants import written
 from workflows.literal_secrets import hide, without_secrets
-from workflows.restoring import restore
+from workflows.restoring import restore, unkept
 from workflows.validation import load
 
 SECRET = "hunter2-and-more"
@@ -396,6 +396,45 @@ def test_without_anything_stored_every_mark_is_refused() -> None:
     assert len(raised.value.problems) == 3
 
 
+def loosened() -> dict[str, tuple[JSONObject, JSONObject, str]]:
+    """Definitions in which a mark was left, and what makes its place secret was taken away; and the mark's field."""
+    stored = {
+        "components": [
+            {"id": "n", "type": "notification", "config": {"url": f"{HOOK}/services/{SECRET}", "message": "m"}},
+            {
+                "id": "t",
+                "type": "transform",
+                "config": {"output": {"name": "api_key", "value": SECRET, "text": SECRET}},
+            },
+        ],
+        "parameters": [{"name": "p", "type": "secret", "default_value": SECRET}],
+    }
+    url, pair, parameter, elsewhere = (hide(stored)[0] for _ in range(4))
+    url["components"][0] |= {"type": "http_request"}
+    pair["components"][1]["config"]["output"] |= {"name": "x", "text": ""}
+    parameter["parameters"][0]["type"] = "string"
+    elsewhere["components"] = elsewhere["components"][1:]
+    del elsewhere["components"][0]["config"]["output"]["value"], elsewhere["parameters"]
+    found = {
+        "other type": (url, "definition.components[0].config.url"),
+        "other name": (pair, "definition.components[1].config.output.value"),
+        "no secret any more": (parameter, "definition.parameters[0].default_value"),
+        "hidden elsewhere only": (elsewhere, "definition.components[0].config.output.text"),
+    }
+    # The others still hide its text; without them it would be told.
+    pair["parameters"] = []
+    parameter["components"] = []
+    return {name: (restore(given_, stored, hide(stored)[0]), given_, field) for name, (given_, field) in found.items()}
+
+
+@pytest.mark.parametrize(("restored", "given_", "field"), loosened().values(), ids=loosened())
+def test_a_mark_whose_place_would_show_the_secret_is_refused(
+    restored: JSONObject, given_: JSONObject, field: str
+) -> None:
+    (problem,) = unkept(given_, hide(restored)[0])
+    assert (problem.field, SECRET in str(problem)) == (field, False)
+
+
 # -- what reports repeat ---------------------------------------------------------------------------------------------
 
 
@@ -417,6 +456,13 @@ def test_what_saving_refuses_repeats_no_literal_secret() -> None:
     assert short["received"] == REDACTED
     parameter = {"name": "p", "type": "secret", "default_value": "x", "validation_rules": {"enum": [SECRET]}}
     leaks(one("end", {}, parameters=[parameter]))
+    (broken,) = leaks(one("transform", {"output": {"password": f"{{{{ '{SECRET}' ~~ }}}}"}}))
+    assert broken["received"] == REDACTED
+    many = {"tokens": [f"{SECRET}-{number:06}" for number in range(1000)]}
+    entries = leaks(one("http_request", {"url": URL, "method": "GET", "auth": [{"password": SECRET}], "body": many}))
+    assert {entry["received"] for entry in entries} == {f'[{{"password": "{REDACTED}"}}]'}
+    (quoted,) = leaks(one("http_request", {"url": URL, "method": "GET", "headers": {"api key": [1234]}}))
+    assert quoted["received"] == f'["{REDACTED}"]'
     leaks({"components": [], "metadata": {"password": SECRET}, "parameters": [{"api_key": SECRET}], "nope": SECRET})
 
 
@@ -493,6 +539,7 @@ def test_hiding_and_restoring_gives_the_definition_back(definition: JSONObject) 
     assert restore(shown, definition, shown) == definition
     assert hide(shown) == (shown, frozenset())
     assert restore(definition) == definition
+    assert not list(unkept(shown, shown))
     long = [text for text in texts if len(text) >= 8]
     assert Redactor(long).redact(shown["metadata"], by_name=False) == shown["metadata"]
     assert not [text for text in texts if text.startswith("Zq") and text in str(shown)]

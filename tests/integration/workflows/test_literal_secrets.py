@@ -170,6 +170,43 @@ def test_what_is_restored_is_validated_as_if_it_were_written(caller: Api) -> Non
     assert_nowhere(answer.body)
 
 
+def test_a_viewer_reads_and_judges_without_learning_anything(alice_api: Api, bob_api: Api, bob: User) -> None:
+    id_ = make(alice_api, definition=DEFINITION)
+    alice_api.post(f"/workflows/{id_}/shares", {"user_id": bob.pk, "role": "viewer"})
+    shown = bob_api.get(f"/workflows/{id_}").data["definition"]
+    assert shown == alice_api.get(f"/workflows/{id_}").data["definition"]
+    assert bob_api.post(f"/workflows/{id_}/validate").data["is_valid"] is True
+    # Whether the stored value keeps a rule of the viewer's would tell it letter by letter.
+    for pattern in ("^canary", "^other"):
+        shown["parameters"][0]["validation_rules"] = {"pattern": pattern}
+        judged = bob_api.post(f"/workflows/{id_}/validate", {"definition": shown})
+        assert len(judged.data["errors"]) == 4
+        assert {error["message"].split(";")[0] for error in judged.data["errors"]} == {
+            f"{REDACTED} stands for a value that is stored in this place, and there is none"
+        }
+        assert_nowhere(judged.body)
+    own = alice_api.post(f"/workflows/{id_}/validate", {"definition": shown}).data["errors"]
+    assert [error["field"] for error in own] == ["definition.parameters[0].default_value"]
+
+
+def test_an_editor_cannot_turn_a_secret_into_something_that_is_shown(alice_api: Api, bob_api: Api, bob: User) -> None:
+    definition = {**LONE, "parameters": [{"name": "p", "type": "secret", "default_value": DEFAULT}]}
+    id_ = make(alice_api, definition=definition)
+    alice_api.post(f"/workflows/{id_}/shares", {"user_id": bob.pk, "role": "editor"})
+    shown = bob_api.get(f"/workflows/{id_}").data["definition"]
+    for type_ in ("string", "integer"):
+        shown["parameters"][0]["type"] = type_
+        for answer in (
+            bob_api.call("PATCH", f"/workflows/{id_}", {"definition": shown}),
+            bob_api.post(f"/workflows/{id_}/validate", {"definition": shown}),
+        ):
+            errors = answer.body["errors"] if answer.status == 422 else answer.data["errors"]
+            assert [error["field"] for error in errors] == ["definition.parameters[0].default_value"]
+            assert_nowhere(answer.body)
+    assert whole(id_) == definition
+    assert WorkflowVersion.objects.count() == 1
+
+
 def test_a_workflow_that_changed_after_it_was_read_takes_no_marks(alice: User) -> None:
     workflow = create_workflow(user=alice, name="w", definition=DEFINITION)
     stale = Workflow.objects.get(pk=workflow.pk)
