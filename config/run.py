@@ -223,26 +223,7 @@ def _parts(host: str, port: int, folder: Path) -> list[Part]:
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     workers = str(env.integer("APG_WORKER_PROCESSES", 2, low=1, high=256))
     return [
-        Part(
-            "web",
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                "config.asgi:application",
-                "--host",
-                host,
-                "--port",
-                str(port),
-                "--lifespan",
-                "off",
-                "--no-access-log",
-                "--timeout-keep-alive",
-                "75",
-                "--log-level",
-                "warning",
-            ],
-        ),
+        Part("web", [sys.executable, "-m", "config.web", "--host", host, "--port", str(port)]),
         Part("worker", [*celery, "worker", "--concurrency", workers, "--loglevel", "WARNING", *quiet]),
         Part(
             "beat",
