@@ -75,6 +75,8 @@ def main() -> None:
         host=arguments.host,
         port=arguments.port,
         http=Protocol,
+        # Nothing answers WebSockets yet: a request to change to one is answered like any other.
+        ws="none",
         lifespan="off",
         access_log=False,
         log_level="warning",

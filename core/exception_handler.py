@@ -130,6 +130,7 @@ def api_errors_middleware(
             other = APGError if response.status_code >= 500 else BadRequestError
             response.content = render(error_body(_BY_STATUS.get(response.status_code, other)()))
             response["Content-Type"] = "application/json"
+            response["Content-Length"] = str(len(response.content))
         return response
 
     return middleware

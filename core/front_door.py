@@ -67,6 +67,8 @@ class FrontDoor:
     def _faults(self, scope: Scope) -> APGError | None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         problem = header_fault(headers)
+        if problem is None and scope["http_version"] == "1.1" and b"host" not in dict(headers):
+            problem = "No Host header"
         if problem is None and not scope["query_string"].isascii():
             problem = "The query string holds bytes that must be percent-encoded"
         if problem is not None:
