@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +20,11 @@ from accounts import throttling
 from accounts.models import User
 from core import redis
 from core.redis import client
+from executions.models import Execution
 from tests.api import Api
 from tests.stand_ins import postgres_over_tcp
 from tests.web import web_server
+from workflows.services import create_workflow
 
 ADDRESS_LIMIT = 7
 FOUR = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-RateLimit-RetryAfter")
@@ -229,40 +232,42 @@ def test_a_batch_of_one_is_one_round_trip_too(as_user: Callable[..., Api], alice
     assert round_trips() - before == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_of_a_thousand_requests_at_once_exactly_the_tier_passes(as_user: Callable[..., Api], alice: User) -> None:
-    """Over the real web server, 32 connections at a time; nothing is refilled meanwhile, at one in 72 seconds."""
-    tier, requests, connections = 50, 1000, 32
-    token = as_user(limited(alice, tier)).token
+def storm(count: int, method: str, path: str, token: str, body: bytes | None = None) -> list[tuple[int, Any, Any]]:
+    """So many requests to the real web server, 32 at a time: status, headers and body of each answer."""
     local = threading.local()
     opened: list[HTTPConnection] = []
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     with web_server() as web:
 
         def ask(_: int) -> tuple[int, Any, Any]:
             if not hasattr(local, "connection"):
                 local.connection = HTTPConnection("127.0.0.1", web.port, timeout=60)
                 opened.append(local.connection)
-            local.connection.request("GET", "/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"})
+            local.connection.request(method, path, body, headers)
             response = local.connection.getresponse()
             return response.status, response.headers, json.loads(response.read())
 
-        before = round_trips()
-        with ThreadPoolExecutor(connections) as pool:
-            answers = list(pool.map(ask, range(requests)))
-        asked = round_trips() - before
+        with ThreadPoolExecutor(32) as pool:
+            answers = list(pool.map(ask, range(count)))
         for each in opened:
             each.close()
-    assert asked == requests
-    assert Counter(status for status, _, _ in answers) == {200: tier, 429: requests - tier}
+    return answers
+
+
+def assert_exactly_the_tier_passed(answers: list[tuple[int, Any, Any]], tier: int, status: int) -> None:
+    """Each place of the tier was given once, and everybody else was told when to come again."""
+    assert Counter(answer[0] for answer in answers) == {status: tier, 429: len(answers) - tier}
     assert {headers["X-RateLimit-Limit"] for _, headers, _ in answers} == {str(tier)}
-    passed = [headers for status, headers, _ in answers if status == 200]
+    passed = [headers for answered, headers, _ in answers if answered == status]
     assert sorted(int(headers["X-RateLimit-Remaining"]) for headers in passed) == list(range(tier))
     assert {headers["X-RateLimit-RetryAfter"] for headers in passed} == {"0"}
-    for status, headers, body in answers:
-        if status == 429:
+    for answered, headers, body in answers:
+        assert abs(int(headers["X-RateLimit-Reset"]) - time.time()) <= 3600
+        if answered == 429:
             wait = int(headers["Retry-After"])
             assert (headers["X-RateLimit-Remaining"], headers["X-RateLimit-RetryAfter"]) == ("0", str(wait))
             assert 0 < wait <= 72
+            assert (body["success"], body["message"]) == (False, "Rate limit exceeded")
             assert body["errors"] == [
                 {
                     "code": "RATE_LIMIT_EXCEEDED",
@@ -270,6 +275,27 @@ def test_of_a_thousand_requests_at_once_exactly_the_tier_passes(as_user: Callabl
                     "retry_after": wait,
                 }
             ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_thousand_requests_at_once_exactly_the_tier_passes(as_user: Callable[..., Api], alice: User) -> None:
+    """Nothing is refilled meanwhile, at one in 72 seconds."""
+    token = as_user(limited(alice, 50)).token
+    before = round_trips()
+    answers = storm(1000, "GET", "/api/v1/auth/me", token)
+    assert round_trips() - before == 1000
+    assert_exactly_the_tier_passed(answers, 50, 200)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_x5_of_a_thousand_executes_at_once_exactly_the_tier_is_stored(as_user: Callable[..., Api], alice: User) -> None:
+    token = as_user(limited(alice, 50)).token
+    definition = {"components": [{"id": "a", "type": "log", "config": {"message": "m"}}], "connections": []}
+    workflow = create_workflow(user=alice, name="w", definition=definition)
+    answers = storm(1000, "POST", f"/api/v1/workflows/{workflow.pk}/execute", token, b"{}")
+    assert_exactly_the_tier_passed(answers, 50, 201)
+    accepted = {body["data"]["execution_id"] for status, _, body in answers if status == 201}
+    assert accepted == {execution.pk for execution in Execution.objects.all()}
 
 
 # --- Redis away
