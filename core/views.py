@@ -27,7 +27,7 @@ class View(APIView):
         try:
             super().perform_authentication(request)
         except Exception:
-            # Whoever could not be told, for a bad credential or a database that is away, counts by address.
+            # Counts by address, and is not asked for again: a database that is away costs its time-out once.
             request.user = request.auth = None  # type: ignore[assignment]  # as UNAUTHENTICATED_USER has it
             raise
         finally:

@@ -13,13 +13,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client, override_settings
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
 
 from accounts import throttling
 from accounts.models import User
 from core import redis
 from core.redis import client
+from core.views import View
 from executions.models import Execution
 from tests.api import Api
 from tests.stand_ins import postgres_over_tcp
@@ -375,3 +379,25 @@ def test_whom_a_database_that_is_away_cannot_tell_counts_by_address(as_user: Cal
             assert answer.headers.get("retry-after") == ("5" if status == 503 else None)
             for told in (b"127.0.0.1", b"psycopg", b"refused", b"server", b"Error", b"SELECT"):
                 assert told not in answer.body
+
+
+@pytest.mark.django_db
+def test_a_credential_that_cannot_be_looked_up_is_looked_up_once(empty_redis: None) -> None:
+    asked: list[Any] = []
+
+    class Away(BaseAuthentication):
+        def authenticate(self, request: Request) -> None:
+            asked.append(request)
+            raise OperationalError
+
+    class Guarded(View):
+        any_scope = True
+        authentication_classes = (Away,)
+
+        def get(self, request: Request) -> None:
+            raise AssertionError
+
+    request = APIRequestFactory().get("/api/v1/x")
+    assert Guarded.as_view()(request).status_code == 503
+    assert len(asked) == 1
+    assert vars(request)["rate_limit_headers"]["X-RateLimit-Remaining"] == "999"

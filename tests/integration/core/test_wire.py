@@ -74,6 +74,26 @@ def test_b10_what_two_readers_could_read_differently_is_400_and_the_connection_e
     assert answer.closed
 
 
+LARGE = 5 * 1024 * 1024 + 1
+LARGE_BODIES = {
+    "announced": post(b"Content-Length: %d\r\n" % LARGE, b""),
+    "chunked": post(b"Transfer-Encoding: chunked\r\n", b"%x\r\n" % LARGE + b"x" * LARGE),
+}
+
+
+@pytest.mark.parametrize("request_", LARGE_BODIES.values(), ids=LARGE_BODIES.keys())
+def test_b8_a_body_over_the_limit_is_413_before_its_end_and_counted(web: Web, request_: bytes) -> None:
+    answer = web.send(request_)
+    assert_refused(answer, 413)
+    assert answer.closed
+    assert (answer.headers["x-ratelimit-limit"], answer.headers["cache-control"]) == ("5000", "no-store")
+
+
+def test_b10_a_header_many_times_over_is_refused_and_not_joined(web: Web) -> None:
+    """CVE-2025-14550: under ASGI each repetition cost the length of all before it."""
+    assert_refused(web.send(get(b"X-A: a\r\n" * 3000)))
+
+
 def test_b10_what_comes_after_a_refused_request_is_not_answered(web: Web) -> None:
     answer = web.send(B10["length and coding"] + get(b"Connection: close\r\n"))
     assert (answer.status, answer.closed, answer.body.count(b"metadata")) == (400, True, 1)
