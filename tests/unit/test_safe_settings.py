@@ -83,6 +83,8 @@ REFUSED: dict[str, tuple[str | None, str]] = {
     "one character": ("x" * 64, "too regular"),
     "few characters": ("abcdefg" * 8, "too regular"),
     "repeated": ("0123456789abc" * 4, "too regular"),
+    "repeated once": ("0123456789abcdef" * 2, "too regular"),
+    "repeated and cut": (("0123456789abcdefghijkl" * 3)[:50], "too regular"),
     "changeme": ("changeme" * 6, "placeholder"),
     "change-me": ("change-me-" * 6, "placeholder"),
     "secret": ("secret-" * 8, "placeholder"),
