@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import audit, tokens
 from accounts.audit import Action
 from accounts.models import Session, User
-from accounts.throttling import LOGIN_ACCOUNT, LOGIN_ADDRESS, take
+from accounts.throttling import LOGIN_ACCOUNT, LOGIN_ADDRESS, counted_address, take
 from core.errors import AuthenticationFailedError, Problem, RateLimitedError, ValidationFailedError
 from core.ids import new_id
 
@@ -37,7 +37,7 @@ def log_in(*, login: str, password: str, address: str, user_agent: str) -> Token
     Throttled by address and by account. Raises RateLimitedError, and AuthenticationFailedError, in the same
     words and after the same work whether the user exists or not.
     """
-    for limit, who in ((LOGIN_ADDRESS, address), (LOGIN_ACCOUNT, login.strip().lower())):
+    for limit, who in ((LOGIN_ADDRESS, counted_address(address)), (LOGIN_ACCOUNT, login.strip().lower())):
         taken = take(limit, who)
         if not taken.allowed:
             raise RateLimitedError(taken.retry_after)

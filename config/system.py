@@ -14,7 +14,8 @@ from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.envelope import envelope
+from core.envelope import envelope, error_headers
+from core.errors import UnavailableError
 from core.redis import client
 from core.views import View
 from executions.models import ComponentRun, Worker
@@ -61,12 +62,24 @@ class HealthView(View):
             "components": components,
         }
         healthy = status != "unhealthy"
-        return Response(envelope(success=healthy, data=data), status=200 if healthy else 503)
+        body = envelope(success=healthy, data=data)
+        return Response(body) if healthy else Response(body, status=503, headers=error_headers(UnavailableError()))
 
 
-def liveness(request: HttpRequest) -> HttpResponse:
-    """`GET /healthz`: this process answers; no detail, no look at anything else."""
-    return HttpResponse("ok", content_type="text/plain")
+def liveness_middleware(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """`GET /healthz`: this process answers; no detail, no look at anything else.
+
+    Not a route: probes ask over plain HTTP and by address, which the middleware behind this one refuses.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if request.path_info == "/healthz":
+            return HttpResponse("ok", content_type="text/plain", headers={"Content-Length": "2"})
+        return get_response(request)
+
+    return middleware
 
 
 def _ask_database() -> None:

@@ -28,7 +28,6 @@ urlpatterns = [
     path("api/v1/", include(resources)),
     path("api/v2/workflow_orchestration/", include(bulk)),
     path("api/v2/", include(bulk)),
-    path("healthz", system.liveness),
     path("admin/", admin.site.urls),
 ]
 

@@ -98,7 +98,10 @@ def placed(place: str, problems: Iterable[Problem]) -> list[Problem]:
 
 def error_response(error: APGError) -> HttpResponse:
     """An error answered outside DRF: unknown paths, middleware."""
-    response = HttpResponse(render(error_body(error)), status=error.status, content_type="application/json")
+    body = render(error_body(error))
+    response = HttpResponse(body, status=error.status, content_type="application/json")
+    # Django's own middleware, which would set it, may be further in.
+    response["Content-Length"] = str(len(body))
     for name, value in error_headers(error).items():
         response[name] = value
     return response

@@ -31,7 +31,7 @@ NOT_LOGGED_IN = (
     "two credentials",
 )
 # Addresses that answer without a view of ours, and what guards them.
-OTHERS = ("healthz", "admin/")
+OTHERS = ("admin/",)
 
 
 def routes(patterns: Any = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
