@@ -1,7 +1,5 @@
 """Who is calling: a bearer token becomes (user, caller). The one place where credentials are read."""
 
-from dataclasses import dataclass
-
 from django.db import models
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
@@ -9,8 +7,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts import tokens
+from accounts.callers import Caller as Caller
 from accounts.models import Session, User
-from accounts.scopes import ALL, Scope
+from accounts.oauth import oauth_caller
+from accounts.scopes import ALL
 from core.errors import AuthenticationFailedError
 from core.ids import ULIDField
 from core.prepared_query import PreparedQuery
@@ -23,18 +23,6 @@ _GOOD_SESSION = PreparedQuery(
     ULIDField(),
     models.DateTimeField(),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """An authenticated user and what the credential at hand may be used for."""
-
-    user: User
-    scopes: frozenset[Scope]
-
-    def allows(self, scope: Scope) -> bool:
-        """Whether the credential carries the scope."""
-        return scope in self.scopes
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -62,8 +50,11 @@ class BearerAuthentication(BaseAuthentication):
 def token_caller(access_token: str) -> Caller:
     """The caller of a good access token; one query. Raises AuthenticationFailedError.
 
-    A token of an ended session, or of a disabled user, is bad however long it would still live.
+    Two dots make it a JWT; an OAuth token has none. A token of an ended session, or of a disabled user, is bad
+    however long it would still live.
     """
+    if access_token.count(".") != 2:
+        return oauth_caller(access_token)
     claims = tokens.read("access", access_token)
     session = _GOOD_SESSION.one(claims.session_id, claims.user_id, timezone.now())
     if session is None:

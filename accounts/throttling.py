@@ -134,7 +134,7 @@ class TierThrottle(BaseThrottle):
         return True
 
 
-def count_requests(request: Request, count: int) -> None:
+def count_requests(request: HttpRequest | Request, count: int) -> None:
     """Count so many requests of the caller, and leave the headers on the request. Raises RateLimitedError."""
     user = request.user
     if isinstance(user, User):
@@ -142,7 +142,7 @@ def count_requests(request: Request, count: int) -> None:
     else:
         limit, who = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600), client_address(request)
     taken = take(limit, who, count)
-    request.rate_limit_headers = {  # type: ignore[attr-defined]
+    request.rate_limit_headers = {  # type: ignore[union-attr]
         "X-RateLimit-Limit": str(limit.count),
         "X-RateLimit-Remaining": str(taken.remaining),
         "X-RateLimit-Reset": str(taken.reset_at),
