@@ -1,5 +1,8 @@
 """OAuth tokens in use: whose a token is, what it may do, and how a user's tokens end."""
 
+from datetime import datetime
+from typing import Any
+
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q, QuerySet
@@ -91,3 +94,18 @@ def end_oauth_access(user: User) -> None:
         OAuthGrant.objects.filter(user=user).delete()
         OAuthRefreshToken.objects.filter(user=user, revoked=None).update(revoked=timezone.now())
         OAuthAccessToken.objects.filter(Q(user=user) | Q(user=None, application__user=user)).delete()
+
+
+def forget_ended_access(now: datetime) -> int:
+    """Delete what ended longer ago than a refresh token lives; how many rows. May run at any time, and twice.
+
+    Until then a used code or refresh token is kept, so that a second use is seen.
+    """
+    long_ago = now - settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
+    service = Q(user=None, expires__lt=now)
+    ended: tuple[QuerySet[Any], ...] = (
+        OAuthGrant.objects.filter(expires__lt=long_ago),
+        OAuthRefreshToken.objects.filter(Q(revoked__lt=long_ago) | Q(revoked=None, access_token__expires__lt=long_ago)),
+        OAuthAccessToken.objects.filter(service | Q(expires__lt=long_ago)),
+    )
+    return sum(rows.delete()[0] for rows in ended)

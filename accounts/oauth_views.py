@@ -1,5 +1,6 @@
 """OAuth 2 over HTTP: the four endpoints of contract §1 as RFC 6749, 7009 and 7662 want them, log in and log out."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -28,6 +29,15 @@ from core.errors import BadRequestError, MethodNotAllowedError
 from core.exception_handler import to_error
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="oauth"'}
+# Where oauthlib gives no words.
+_DESCRIPTIONS = {
+    "invalid_request": "A parameter is missing",
+    "invalid_client": "Unknown client, or its secret is missing or wrong",
+    "invalid_grant": "The code or refresh token is unknown, used, expired, another client's or not for this request",
+    "invalid_scope": "Ask for at least one known scope, or * for all, and on refresh for no more than was allowed",
+    "unauthorized_client": "This client may not use this grant",
+    "unsupported_grant_type": "The grant types are authorization_code, refresh_token and client_credentials",
+}
 _FORM_TYPE = "application/x-www-form-urlencoded"
 
 
@@ -86,9 +96,12 @@ class _ClientEndpoint(OAuthLibMixin, _Answering):  # type: ignore[misc]  # the t
 
     def as_sent(self, body: str | None, status: int) -> HttpResponse:
         """An answer of oauthlib, without its headers: those are of other schemes and for other origins."""
-        response = HttpResponse(body or "", status=status, content_type="application/json")
-        _set_headers(response, _CHALLENGE if status == 401 else {})
-        return response
+        if status >= 400:
+            said = json.loads(body or "{}")
+            return self.refusal(
+                said["error"], said.get("error_description") or _DESCRIPTIONS.get(said["error"], ""), status
+            )
+        return HttpResponse(body or "", status=status, content_type="application/json")
 
 
 def _check_form(request: HttpRequest) -> None:

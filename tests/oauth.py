@@ -125,7 +125,11 @@ def post(path: str, form: dict[str, Any], **headers: str) -> Told:
     answer = Client(raise_request_exception=False).post(
         path, urlencode(form, doseq=True), content_type="application/x-www-form-urlencoded", headers=headers
     )
-    return Told(answer.status_code, json.loads(answer.content) if answer.content else {}, answer.headers)
+    told = Told(answer.status_code, json.loads(answer.content) if answer.content else {}, answer.headers)
+    if told.status >= 400:
+        assert set(told.body) == {"error", "error_description"}
+        assert told.body["error_description"]
+    return told
 
 
 def basic(client: Registered) -> str:

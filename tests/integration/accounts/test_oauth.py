@@ -3,18 +3,21 @@
 import json
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.oauth import end_oauth_access, oauth_caller
+from accounts.oauth import end_oauth_access, forget_ended_access, oauth_caller
 from accounts.oauth_models import OAuthAccessToken, OAuthApplication, OAuthGrant, OAuthRefreshToken, digest
 from accounts.scopes import ALL, DESCRIPTIONS, Scope
+from accounts.tasks import forget
 from core.errors import AuthenticationFailedError
 from tests import oauth
 from tests.api import BASES, Api
@@ -544,12 +547,15 @@ def test_a_foreign_unknown_or_ended_token_reads_inactive(client: Registered, ali
 def test_introspection_is_for_clients_with_a_secret(client: Registered, alice: User) -> None:
     public = oauth.register("Public", client_type="public")
     token = oauth.tokens_of(public, alice)["access_token"]
+    # A secret that a public client has in the table, and that nobody was told.
+    OAuthApplication.objects.filter(pk=public.application.pk).update(client_secret=make_password("guessed"))
     bodies: list[dict[str, str]] = [
         {},
         {"client_id": client.id},
         {"client_id": client.id, "client_secret": "wrong"},
         {"client_id": public.id},
         {"client_id": public.id, "client_secret": ""},
+        {"client_id": public.id, "client_secret": "guessed"},
     ]
     for body in bodies:
         told = oauth.post(INTROSPECT, {"token": token, **body})
@@ -591,6 +597,34 @@ def test_the_toolkit_has_no_tables(db: None) -> None:
 def test_every_scope_has_a_text() -> None:
     assert set(DESCRIPTIONS) == ALL
     assert all(text[0].isupper() and text[-1] != "." for text in DESCRIPTIONS.values())
+
+
+def test_what_ended_long_ago_is_forgotten_and_what_lives_is_kept(
+    client: Registered, service: Registered, alice: User
+) -> None:
+    living = oauth.tokens_of(client, alice)
+    ended = oauth.tokens_of(client, alice)
+    refreshed = oauth.refresh(client, ended["refresh_token"]).body
+    oauth.service_token(service)
+    lifetime = django_settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
+    now = timezone.now()
+    assert forget_ended_access(now) == 0
+    # An access token of client credentials has nothing to be refreshed with.
+    assert forget_ended_access(now + timedelta(hours=2)) == 1
+    oauth.post(REVOKE, {"token": refreshed["access_token"], **client.credentials()})
+    later = now + lifetime + timedelta(minutes=10)
+    # Two codes, the revoked refresh tokens; what was not used in the meantime can still be refreshed for 50 minutes.
+    assert forget_ended_access(later) == 4
+    assert oauth.refresh(client, living["refresh_token"]).status == 200
+    assert forget_ended_access(later + lifetime + timedelta(hours=2)) == 3
+    assert not OAuthRefreshToken.objects.exists()
+    assert not OAuthAccessToken.objects.exists()
+
+
+def test_beat_asks_for_it() -> None:
+    scheduled = [entry["task"] for entry in django_settings.CELERY_BEAT_SCHEDULE.values()]
+    assert forget.name in scheduled
+    forget()
 
 
 def test_deleting_a_user_deletes_their_tokens(client: Registered, alice: User) -> None:
