@@ -7,6 +7,8 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.core.exceptions import ValidationError
 
+from accounts import audit
+from accounts.audit import Action
 from accounts.services import check_credentials
 from accounts.throttling import client_address
 from core.errors import AuthenticationFailedError, RateLimitedError
@@ -33,6 +35,7 @@ class SignInForm(AuthenticationForm):
         except AuthenticationFailedError as error:
             raise ValidationError(error.message) from None
         self.confirm_login_allowed(user)
+        audit.record(Action.LOGIN_SUCCEEDED, user, actor=user)
         self.user_cache = user
         return self.cleaned_data
 
@@ -44,6 +47,7 @@ class AdminSignInForm(SignInForm):
         """Raises ValidationError as for a wrong password."""
         super().confirm_login_allowed(user)
         if not user.is_staff:
+            audit.record(Action.LOGIN_REFUSED, user)
             raise ValidationError("Invalid username or password")
 
 

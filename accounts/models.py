@@ -1,12 +1,15 @@
-"""Users, their tiers, and the sessions that their tokens belong to."""
+"""Users and their tiers; sessions, API keys and secrets; the audit log."""
 
 from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
 from django.utils import timezone
 
 from accounts import oauth_models as oauth_models  # Django finds an app's models here
@@ -48,7 +51,16 @@ class UserManager(BaseUserManager["User"]):
 
     def by_login(self, name: str) -> "User | None":
         """The user whose e-mail or username is `name`, in any case (contract §4)."""
-        return self.filter(models.Q(email__iexact=name) | models.Q(username__iexact=name)).order_by("pk").first()
+        # As PostgreSQL lowers both, so that the unique indexes answer.
+        lowered = Lower(models.Value(name))
+        email, username = Exact(Lower("email"), lowered), Exact(Lower("username"), lowered)
+        return self.filter(models.Q(email) | models.Q(username)).order_by("pk").first()
+
+
+def _own_limit() -> "models.PositiveIntegerField[int | None, int | None]":
+    return models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="custom tier only"
+    )
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -58,8 +70,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(max_length=254, unique=True)
     username = models.CharField(max_length=254)
     tier = models.CharField(max_length=12, choices=Tier.choices, default=Tier.FREE)
-    requests_per_hour = models.PositiveIntegerField(null=True, blank=True, help_text="custom tier only")
-    concurrent_executions = models.PositiveIntegerField(null=True, blank=True, help_text="custom tier only")
+    requests_per_hour = _own_limit()
+    concurrent_executions = _own_limit()
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -129,3 +141,55 @@ class Secret(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ApiKey(models.Model):
+    """A key for programs. Kept are its prefix, to find and to show it, and a hash: 256 random bits need no slow one."""
+
+    id = id_field()
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=100)
+    description = models.CharField(max_length=1000, blank=True)
+    prefix = models.CharField(max_length=16, unique=True)
+    key_hash = models.BinaryField()
+    permissions = ArrayField(models.CharField(max_length=32))
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["owner", "-created_at"], name="api_key_owner_created")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEntry(models.Model):
+    """Who did what, when, from where, to which object. The database refuses to change one.
+
+    No foreign keys: an entry outlives what it tells of.
+    """
+
+    id = id_field()
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    actor_id = ULIDField(null=True)
+    actor = models.CharField(max_length=254, blank=True)
+    credential = models.CharField(max_length=48, blank=True)
+    address = models.GenericIPAddressField(null=True)
+    request_id = models.CharField(max_length=128, blank=True)
+    action = models.CharField(max_length=48)
+    object_type = models.CharField(max_length=32, blank=True)
+    object_id = models.CharField(max_length=64, blank=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["actor_id", "-id"], name="audit_actor"),
+            models.Index(fields=["object_type", "object_id", "-id"], name="audit_object"),
+            models.Index(fields=["action", "-id"], name="audit_action"),
+            models.Index(fields=["-at"], name="audit_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.object_type} {self.object_id}"

@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.callers import Caller
 from accounts.models import User
 from accounts.oauth_models import OAuthAccessToken, OAuthApplication, OAuthGrant, OAuthRefreshToken, digest
-from accounts.scopes import scopes_in
+from accounts.scopes import granted
 from core.errors import AuthenticationFailedError
 from core.prepared_query import PreparedQuery
 from core.types import JSONObject
@@ -37,7 +37,7 @@ def oauth_caller(token: str) -> Caller:
     found = _GOOD_TOKEN.one(digest(token), timezone.now()) if 0 < len(token) <= MAX_CHARS else None
     if found is None:
         raise AuthenticationFailedError("Invalid or expired credentials")
-    return Caller(_acting_user(found), scopes_in(found.scope))
+    return Caller(_acting_user(found), granted(found.scope.split()), f"oauth:{found.application_id}")
 
 
 def _acting_user(token: OAuthAccessToken) -> User:

@@ -1,5 +1,6 @@
 """How django-oauth-toolkit and oauthlib work here: which grants there are, what a client may ask, what is stored."""
 
+import logging
 import re
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -21,10 +22,14 @@ from oauthlib.oauth2 import (
 )
 from oauthlib.oauth2.rfc6749 import errors
 
+from accounts import audit
+from accounts.audit import Action
 from accounts.models import User
 from accounts.oauth_models import OAuthAccessToken, OAuthApplication, OAuthGrant, OAuthRefreshToken, digest
 from accounts.scopes import ALL, DESCRIPTIONS
 from core.ids import to_uuid
+
+logger = logging.getLogger(__name__)
 
 # SHA-256 in base64url without padding (RFC 7636 §4.2).
 _S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
@@ -164,6 +169,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has no ty
             return False
         if grant.used_at is not None:
             OAuthRefreshToken.revoke_family(to_uuid(grant.pk))
+            _tell_of_reuse("code", grant.user, request.client)
             return False
         if grant.is_expired() or not grant.user.is_active:
             return False
@@ -183,8 +189,13 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has no ty
 
     def validate_refresh_token(self, refresh_token: str, client: Any, request: Request, *_: Any) -> bool:
         # The race: two refreshes with one token. The second waits here, and then finds the token used.
-        list(OAuthRefreshToken.objects.select_for_update(no_key=True).filter(token_checksum=digest(refresh_token)))
-        return bool(super().validate_refresh_token(refresh_token, client, request) and request.user.is_active)
+        found = OAuthRefreshToken.objects.select_for_update(of=("self",), no_key=True).select_related("user")
+        known = list(found.filter(token_checksum=digest(refresh_token)))
+        if super().validate_refresh_token(refresh_token, client, request):
+            return bool(request.user.is_active)
+        if known and all(token.revoked is not None for token in known):
+            _tell_of_reuse("refresh_token", known[0].user, request.client)
+        return False
 
     def _create_access_token(self, expires: Any, request: Request, token: Any, source_refresh_token: Any = None) -> Any:
         # The toolkit's names OpenID's token too.
@@ -205,3 +216,8 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has no ty
             token.token_family = to_uuid(request.grant.pk)
             token.save(update_fields=["token_family"])
         return token
+
+
+def _tell_of_reuse(kind: str, user: User, application: OAuthApplication) -> None:
+    logger.warning("OAuth %s reused; all that came of it is revoked", kind, extra={"action": "oauth_reused"})
+    audit.record(Action.OAUTH_REUSED, application, actor=user, kind=kind)

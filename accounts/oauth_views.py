@@ -20,7 +20,10 @@ from oauth2_provider.settings import oauth2_settings
 from oauth2_provider.views.mixins import OAuthLibMixin
 from oauthlib.common import add_params_to_uri
 
+from accounts import audit
+from accounts.audit import Action
 from accounts.forms import SignInForm
+from accounts.models import User
 from accounts.oauth import introspected
 from accounts.scopes import DESCRIPTIONS
 from accounts.throttling import count_requests
@@ -202,15 +205,24 @@ class AuthorizeView(OAuthLibMixin, _Page):  # type: ignore[misc]  # the toolkit 
             decision = request.POST.get("decision")
             if decision not in {"allow", "deny"}:
                 raise BadRequestError("The decision must be allow or deny")
-            uri, _, _, _ = self.create_authorization_response(
-                request=request,
-                scopes=" ".join(scopes),
-                credentials={name: value for name, value in asked.items() if name != "request"},
-                allow=decision == "allow",
-            )
+            uri = self._decided(scopes, asked, allow=decision == "allow")
         except OAuthToolkitError as error:
             return self._refused(error)
         return HttpResponseRedirect(uri)
+
+    def _decided(self, scopes: list[str], asked: dict[str, Any], *, allow: bool) -> str:
+        """Where the browser is sent. Raises OAuthToolkitError where nothing was allowed."""
+        with transaction.atomic():
+            uri, _, _, _ = self.create_authorization_response(
+                request=self.request,
+                scopes=" ".join(scopes),
+                credentials={name: value for name, value in asked.items() if name != "request"},
+                allow=allow,
+            )
+            application, user = asked["request"].client, self.request.user
+            assert isinstance(user, User), "asked before"
+            audit.record(Action.OAUTH_ALLOWED, application, actor=user, name=application.name, scopes=scopes)
+        return str(uri)
 
     def _refused(self, error: OAuthToolkitError) -> HttpResponse:
         reason = error.oauthlib_error

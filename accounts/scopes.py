@@ -1,5 +1,6 @@
 """The scopes of contract §4."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -21,6 +22,7 @@ class Scope(StrEnum):
 
 
 ALL = frozenset(Scope)
+EVERYTHING = "*"
 
 # For the page on which a person allows an application to act for them.
 DESCRIPTIONS = {
@@ -39,6 +41,7 @@ DESCRIPTIONS = {
 }
 
 
-def scopes_in(text: str) -> frozenset[Scope]:
-    """The scopes in a text of names between spaces; names of none are left out."""
-    return frozenset(Scope(name) for name in text.split() if name in ALL)
+def granted(permissions: Iterable[str]) -> frozenset[Scope]:
+    """The scopes that a credential's permissions stand for: `*` is all; what is no scope (any more) is none."""
+    names = frozenset(permissions)
+    return ALL if EVERYTHING in names else frozenset(scope for scope in Scope if scope in names)

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import vault
+from accounts import audit, vault
+from accounts.audit import Action
 from accounts.models import Secret, User
 from core.errors import NotFoundError
 from core.ids import new_id
@@ -27,7 +27,7 @@ def create_secret(*, owner: User, name: str, value: str) -> Secret:
     taken = f"There is a secret called {name} already"
     with (
         name_conflicts(_NAME_CONSTRAINT, taken, "Replace its value with PUT, or choose another name"),
-        transaction.atomic(),
+        audit.recording(Action.SECRET_CREATED, secret, name=name),
     ):
         secret.save(force_insert=True)
     return secret
@@ -39,18 +39,21 @@ def replace_secret(*, owner: User, name: str, value: str) -> Secret:
     if secret is None:
         raise NotFoundError("Secret not found")
     now = timezone.now()
-    # The race: it is deleted meanwhile. Then no row changes.
-    if not Secret.objects.filter(pk=secret.pk).update(sealed_value=_sealed(secret.pk, value), updated_at=now):
-        raise NotFoundError("Secret not found")
+    with audit.recording(Action.SECRET_UPDATED, secret, name=name):
+        # The race: it is deleted meanwhile. Then no row changes.
+        if not Secret.objects.filter(pk=secret.pk).update(sealed_value=_sealed(secret.pk, value), updated_at=now):
+            raise NotFoundError("Secret not found")
     secret.updated_at = now
     return secret
 
 
 def delete_secret(*, owner: User, name: str) -> None:
     """Delete it; what uses it fails from then on. Raises NotFoundError."""
-    deleted, _ = Secret.objects.filter(owner=owner, name=name).delete()
-    if not deleted:
+    secret = secrets_of(owner).filter(name=name).first()
+    if secret is None:
         raise NotFoundError("Secret not found")
+    with audit.recording(Action.SECRET_DELETED, secret, name=name):
+        Secret.objects.filter(pk=secret.pk).delete()
 
 
 def names_of(owner_id: str) -> frozenset[str]:

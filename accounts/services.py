@@ -1,17 +1,20 @@
-"""Log in, refresh, log out; passwords; the first administrator."""
+"""Log in, refresh, log out; passwords; the end of a user's tokens; the first administrator."""
 
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import tokens
+from accounts import audit, tokens
+from accounts.audit import Action
 from accounts.models import Session, User
 from accounts.throttling import LOGIN_ACCOUNT, LOGIN_ADDRESS, take
-from core.errors import AuthenticationFailedError, RateLimitedError
+from core.errors import AuthenticationFailedError, Problem, RateLimitedError, ValidationFailedError
 from core.ids import new_id
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ def check_credentials(*, login: str, password: str, address: str) -> User:
         make_password(password[:MAX_PASSWORD_CHARS])
     if user is None or not user.check_password(password) or not user.is_active:
         logger.info("Login refused", extra={"action": "login_refused"})
+        audit.record(Action.LOGIN_REFUSED, user)
         raise AuthenticationFailedError("Invalid username or password")
     return user
 
@@ -52,14 +56,17 @@ def log_in(*, login: str, password: str, address: str, user_agent: str) -> Token
     """Tokens of a new session. Raises what `check_credentials` does."""
     user = check_credentials(login=login, password=password, address=address)
     now = timezone.now()
-    User.objects.filter(pk=user.pk).update(last_login=now)
-    session = Session.objects.create(
+    session = Session(
         user=user,
         refresh_id=new_id(),
         address=address or None,
         user_agent=user_agent[:200],
         expires_at=now + timedelta(seconds=tokens.lifetime_seconds("refresh")),
     )
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(last_login=now)
+        session.save(force_insert=True)
+        audit.record(Action.LOGIN_SUCCEEDED, user, actor=user, session=session.pk)
     return _pair(session)
 
 
@@ -80,8 +87,12 @@ def refresh(*, refresh_token: str) -> TokenPair:
         expires_at=now + timedelta(seconds=tokens.lifetime_seconds("refresh")),
     )
     if not moved:
-        if good.update(revoked_at=now):
-            logger.warning("Refresh token reused; its session is revoked", extra={"action": "refresh_reused"})
+        # Also of a user who is disabled: nothing of the family lives again when the account does.
+        family = Session.objects.filter(pk=claims.session_id, user_id=claims.user_id, revoked_at=None)
+        if family.update(revoked_at=now):
+            logger.warning("Refresh token refused; its session is revoked", extra={"action": "refresh_reused"})
+            owner = User.objects.get(pk=claims.user_id)
+            audit.record(Action.REFRESH_REUSED, owner, actor=owner, session=claims.session_id)
         raise AuthenticationFailedError("Invalid or expired credentials")
     return _pair(Session.objects.get(pk=claims.session_id))
 
@@ -89,15 +100,44 @@ def refresh(*, refresh_token: str) -> TokenPair:
 def log_out(*, refresh_token: str) -> None:
     """End the token's session with every token of it. Raises AuthenticationFailedError for a bad token."""
     claims = tokens.read("refresh", refresh_token)
-    Session.objects.filter(pk=claims.session_id, revoked_at=None).update(revoked_at=timezone.now())
+    session = Session.objects.select_related("user").filter(pk=claims.session_id, revoked_at=None).first()
+    if session is None:
+        return
+    with transaction.atomic():
+        Session.objects.filter(pk=session.pk).update(revoked_at=timezone.now())
+        audit.record(Action.SESSION_ENDED, session.user, actor=session.user, session=session.pk)
 
 
-def change_password(*, user: User, password: str) -> None:
-    """Set the password and end every session of the user."""
+def change_password(*, user: User, current: str, password: str) -> None:
+    """A new password for somebody who knows the current one; every session of the user ends, this one too.
+
+    Throttled like a login. Raises RateLimitedError, ValidationFailedError naming the field.
+    """
+    taken = take(LOGIN_ACCOUNT, user.pk)
+    if not taken.allowed:
+        raise RateLimitedError(taken.retry_after)
+    if len(current) > MAX_PASSWORD_CHARS or not user.check_password(current):
+        raise ValidationFailedError(problems=[Problem("This is not the current password", field="current_password")])
+    check_password_rules(password, user, field="new_password")
+    set_password(user, password)
+
+
+def set_password(user: User, password: str) -> None:
+    """Store a checked password. Every session of the user ends by `accounts.passwords`, wherever it is changed."""
     with transaction.atomic():
         user.set_password(password)
         user.save(update_fields=["password"])
-        Session.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+        audit.record(Action.PASSWORD_CHANGED, user)
+
+
+def check_password_rules(password: str, user: User, *, field: str) -> None:
+    """Raises ValidationFailedError with one problem for each rule that the password breaks."""
+    if len(password) > MAX_PASSWORD_CHARS:
+        raise ValidationFailedError(problems=[Problem(f"At most {MAX_PASSWORD_CHARS} characters", field=field)])
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise ValidationFailedError(problems=[Problem(message, field=field) for message in error.messages]) from None
 
 
 def ensure_administrator(*, email: str, password: str) -> bool:

@@ -1,16 +1,19 @@
-"""REST: log in, refresh, log out, who am I; secrets."""
+"""REST: log in, refresh, log out, who am I, passwords; API keys; secrets."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import secret_store, services
+from accounts import api_keys, secret_store, services
 from accounts.authentication import caller
 from accounts.scopes import Scope
 from accounts.serializers import (
+    ApiKeySerializer,
     LoginSerializer,
+    PasswordSerializer,
     RefreshSerializer,
     SecretSerializer,
     SecretValueSerializer,
+    api_key_data,
     me_data,
     secret_data,
     token_data,
@@ -68,6 +71,48 @@ class MeView(View):
 
     def get(self, request: Request) -> Response:
         return reply(me_data(caller(request)))
+
+
+class PasswordView(View):
+    """`POST auth/password`: one's own; every session ends, the one that asks too."""
+
+    person_only = True
+
+    def post(self, request: Request) -> Response:
+        body = PasswordSerializer(data=request.data).validated()
+        services.change_password(
+            user=caller(request).user, current=body["current_password"], password=body["new_password"]
+        )
+        return reply(message="Password changed; log in again")
+
+
+class ApiKeyListView(View):
+    """`GET`, `POST auth/api-keys`: the caller's own; the key itself is in the answer of POST, and nowhere else."""
+
+    person_only = True
+
+    def get(self, request: Request) -> Response:
+        page = paginate(api_keys.api_keys_of(caller(request).user), request.query_params)
+        return reply([api_key_data(key) for key in page.items], metadata=page.metadata)
+
+    def post(self, request: Request) -> Response:
+        body = ApiKeySerializer(data=request.data).validated()
+        key, text = api_keys.create_api_key(owner=caller(request).user, **body)
+        message = "API key created; it is shown this once"
+        return reply({**api_key_data(key), "key": text}, message=message, status=201)
+
+
+class ApiKeyView(View):
+    """`GET`, `DELETE auth/api-keys/{id}`."""
+
+    person_only = True
+
+    def get(self, request: Request, key_id: str) -> Response:
+        return reply(api_key_data(api_keys.get_api_key(owner=caller(request).user, key_id=key_id)))
+
+    def delete(self, request: Request, key_id: str) -> Response:
+        api_keys.delete_api_key(owner=caller(request).user, key_id=key_id)
+        return reply(message="API key deleted successfully")
 
 
 class SecretListView(View):

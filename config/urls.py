@@ -14,7 +14,7 @@ bulk: list[URLPattern | URLResolver] = [path("", include("executions.bulk_urls")
 resources: list[URLPattern | URLResolver] = [
     path("", include("workflows.urls")),
     path("", include("executions.urls")),
-    path("", include("accounts.secret_urls")),
+    path("", include("accounts.resource_urls")),
     path("v2/", include(bulk)),
     path("health", system.HealthView.as_view()),
 ]

@@ -7,7 +7,7 @@ from django.http import QueryDict
 
 from core.errors import BadRequestError, Problem
 from core.ids import parse_id
-from core.times import parse_time
+from core.times import iso, parse_time
 
 MAX_TEXT_CHARS = 200
 
@@ -63,6 +63,14 @@ def time(query: QueryDict, name: str) -> datetime | None:
         return parse_time(value.replace(" ", "+") if "T" in value else value)
     except ValueError:
         raise bad_parameter(name, "an ISO 8601 date or time", value) from None
+
+
+def time_range(query: QueryDict) -> tuple[datetime | None, datetime | None]:
+    """`start_date` and `end_date`, in that order. Raises BadRequestError."""
+    start, end = time(query, "start_date"), time(query, "end_date")
+    if start and end and start > end:
+        raise bad_parameter("start_date", "before end_date", iso(start))
+    return start, end
 
 
 def whole_number(query: QueryDict, name: str, *, default: int, low: int, high: int) -> int:

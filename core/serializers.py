@@ -1,11 +1,14 @@
 """Request bodies, read strictly: no unknown fields, and no "5" where 5 is meant."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
 
 from core.errors import Problem, ValidationFailedError
+from core.ids import parse_id
+from core.times import parse_time
 
 
 class StrictSerializer(serializers.Serializer[Any]):
@@ -67,3 +70,33 @@ class StrictBooleanField(serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid")
         return data
+
+
+class TimeField(serializers.Field[datetime, Any, str, Any]):
+    """An ISO 8601 time of a body, read as UTC where it names no offset."""
+
+    default_error_messages = {"invalid": "Must be an ISO 8601 date and time."}
+
+    def to_internal_value(self, data: Any) -> datetime:
+        try:
+            return parse_time(data)
+        except (TypeError, ValueError):
+            self.fail("invalid")
+
+    def to_representation(self, value: datetime) -> str:
+        return value.isoformat()
+
+
+class IdField(serializers.Field[str, Any, str, Any]):
+    """An id of a body, as a canonical ULID."""
+
+    default_error_messages = {"invalid": "Must be an id (26-character ULID)."}
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return parse_id(data)
+        except (AttributeError, TypeError, ValueError):
+            self.fail("invalid")
+
+    def to_representation(self, value: str) -> str:
+        return value

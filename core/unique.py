@@ -10,8 +10,8 @@ from core.errors import ConflictError, Problem
 
 
 @contextmanager
-def name_conflicts(constraint: str, message: str, advice: str) -> Iterator[None]:
-    """Raises ConflictError on `name` when `constraint` refuses the row; every other IntegrityError goes on.
+def name_conflicts(constraint: str, message: str, advice: str, field: str = "name") -> Iterator[None]:
+    """Raises ConflictError on `field` when `constraint` refuses the row; every other IntegrityError goes on.
 
     Not a look beforehand: two requests at once cannot both pass a constraint. Goes around the transaction.
     """
@@ -21,4 +21,4 @@ def name_conflicts(constraint: str, message: str, advice: str) -> Iterator[None]
         cause = error.__cause__
         if not isinstance(cause, psycopg.Error) or cause.diag.constraint_name != constraint:
             raise
-        raise ConflictError(message, problems=[Problem(advice, field="name")]) from None
+        raise ConflictError(message, problems=[Problem(advice, field=field)]) from None

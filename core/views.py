@@ -13,15 +13,18 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class View(APIView):
-    """A view says who may call it: `scopes` by method, `any_scope` of a user, or `public`.
+    """A view says who may call it: `scopes` by method, `any_scope` of a user, `person_only`, or `public`.
 
-    One that says none of these is refused. Every answer, errors too, carries the rate limit headers that the
-    throttle left on the request.
+    `person_only` wants somebody logged in, no key and no application; `staff_only` narrows any of them. A view that
+    says nothing is refused. Every answer, errors too, carries the rate limit headers that the throttle left on the
+    request.
     """
 
     scopes: ClassVar[Mapping[str, str]] = {}
     any_scope: ClassVar[bool] = False
     public: ClassVar[bool] = False
+    person_only: ClassVar[bool] = False
+    staff_only: ClassVar[bool] = False
     optional_body: ClassVar[bool] = False
 
     def perform_authentication(self, request: Request) -> None:

@@ -1,11 +1,12 @@
 """Start many executions in one transaction: each judged by itself, all stored together, all rung together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
 
-from accounts.authentication import Caller
+from accounts import audit
+from accounts.callers import Caller
 from core.errors import APGError, ConflictError, NotFoundError
 from executions import dispatch, services
 from executions.models import Execution
@@ -39,12 +40,18 @@ def start_batch(
     """
     workflow_ids = {item.workflow_id for item in items if isinstance(item, Item)}
     workflows = access.visible_to(caller).in_bulk(workflow_ids)
-    prepared = [item if isinstance(item, APGError) else _prepare(caller, workflows, item) for item in items]
+    allowed = access.actions(caller, workflows.values())
+    prepared = [item if isinstance(item, APGError) else _prepare(caller, workflows, allowed, item) for item in items]
     stops: list[Stop] = []
     try:
         with transaction.atomic(durable=True), dispatch.gathered():
             gone = _lock_all(prepared)
             outcomes = [new if isinstance(new, APGError) else _store(new, gone, stops) for new in prepared]
+            audit.record_all(
+                services.started_entry(new)
+                for new, outcome in zip(prepared, outcomes, strict=True)
+                if isinstance(new, NewExecution) and isinstance(outcome, str)
+            )
             if atomic and any(isinstance(outcome, APGError) for outcome in outcomes):
                 raise _AnItemFailedError
     except _AnItemFailedError:
@@ -57,12 +64,18 @@ def start_batch(
     return [stored.get(outcome, deleted) if isinstance(outcome, str) else outcome for outcome in outcomes]
 
 
-def _prepare(caller: Caller, workflows: dict[str, Workflow], item: Item) -> NewExecution | APGError:
+def _prepare(
+    caller: Caller,
+    workflows: Mapping[str, Workflow],
+    allowed: Mapping[str, frozenset[access.Action]],
+    item: Item,
+) -> NewExecution | APGError:
     try:
         workflow = workflows.get(item.workflow_id)
         if workflow is None:
             raise NotFoundError("Workflow not found")
-        access.require(caller, access.Action.EXECUTE, workflow)
+        if access.Action.EXECUTE not in allowed[workflow.pk]:
+            raise access.not_allowed(access.Action.EXECUTE)
         return services.prepare(workflow, caller.user, item.request, {"type": "manual"})
     except WorkflowVersion.DoesNotExist:
         return NotFoundError("Workflow not found")

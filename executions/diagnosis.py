@@ -8,6 +8,7 @@ from enum import StrEnum
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from accounts.callers import Caller
 from accounts.models import User
 from core.types import JSONObject
 from executions import admission, queries
@@ -49,8 +50,11 @@ class Finding:
     run: ComponentRun | None = None
 
 
-def diagnose(execution: Execution) -> list[Finding]:
-    """Every reason why the execution has not ended, the most telling first; empty for one that has."""
+def diagnose(execution: Execution, caller: Caller) -> list[Finding]:
+    """Every reason why the execution has not ended, the most telling first; empty for one that has.
+
+    Other executions are named where the caller sees them.
+    """
     if execution.completed_at is not None:
         return []
     if execution.status == ExecutionStatus.PENDING:
@@ -58,8 +62,8 @@ def diagnose(execution: Execution) -> list[Finding]:
         then = "It is queued, and starts as soon as a slot is free"
         return [Finding(Reason.SCHEDULED, message, execution.created_at, then, execution.scheduled_at)]
     if execution.admitted_at is None:
-        return [_without_slot(execution)]
-    found = sorted(_of_runs(execution), key=lambda finding: _ORDER[finding.reason])
+        return [_without_slot(execution, queries.visible_to(caller))]
+    found = sorted(_of_runs(execution, queries.visible_to(caller)), key=lambda finding: _ORDER[finding.reason])
     return found or [_between_moves(execution)]
 
 
@@ -68,7 +72,7 @@ def _between_moves(execution: Execution) -> Finding:
     return Finding(Reason.WORKER_LOST, message, None, "A sweep of any worker records its end within seconds")
 
 
-def _without_slot(execution: Execution) -> Finding:
+def _without_slot(execution: Execution, visible: QuerySet[Execution]) -> Finding:
     since = execution.scheduled_at or execution.created_at
     own = Execution.objects.none()
     if execution.concurrency_key is not None:
@@ -80,7 +84,7 @@ def _without_slot(execution: Execution) -> Finding:
         )
     limited = execution.concurrency_limit is not None and own.count() >= execution.concurrency_limit
     if limited or execution.parent_run_id is not None:
-        details = _holders(own, "workflow", execution.concurrency_limit)
+        details = _holders(own & visible, "workflow", execution.concurrency_limit)
         message = f"The workflow's own limit of {execution.concurrency_limit} executions at once is reached"
     else:
         user = User.objects.get(pk=execution.created_by_id)
@@ -88,7 +92,7 @@ def _without_slot(execution: Execution) -> Finding:
         admitted = Execution.objects.filter(
             created_by=user, admitted_at__isnull=False, completed_at=None, parent_run=None
         )
-        details = _holders(admitted, "account", slots)
+        details = _holders(admitted & visible, "account", slots)
         message = f"The account's tier allows {slots} executions at once"
     position = queries.queue_position(execution)
     then = "It starts when one of the holders ends" + (f", after {position - 1} others" if position > 1 else "")
@@ -101,7 +105,7 @@ def _holders(executions: QuerySet[Execution], scope: str, limit: int | None) -> 
     return {"scope": scope, "limit": limit, "holders": ids}
 
 
-def _of_runs(execution: Execution) -> Iterator[Finding]:
+def _of_runs(execution: Execution, visible: QuerySet[Execution]) -> Iterator[Finding]:
     lost = Case(When(lease_until__lt=Now(), then=Value(True)), default=Value(False), output_field=BooleanField())
     active = [RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING]
     runs = (
@@ -115,7 +119,7 @@ def _of_runs(execution: Execution) -> Iterator[Finding]:
         if run.status == RunStatus.RUNNING:
             yield _running(execution, run)
         elif run.status == RunStatus.WAITING:
-            yield _waiting(run)
+            yield _waiting(run, visible)
         else:
             if workers is None:
                 workers = list(Worker.objects.filter(heartbeat_at__gte=Now() - _HEARTBEAT_LATE))
@@ -137,14 +141,14 @@ def _running(execution: Execution, run: ComponentRun) -> Finding:
     return Finding(Reason.RUNNING_ON, "It runs", run.changed_at, then, run.deadline_at, details, run)
 
 
-def _waiting(run: ComponentRun) -> Finding:
+def _waiting(run: ComponentRun, visible: QuerySet[Execution]) -> Finding:
     if run.waiting_for == WaitingFor.SIGNAL:
         then = "It goes on when the signal comes" + (", or fails when its time is over" if run.wake_at else "")
         details: JSONObject = {"signal": run.signal, "approvers": run.approvers or []}
         message = f"It waits for the signal {run.signal}"
         return Finding(Reason.WAITING_FOR_SIGNAL, message, run.changed_at, then, run.wake_at, details, run)
     if run.waiting_for == WaitingFor.CHILD:
-        child = run.children.order_by("-pk").first()
+        child = visible.filter(parent_run=run).order_by("-pk").first()
         details = {"execution_id": child.pk, "status": child.status} if child else {}
         message = "It waits for the execution of its sub-workflow"
         return Finding(

@@ -3,8 +3,7 @@
 from django.db.models import QuerySet
 from django.http import QueryDict
 
-from core.query import bad_parameter, choice, identifier, time
-from core.times import iso
+from core.query import choice, identifier, time_range
 from executions.models import Execution
 from executions.states import ExecutionStatus
 
@@ -19,9 +18,7 @@ def filter_executions(executions: QuerySet[Execution], query: QueryDict) -> Quer
         executions = executions.filter(created_by=user_id)
     if (status := choice(query, "status", [str(status) for status in ExecutionStatus])) is not None:
         executions = executions.filter(status=status)
-    start, end = time(query, "start_date"), time(query, "end_date")
-    if start and end and start > end:
-        raise bad_parameter("start_date", "before end_date", iso(start))
+    start, end = time_range(query)
     if start:
         executions = executions.filter(started_at__gte=start)
     if end:

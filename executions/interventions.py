@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db import transaction
 
+from accounts import audit
+from accounts.audit import Action
 from accounts.models import User
 from core.errors import ConflictError, NotAllowedError, Problem, ValidationFailedError
 from core.json_text import dumps, storable_dumps
@@ -30,6 +32,7 @@ def cancel_execution(execution: Execution) -> Execution:
     """
     if not conclude.stop_execution(execution.pk, ExecutionStatus.CANCELLED):
         raise ConflictError("The execution has already ended")
+    audit.record(Action.EXECUTION_CANCELLED, execution, workflow_id=execution.workflow_id)
     return Execution.objects.get(pk=execution.pk)
 
 
@@ -68,6 +71,7 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
     )
     with transaction.atomic(durable=True):
         stops = services.insert(new)
+        audit.record(Action.EXECUTION_RETRIED, execution, workflow_id=execution.workflow_id, retry=new.execution_id)
     services.after_stops(stops)
     return Execution.objects.get(pk=new.execution_id)
 
@@ -141,6 +145,7 @@ def send_signal(*, execution: Execution, user: User, name: str, data: JSONValue)
         if waiters and not allowed:
             raise NotAllowedError("Only its approvers may answer this")
         signal_id = waiting.keep_signal(execution.pk, name, data, user.pk)
+        audit.record(Action.EXECUTION_SIGNALLED, execution, workflow_id=execution.workflow_id, signal=name)
         if allowed:
             woken = waiting.deliver(signal_id, allowed[0])
     ring(woken)

@@ -7,7 +7,7 @@ from statistics import median
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from accounts.authentication import Caller
+from accounts.callers import Caller
 from core.errors import NotFoundError
 from core.ids import ULIDField
 from core.prepared_query import PreparedQuery
@@ -32,7 +32,7 @@ def visible_to(caller: Caller) -> QuerySet[Execution]:
 def _visible_to_user(user_id: object, *, staff: bool) -> QuerySet[Execution]:
     if staff:
         return Execution.objects.all()
-    return Execution.objects.filter(workflow__in=access.visible_to_user(user_id, staff=False))
+    return Execution.objects.filter(workflow__in=access.ids_visible_to(user_id))
 
 
 def get_visible(caller: Caller, execution_id: str) -> Execution:

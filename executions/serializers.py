@@ -9,8 +9,7 @@ from rest_framework import serializers
 
 from core.envelope import error_entry
 from core.errors import APGError, Problem
-from core.serializers import StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer
-from core.times import parse_time
+from core.serializers import StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer, TimeField
 from core.types import JSONObject, JSONValue
 from events.models import Event
 from executions.batch import MAX_ITEMS
@@ -19,21 +18,6 @@ from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 
 MAX_TAGS = 50
-
-
-class TimeField(serializers.Field[datetime, Any, str, Any]):
-    """An ISO 8601 time of a body, read as UTC where it names no offset."""
-
-    default_error_messages = {"invalid": "Must be an ISO 8601 date and time."}
-
-    def to_internal_value(self, data: Any) -> datetime:
-        try:
-            return parse_time(data)
-        except (TypeError, ValueError):
-            self.fail("invalid")
-
-    def to_representation(self, value: datetime) -> str:
-        return value.isoformat()
 
 
 class ParametersField(serializers.Field[JSONObject, Any, JSONObject, Any]):

@@ -9,7 +9,9 @@ from typing import Any, TypeAlias
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.models import User
+from accounts import audit
+from accounts.audit import Action
+from accounts.models import AuditEntry, User
 from core.errors import (
     APGError,
     ConflictError,
@@ -93,6 +95,7 @@ def start_execution(
                     user=user, key=request.idempotency_key, request_digest=digest, execution_id=new.execution_id
                 )
             stops = insert(new)
+            audit.record_all([started_entry(new)])
     except WorkflowVersion.DoesNotExist:
         raise NotFoundError("Workflow not found") from None
     except IntegrityError:
@@ -108,6 +111,14 @@ def start_execution(
     if execution is None:
         raise NotFoundError("The workflow was deleted with its executions")
     return StartResult(execution, created=True)
+
+
+def started_entry(new: "NewExecution") -> AuditEntry:
+    """What the audit log keeps of a start."""
+    trigger = new.facts["trigger"]["type"]
+    return audit.entry(
+        Action.EXECUTION_STARTED, Execution(id=new.execution_id), workflow_id=new.workflow_id, trigger=trigger
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,7 @@ class DiagnosisView(View):
 
     def get(self, request: Request, execution_id: str) -> Response:
         execution = queries.get_visible(caller(request), execution_id)
-        return reply(diagnosis_data(execution, diagnose(execution)))
+        return reply(diagnosis_data(execution, diagnose(execution, caller(request))))
 
 
 def _data(execution: Execution) -> dict[str, object]:

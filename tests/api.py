@@ -33,10 +33,10 @@ class Answer:
 
 
 class Api:
-    """A caller with or without a token, at one base address."""
+    """A caller with a token, an API key or neither, at one base address."""
 
-    def __init__(self, token: str = "", base: str = BASES[0]) -> None:
-        self.token, self.base = token, base
+    def __init__(self, token: str = "", base: str = BASES[0], *, key: str = "") -> None:
+        self.token, self.base, self.key = token, base, key
         self._client = Client(raise_request_exception=False)
 
     def call(self, method: str, path: str, body: Any = None, *, raw: bytes | None = None, **headers: str) -> Answer:
@@ -44,6 +44,8 @@ class Api:
         content_type = headers.pop("content_type", "application/json")
         if self.token:
             headers.setdefault("Authorization", f"Bearer {self.token}")
+        if self.key:
+            headers.setdefault("X-API-Key", self.key)
         sent = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
         response = self._client.generic(
             method,

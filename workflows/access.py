@@ -1,15 +1,17 @@
 """Who may see, run, edit and delete a workflow: one filter and one check, for every transport (contract §4)."""
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from accounts.authentication import Caller
+from accounts.callers import Caller
 from core.errors import NotAllowedError, NotFoundError
 from core.ids import ULIDField
 from core.prepared_query import PreparedQuery
 from core.types import JSONObject
-from workflows.models import Workflow
+from workflows.models import Role, Share, Workflow
 
 
 class Action(StrEnum):
@@ -21,14 +23,39 @@ class Action(StrEnum):
     SHARE = "share"
 
 
+ALL_ACTIONS = frozenset(Action)
+# By what a workflow is shared as; whoever sees it may look at all of it.
+ACTIONS_OF_ROLE: dict[str, frozenset[Action]] = {
+    Role.VIEWER: frozenset(),
+    Role.OPERATOR: frozenset({Action.EXECUTE}),
+    Role.EDITOR: frozenset({Action.EXECUTE, Action.EDIT}),
+}
+
+
 def visible_to(caller: Caller) -> QuerySet[Workflow]:
-    """The caller's own workflows; all of them for staff."""
+    """The caller's own workflows and those shared with them; all of them for staff."""
     return visible_to_user(caller.user.pk, staff=caller.user.is_staff)
 
 
-def visible_to_user(user_id: object, *, staff: bool) -> QuerySet[Workflow]:
-    """The same by the user's id, which may be a `core.prepared_query.Parameter`."""
-    return Workflow.objects.all() if staff else Workflow.objects.filter(created_by=user_id)
+def visible_to_user(user_id: object, *, staff: bool, roles: Iterable[str] = Role) -> QuerySet[Workflow]:
+    """The same by the user's id, which may be a `core.prepared_query.Parameter`; of shares only those of `roles`."""
+    return Workflow.objects.all() if staff else Workflow.objects.filter(pk__in=ids_visible_to(user_id, roles))
+
+
+def ids_visible_to(user_id: object, roles: Iterable[str] = Role) -> QuerySet[Any, Any]:
+    """The ids of a user's own workflows and of those shared with them, for a subquery; one may come twice."""
+    own = Workflow.objects.filter(created_by=user_id).values("pk")
+    shared = Share.objects.filter(role__in=list(roles))
+    by_user = shared.filter(user=user_id).values("workflow")
+    by_group = shared.filter(group__user=user_id).values("workflow")
+    # A union, so that each part is found by its own index; with OR, PostgreSQL would look at every workflow.
+    return own.union(by_user, by_group, all=True)
+
+
+def runnable_by_user(user_id: str, *, staff: bool) -> QuerySet[Workflow]:
+    """The workflows that a user may execute."""
+    roles = [role for role, actions in ACTIONS_OF_ROLE.items() if Action.EXECUTE in actions]
+    return visible_to_user(user_id, staff=staff, roles=roles)
 
 
 _VISIBLE_BY_ID = {
@@ -49,17 +76,39 @@ def get_visible(caller: Caller, workflow_id: str) -> Workflow:
     return workflow
 
 
+def actions(caller: Caller, workflows: Iterable[Workflow]) -> dict[str, frozenset[Action]]:
+    """By workflow id, what the caller may do with workflows that they see: owner and staff all, others by their role.
+
+    One query, and none where the caller may all.
+    """
+    user = caller.user
+    allowed = {w.pk: ALL_ACTIONS if user.is_staff or w.created_by_id == user.pk else None for w in workflows}
+    others = [pk for pk, known in allowed.items() if known is None]
+    found: dict[str, frozenset[Action]] = {}
+    if others:
+        shares = Share.objects.filter(Q(user=user) | Q(group__user=user), workflow__in=others)
+        for workflow_id, role in shares.values_list("workflow_id", "role"):
+            found[workflow_id] = found.get(workflow_id, frozenset()) | ACTIONS_OF_ROLE[role]
+    return {pk: found.get(pk, frozenset()) if known is None else known for pk, known in allowed.items()}
+
+
 def may(caller: Caller, action: Action, workflow: Workflow) -> bool:
-    """Whether the caller, who sees the workflow, may do this to it: owner and staff may all."""
-    return caller.user.is_staff or workflow.created_by_id == caller.user.pk
+    """Whether the caller, who sees the workflow, may do this to it."""
+    return action in actions(caller, [workflow])[workflow.pk]
 
 
 def require(caller: Caller, action: Action, workflow: Workflow) -> None:
     """Raises NotAllowedError unless `may`."""
     if not may(caller, action, workflow):
-        raise NotAllowedError(f"You may not {action} this workflow")
+        raise not_allowed(action)
+
+
+def not_allowed(action: Action) -> NotAllowedError:
+    """What somebody is told who sees a workflow and may not do this to it."""
+    return NotAllowedError(f"You may not {action} this workflow")
 
 
 def permissions(caller: Caller, workflow: Workflow) -> JSONObject:
     """The `permissions` of a workflow's representation."""
-    return {f"can_{action}": may(caller, action, workflow) for action in Action}
+    allowed = actions(caller, [workflow])[workflow.pk]
+    return {f"can_{action}": action in allowed for action in Action}

@@ -1,4 +1,4 @@
-"""A workflow and its immutable versions."""
+"""A workflow, its immutable versions, and whom it is shared with."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -67,3 +67,36 @@ class WorkflowVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workflow_id} v{self.number}"
+
+
+class Role(models.TextChoices):
+    """What somebody may do with a workflow that is shared with them (contract §4)."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    EDITOR = "editor"
+
+
+class Share(models.Model):
+    """A workflow shared with a user or with a group."""
+
+    id = id_field()
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="shares")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="shares")
+    group = models.ForeignKey("auth.Group", null=True, on_delete=models.CASCADE, related_name="shares")
+    role = models.CharField(max_length=8, choices=Role.choices)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(user__isnull=True) ^ models.Q(group__isnull=True), name="share_user_or_group"
+            ),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="share_role"),
+            models.UniqueConstraint(fields=["workflow", "user"], name="share_user_unique"),
+            models.UniqueConstraint(fields=["workflow", "group"], name="share_group_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id} {self.role}"

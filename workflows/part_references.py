@@ -8,6 +8,7 @@ from accounts.models import User
 from accounts.secret_store import names_of
 from core.errors import Problem
 from core.ids import parse_id
+from workflows.access import runnable_by_user
 from workflows.definition import Definition, parts
 from workflows.expressions import References, has_expression, references
 from workflows.models import Workflow
@@ -60,10 +61,9 @@ def _missing_workflows(named: dict[str, str], owner_id: str) -> Iterator[Problem
 
 
 def runnable_by(owner_id: str) -> QuerySet[Workflow]:
-    """The workflows that a workflow of this owner may run as children: the owner's; for staff, all."""
-    if User.objects.filter(pk=owner_id, is_staff=True).exists():
-        return Workflow.objects.all()
-    return Workflow.objects.filter(created_by=owner_id)
+    """The workflows that a workflow of this owner may run as children: those that the owner may execute."""
+    staff = User.objects.filter(pk=owner_id, is_staff=True).exists()
+    return runnable_by_user(owner_id, staff=staff)
 
 
 def _id_of(written: str) -> str | None:

@@ -4,10 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from core.serializers import StrictCharField, StrictIntegerField, StrictSerializer
+from accounts.groups import group_id
+from core.serializers import IdField, StrictCharField, StrictIntegerField, StrictSerializer
 from core.types import JSONObject, JSONValue
 from workflows.components.base import Component
-from workflows.models import Workflow, WorkflowStatus
+from workflows.models import Role, Share, Workflow, WorkflowStatus
 from workflows.queries import Statistics
 from workflows.validation import Report
 
@@ -56,6 +57,31 @@ class ValidateSerializer(StrictSerializer):
     """The body of `validate`; with partial=True the definition may be left out. null is judged like any JSON."""
 
     definition = AnyField(allow_null=True)
+
+
+class ShareSerializer(StrictSerializer):
+    """The body of `POST workflows/{id}/shares`."""
+
+    user_id = IdField(required=False)
+    group_id = IdField(required=False)
+    role = serializers.ChoiceField(choices=Role.choices)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("user_id" in attrs) == ("group_id" in attrs):
+            raise serializers.ValidationError({"user_id": "Give user_id or group_id, one of them."})
+        return attrs
+
+
+def share_data(share: Share) -> JSONObject:
+    """A share on the wire."""
+    grantee = {"user_id": share.user_id} if share.group_id is None else {"group_id": group_id(share.group_id)}
+    return {
+        "id": share.pk,
+        **grantee,
+        "role": share.role,
+        "created_by": share.created_by_id,
+        "created_at": share.created_at,
+    }
 
 
 def list_item(workflow: Workflow, statistics: Statistics) -> JSONObject:

@@ -10,6 +10,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from accounts import audit
+from accounts.audit import Action
 from accounts.models import User
 from core.errors import (
     ConflictError,
@@ -63,6 +65,7 @@ def create_workflow(
         )
         WorkflowVersion.objects.create(workflow=workflow, number=1, definition=definition, created_by=user)
         tell(EventType.WORKFLOW_CREATED, workflow)
+        audit.record(Action.WORKFLOW_CREATED, workflow, name=name)
     return workflow
 
 
@@ -100,6 +103,7 @@ def update_workflow(
         current.save(update_fields=[*changed, "updated_at"])
         for type_ in told:
             tell(type_, current)
+        audit.record(Action.WORKFLOW_UPDATED, current, fields=sorted(changed), version=current.version)
     return current
 
 
@@ -117,6 +121,7 @@ def delete_workflow(*, workflow: Workflow, force: bool) -> None:
             raise ConflictError(f"Executions that have not ended: {active}; force=true cancels them first")
         current.executions.request_cancel()
         tell(EventType.WORKFLOW_DELETED, current)
+        audit.record(Action.WORKFLOW_DELETED, current, name=current.name, force=force)
         current.delete()
 
 

@@ -1,4 +1,4 @@
-"""REST: workflows, validation, and the component catalogue."""
+"""REST: workflows, shares, validation, and the component catalogue."""
 
 import re
 
@@ -12,11 +12,13 @@ from core.errors import BadRequestError, NotFoundError, Problem
 from core.pagination import paginate
 from core.query import boolean
 from core.views import View, has_body
-from workflows import access, queries, services
+from workflows import access, queries, services, sharing
 from workflows.components import registry
 from workflows.filters import filter_workflows
+from workflows.models import Workflow
 from workflows.queries import Statistics
 from workflows.serializers import (
+    ShareSerializer,
     UpdateSerializer,
     ValidateSerializer,
     WorkflowSerializer,
@@ -24,6 +26,7 @@ from workflows.serializers import (
     detail,
     list_item,
     report_data,
+    share_data,
 )
 
 _IF_MATCH = re.compile(r'(?:W/)?"(\d{1,9})"', re.ASCII)
@@ -127,6 +130,38 @@ def _bad_if_match(expected: str, received: str) -> BadRequestError:
     return BadRequestError(
         "Invalid If-Match", problems=[Problem(f"If-Match must be {expected}", field="If-Match", details=details)]
     )
+
+
+class ShareListView(View):
+    """`GET`, `POST workflows/{id}/shares`: for who may share the workflow."""
+
+    scopes = {"GET": Scope.WORKFLOW_SHARE, "POST": Scope.WORKFLOW_SHARE}
+
+    def get(self, request: Request, workflow_id: str) -> Response:
+        page = paginate(sharing.shares_of(_to_share(request, workflow_id)), request.query_params)
+        return reply([share_data(share) for share in page.items], metadata=page.metadata)
+
+    def post(self, request: Request, workflow_id: str) -> Response:
+        workflow = _to_share(request, workflow_id)
+        body = ShareSerializer(data=request.data).validated()
+        share = sharing.share_workflow(workflow=workflow, by=caller(request).user, **body)
+        return reply(share_data(share), message="Workflow shared", status=201)
+
+
+class ShareView(View):
+    """`DELETE workflows/{id}/shares/{share_id}`."""
+
+    scopes = {"DELETE": Scope.WORKFLOW_SHARE}
+
+    def delete(self, request: Request, workflow_id: str, share_id: str) -> Response:
+        sharing.stop_sharing(workflow=_to_share(request, workflow_id), share_id=share_id)
+        return reply(message="Workflow is not shared with them any more")
+
+
+def _to_share(request: Request, workflow_id: str) -> Workflow:
+    workflow = access.get_visible(caller(request), workflow_id)
+    access.require(caller(request), access.Action.SHARE, workflow)
+    return workflow
 
 
 class ValidateStoredView(View):

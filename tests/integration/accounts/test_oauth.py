@@ -13,10 +13,12 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from accounts import audit
 from accounts.models import User
 from accounts.oauth import end_oauth_access, forget_ended_access, oauth_caller
 from accounts.oauth_models import OAuthAccessToken, OAuthApplication, OAuthGrant, OAuthRefreshToken, digest
 from accounts.scopes import ALL, DESCRIPTIONS, Scope
+from accounts.services import set_password
 from accounts.tasks import forget
 from core.errors import AuthenticationFailedError
 from tests import oauth
@@ -508,6 +510,46 @@ def test_end_oauth_access_ends_the_users_and_nobody_elses(
     assert oauth.exchange(client, code).error == "invalid_grant"
     assert works(his["access_token"])
     assert oauth.refresh(client, his["refresh_token"]).status == 200
+
+
+def test_a_new_password_ends_them_and_a_browsers_session(client: Registered, alice: User) -> None:
+    tokens, browser = oauth.tokens_of(client, alice), oauth.browser_of(alice)
+    set_password(alice, "another-horse-battery")
+    assert not works(tokens["access_token"])
+    assert oauth.refresh(client, tokens["refresh_token"]).error == "invalid_grant"
+    assert browser.get(oauth.authorize_url(client)).headers["Location"].startswith(oauth.LOGIN)
+
+
+def test_an_application_is_no_person(client: Registered, alice: User) -> None:
+    api = Api(oauth.tokens_of(client, alice, "*")["access_token"])
+    assert api.get("/api/v1/auth/api-keys").status == 403
+    change = {"current_password": "correct-horse-battery", "new_password": "another-horse-battery"}
+    assert api.post("/api/v1/auth/password", change).status == 403
+
+
+def test_the_audit_log_tells_of_consent_and_of_reuse(client: Registered, alice: User) -> None:
+    code = oauth.decide(oauth.browser_of(alice), oauth.authorize_url(client))["code"]
+    tokens = oauth.exchange(client, code).body
+    oauth.refresh(client, tokens["refresh_token"])
+    oauth.refresh(client, tokens["refresh_token"])
+    oauth.exchange(client, code)
+    found = [
+        (entry.action, entry.actor, entry.object_id, entry.details)
+        for entry in audit.entries().filter(action__startswith="oauth.").order_by("pk")
+    ]
+    application = client.application.pk
+    assert found == [
+        ("oauth.allowed", alice.email, application, {"name": "Reports", "scopes": ["workflow.read"]}),
+        ("oauth.reused", alice.email, application, {"kind": "refresh_token"}),
+        ("oauth.reused", alice.email, application, {"kind": "code"}),
+    ]
+
+
+def test_what_an_application_does_is_told_as_its_doing(client: Registered, alice: User) -> None:
+    api = Api(oauth.tokens_of(client, alice, "secret.manage")["access_token"])
+    assert api.post("/secrets", {"name": "TOKEN", "value": "a-value"}).status == 201
+    entry = audit.entries().get(action="secret.created")
+    assert (entry.actor, entry.credential) == (alice.email, f"oauth:{client.application.pk}")
 
 
 # --- introspection ------------------------------------------------------------------------------------------

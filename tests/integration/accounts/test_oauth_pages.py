@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher, check_password
 from django.test import Client
 
+from accounts import audit
 from accounts.models import User
 from accounts.oauth_models import OAuthApplication
 from accounts.scopes import ALL, DESCRIPTIONS, Scope
@@ -136,6 +137,18 @@ def test_a_browser_session_ends_with_the_password(alice: User) -> None:
     alice.set_password("another-horse-battery")
     alice.save(update_fields=["password"])
     assert "You are logged in" not in browser.get(LOGIN).content.decode()
+
+
+def test_the_audit_log_has_the_log_ins_of_pages(alice: User) -> None:
+    log_in("alice", "wrong")
+    log_in("alice", PASSWORD, ADMIN_LOGIN)
+    log_in("alice", PASSWORD)
+    found = [(entry.action, entry.actor, entry.address) for entry in audit.entries().order_by("pk")]
+    assert found == [
+        ("login.refused", "", "127.0.0.1"),
+        ("login.refused", "", "127.0.0.1"),
+        ("login.succeeded", alice.email, "127.0.0.1"),
+    ]
 
 
 # --- consent ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts import secret_store, vault
-from accounts.authentication import Caller
+from accounts.callers import Caller
 from accounts.models import Secret, User
 from accounts.scopes import Scope
 from tests.api import BASES, Api

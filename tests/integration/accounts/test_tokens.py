@@ -79,11 +79,38 @@ def test_logout_a_new_password_and_disabling_end_tokens_at_once(api: Api, alice:
     if end == "log out":
         assert api.post("/api/v1/auth/logout", {"refresh_token": pair.refresh_token}).status == 200
     elif end == "password":
-        services.change_password(user=alice, password="another-good-password")
+        services.set_password(alice, "another-good-password")
     else:
         User.objects.filter(pk=alice.pk).update(is_active=False)
     assert caller.get("/api/v1/auth/me").status == 401
     assert api.post("/api/v1/auth/refresh", {"refresh_token": pair.refresh_token}).status == 401
+
+
+def test_a_family_that_was_refused_while_its_user_was_disabled_stays_dead(api: Api, alice: User) -> None:
+    pair = pair_of(alice)
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert api.post("/api/v1/auth/refresh", {"refresh_token": pair.refresh_token}).status == 401
+    User.objects.filter(pk=alice.pk).update(is_active=True)
+    assert api.post("/api/v1/auth/refresh", {"refresh_token": pair.refresh_token}).status == 401
+    assert Api(pair.access_token).get("/api/v1/auth/me").status == 401
+
+
+def test_a_password_set_by_a_command_ends_tokens_too(alice: User) -> None:
+    token = pair_of(alice).access_token
+    user = User.objects.get(pk=alice.pk)
+    # As `manage.py changepassword` and the admin do it.
+    user.set_password("another-good-password")
+    user.save()
+    assert Api(token).get("/api/v1/auth/me").status == 401
+
+
+def test_a_better_hash_of_the_same_password_ends_nothing(alice: User, settings: Any) -> None:
+    token = pair_of(alice).access_token
+    settings.PASSWORD_HASHERS = ["accounts.hashers.Argon2Hasher", "django.contrib.auth.hashers.MD5PasswordHasher"]
+    pair_of(alice)
+    alice.refresh_from_db()
+    assert alice.password.startswith("argon2")
+    assert Api(token).get("/api/v1/auth/me").status == 200
 
 
 def _segment(value: dict[str, Any]) -> str:
@@ -107,6 +134,10 @@ def forged(alice: User) -> dict[str, str]:
         "another algorithm": signed(algorithm="HS512"),
         "refresh as access": good.refresh_token,
         "expired": signed(exp=1),
+        "not yet": signed(nbf=2**40),
+        "another kind": signed(token_type="refresh"),
+        "another key": jwt.encode(claims, "x" * 64, algorithm="HS256"),
+        "jku": signed({"jku": "http://127.0.0.1/keys"}),
         "issuer": signed(iss="other"),
         "audience": signed(aud="other"),
         "kid": signed({"kid": "../../etc/passwd"}),

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from accounts.authentication import Caller
+from accounts.callers import Caller
 from accounts.models import User
 from accounts.scopes import ALL
 from core.errors import NotFoundError

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIRequestFactory, force_authenticate
 
-from accounts.authentication import Caller
+from accounts.callers import Caller
 from accounts.models import User
 from accounts.scopes import ALL, Scope
 from core.errors import NotAllowedError, NotFoundError

@@ -1,0 +1,142 @@
+"""The audit log: who did what, when, from where, to which object (append-only; the database refuses changes)."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from django.db import models, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+
+from accounts.callers import Caller
+from accounts.models import AuditEntry, User
+from accounts.throttling import client_address
+from core.request_id import current_request_id
+
+
+class Action(StrEnum):
+    """What is recorded. The names are part of the API: `GET audit?action=…`."""
+
+    LOGIN_SUCCEEDED = "login.succeeded"
+    LOGIN_REFUSED = "login.refused"
+    SESSION_ENDED = "session.ended"
+    REFRESH_REUSED = "session.refresh_reused"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an action
+    USER_CREATED = "user.created"
+    USER_UPDATED = "user.updated"
+    GROUP_CREATED = "group.created"
+    GROUP_UPDATED = "group.updated"
+    GROUP_DELETED = "group.deleted"
+    API_KEY_CREATED = "api_key.created"
+    API_KEY_DELETED = "api_key.deleted"
+    SECRET_CREATED = "secret.created"  # noqa: S105 - the name of an action
+    SECRET_UPDATED = "secret.updated"  # noqa: S105 - the name of an action
+    SECRET_DELETED = "secret.deleted"  # noqa: S105 - the name of an action
+    OAUTH_ALLOWED = "oauth.allowed"
+    OAUTH_REUSED = "oauth.reused"
+    WORKFLOW_CREATED = "workflow.created"
+    WORKFLOW_UPDATED = "workflow.updated"
+    WORKFLOW_DELETED = "workflow.deleted"
+    SHARE_CREATED = "share.created"
+    SHARE_DELETED = "share.deleted"
+    EXECUTION_STARTED = "execution.started"
+    EXECUTION_CANCELLED = "execution.cancelled"
+    EXECUTION_RETRIED = "execution.retried"
+    EXECUTION_SIGNALLED = "execution.signalled"
+    ADMIN_ADDED = "admin.added"
+    ADMIN_CHANGED = "admin.changed"
+    ADMIN_DELETED = "admin.deleted"
+
+
+@dataclass(slots=True)
+class _Origin:
+    """The request being served and, once it is known, its caller."""
+
+    request: HttpRequest
+    caller: Caller | None = None
+
+
+_origin: ContextVar[_Origin | None] = ContextVar("audit_origin", default=None)
+
+
+def origin_middleware(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Lets entries made during a request name its address and its caller."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        token = _origin.set(_Origin(request))
+        try:
+            return get_response(request)
+        finally:
+            _origin.reset(token)
+
+    return middleware
+
+
+def identify(caller: Caller) -> None:
+    """The current request's caller is known."""
+    origin = _origin.get()
+    if origin is not None:
+        origin.caller = caller
+
+
+def entry(
+    action: Action,
+    thing: models.Model | None = None,
+    *,
+    actor: User | None = None,
+    object_id: str | None = None,
+    **details: Any,
+) -> AuditEntry:
+    """An entry not yet stored; `details` are JSON without secrets.
+
+    The caller of the request did it, unless `actor` is given; `object_id` where it is not the thing's key.
+    """
+    origin = _origin.get()
+    caller = None if origin is None else origin.caller
+    who = actor or (caller.user if caller else None)
+    return AuditEntry(
+        actor_id=who.pk if who else None,
+        actor=who.email if who else "",
+        credential=caller.credential if caller and actor is None else "",
+        address=(client_address(origin.request) or None) if origin else None,
+        request_id=current_request_id(),
+        action=str(action),
+        object_type="" if thing is None else _type_name(type(thing).__name__),
+        object_id=object_id or ("" if thing is None else str(thing.pk)),
+        details=details,
+    )
+
+
+def record(action: Action, thing: models.Model | None = None, **options: Any) -> None:
+    """Store one `entry`, in the transaction of what it tells of where there is one."""
+    entry(action, thing, **options).save(force_insert=True)
+
+
+def record_all(made: Iterable[AuditEntry]) -> None:
+    """Store several entries in one statement."""
+    AuditEntry.objects.bulk_create(made)
+
+
+@contextmanager
+def recording(action: Action, thing: models.Model, **options: Any) -> Iterator[None]:
+    """The block and its entry in one transaction; what the block raises leaves neither."""
+    with transaction.atomic():
+        yield
+        record(action, thing, **options)
+
+
+def entries() -> QuerySet[AuditEntry]:
+    """All entries, the newest first."""
+    return AuditEntry.objects.order_by("-pk")
+
+
+@cache
+def _type_name(class_name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", class_name).lower()

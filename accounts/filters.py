@@ -1,0 +1,44 @@
+"""The query parameters of user lists and of the audit log; a bad one is 400 and named (contract §3)."""
+
+from ipaddress import ip_address
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+
+from accounts.audit import Action
+from accounts.models import AuditEntry, Tier, User
+from core.query import bad_parameter, boolean, choice, identifier, text, time_range
+
+
+def filter_users(users: QuerySet[User], query: QueryDict) -> QuerySet[User]:
+    """Apply search (in email and username), tier, is_active and is_staff. Raises BadRequestError."""
+    if search := text(query, "search"):
+        users = users.filter(email__icontains=search) | users.filter(username__icontains=search)
+    if (tier := choice(query, "tier", Tier.values)) is not None:
+        users = users.filter(tier=tier)
+    for name in ("is_active", "is_staff"):
+        if name in query:
+            users = users.filter(**{name: boolean(query, name, default=False)})
+    return users
+
+
+def filter_entries(entries: QuerySet[AuditEntry], query: QueryDict) -> QuerySet[AuditEntry]:
+    """Apply action, actor_id, object_type, object_id, address, start_date, end_date. Raises BadRequestError."""
+    if (action := choice(query, "action", list(Action))) is not None:
+        entries = entries.filter(action=action)
+    if (actor_id := identifier(query, "actor_id")) is not None:
+        entries = entries.filter(actor_id=actor_id)
+    for name in ("object_type", "object_id"):
+        if (value := text(query, name)) is not None:
+            entries = entries.filter(**{name: value})
+    if (address := text(query, "address")) is not None:
+        try:
+            entries = entries.filter(address=str(ip_address(address)))
+        except ValueError:
+            raise bad_parameter("address", "an IP address", address) from None
+    start, end = time_range(query)
+    if start:
+        entries = entries.filter(at__gte=start)
+    if end:
+        entries = entries.filter(at__lte=end)
+    return entries

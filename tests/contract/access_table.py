@@ -1,0 +1,136 @@
+"""The access matrix: for each endpoint and method, who gets what (reliability: cannot see 404, may not 403, no or bad
+credential 401). An endpoint that stands in no row fails the suite.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from accounts.scopes import Scope
+from tests.contract.access_world import DEFINITION, World
+
+Kind = Literal["public", "any", "person", "scope"]
+Statuses = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a call gives `owner`; the others' answers where they differ.
+
+    `others`: status by caller. `lists`: the name of the object whose id those who see it find in the list, and
+    nobody else; `items`: for a batch, the code of the item by caller, where it is refused.
+    """
+
+    scope: Scope | None = None
+    kind: Kind = "scope"
+    ok: int = 200
+    others: Statuses = field(default_factory=dict)
+    body: Callable[[World], Any] | None = None
+    lists: str | None = None
+    items: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+
+_SHARED = ("viewer", "operator", "editor", "team operator")
+_HIDDEN = {"stranger": 404, "stranger's key": 404}
+
+
+def _seen(*, viewer: int = 200, operator: int = 200, editor: int = 200) -> Statuses:
+    """By role; whoever the workflow is not shared with gets the 404 of a workflow that is not there."""
+    by_role = {"viewer": viewer, "viewer's key": viewer, "operator": operator, "team operator": operator}
+    return {**by_role, "editor": editor, **_HIDDEN}
+
+
+LOOK = _seen()
+RUN = _seen(viewer=403)
+EDIT = _seen(viewer=403, operator=403)
+OWN = _seen(viewer=403, operator=403, editor=403)
+# Objects that are only ever their owner's: everybody else, staff too, finds none.
+PRIVATE = {**_seen(viewer=404, operator=404, editor=404), "staff": 404}
+STAFF = dict.fromkeys(("owner", *_SHARED, "stranger", "viewer's key", "stranger's key"), 403) | {"staff": 200}
+STAFF_CREATES = {**STAFF, "staff": 201}
+_REFUSED = dict.fromkeys(("viewer", "viewer's key"), "AUTHORIZATION_ERROR")
+_MISSING = dict.fromkeys(("stranger", "stranger's key"), "RESOURCE_NOT_FOUND")
+
+
+def _fixed(body: Any) -> Callable[[World], Any]:
+    return lambda world: body
+
+
+ROWS: Mapping[tuple[str, str], Row] = {
+    # --- accounts
+    ("LoginView", "POST"): Row(kind="public", body=_fixed({"username": "owner", "password": "correct-horse-battery"})),
+    ("RefreshView", "POST"): Row(kind="public", body=lambda world: {"refresh_token": world.refresh_token}),
+    ("LogoutView", "POST"): Row(kind="public", body=lambda world: {"refresh_token": world.refresh_token}),
+    ("MeView", "GET"): Row(kind="any"),
+    ("PasswordView", "POST"): Row(
+        kind="person",
+        body=_fixed({"current_password": "correct-horse-battery", "new_password": "a-long-unusual-phrase"}),
+    ),
+    ("ApiKeyListView", "GET"): Row(kind="person", lists="key_id"),
+    ("ApiKeyListView", "POST"): Row(kind="person", ok=201, body=_fixed({"name": "n", "permissions": []})),
+    ("ApiKeyView", "GET"): Row(kind="person", others=PRIVATE),
+    ("ApiKeyView", "DELETE"): Row(kind="person", others=PRIVATE),
+    ("UserListView", "GET"): Row(kind="person", others=STAFF, lists="user_id"),
+    ("UserListView", "POST"): Row(
+        kind="person", others=STAFF_CREATES,
+        body=_fixed({"email": "n@example.com", "password": "a-long-unusual-phrase"}),
+    ),
+    ("UserView", "GET"): Row(kind="person", others=STAFF),
+    ("UserView", "PUT"): Row(kind="person", others=STAFF, body=_fixed({"email": "n@example.com"})),
+    ("UserView", "PATCH"): Row(kind="person", others=STAFF, body=_fixed({"tier": "pro"})),
+    ("GroupListView", "GET"): Row(kind="person", others=STAFF, lists="group_id"),
+    ("GroupListView", "POST"): Row(kind="person", others=STAFF_CREATES, body=_fixed({"name": "n"})),
+    ("GroupView", "GET"): Row(kind="person", others=STAFF),
+    ("GroupView", "PUT"): Row(kind="person", others=STAFF, body=_fixed({"name": "n"})),
+    ("GroupView", "PATCH"): Row(kind="person", others=STAFF, body=_fixed({"name": "n"})),
+    ("GroupView", "DELETE"): Row(kind="person", others=STAFF),
+    ("AuditListView", "GET"): Row(Scope.SYSTEM_READ, others={**STAFF, "key with the scope": 403}),
+    ("SecretListView", "GET"): Row(Scope.SECRET_MANAGE, lists="name"),
+    ("SecretListView", "POST"): Row(Scope.SECRET_MANAGE, ok=201, body=_fixed({"name": "NEW", "value": "v"})),
+    ("SecretView", "PUT"): Row(Scope.SECRET_MANAGE, others=PRIVATE, body=_fixed({"value": "v"})),
+    ("SecretView", "DELETE"): Row(Scope.SECRET_MANAGE, others=PRIVATE),
+    # --- workflows
+    ("WorkflowListView", "GET"): Row(Scope.WORKFLOW_READ, lists="workflow_id"),
+    ("WorkflowListView", "POST"): Row(
+        Scope.WORKFLOW_WRITE, ok=201, body=_fixed({"name": "new", "definition": DEFINITION})
+    ),
+    ("WorkflowView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("WorkflowView", "PUT"): Row(
+        Scope.WORKFLOW_WRITE, others=EDIT, body=_fixed({"name": "new", "definition": DEFINITION})
+    ),
+    ("WorkflowView", "PATCH"): Row(Scope.WORKFLOW_WRITE, others=EDIT, body=_fixed({"description": "new"})),
+    ("WorkflowView", "DELETE"): Row(Scope.WORKFLOW_DELETE, ok=409, others={**OWN, "staff": 409}),
+    ("ValidateStoredView", "POST"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("ValidateView", "POST"): Row(Scope.WORKFLOW_READ, body=_fixed({"definition": DEFINITION})),
+    ("ShareListView", "GET"): Row(Scope.WORKFLOW_SHARE, others=OWN),
+    ("ShareListView", "POST"): Row(
+        Scope.WORKFLOW_SHARE, ok=201, others={**OWN, "staff": 201},
+        body=lambda world: {"user_id": world.ids["user_id"], "role": "viewer"},
+    ),
+    ("ShareView", "DELETE"): Row(Scope.WORKFLOW_SHARE, others=OWN),
+    ("ComponentListView", "GET"): Row(Scope.WORKFLOW_READ),
+    ("ComponentSchemaView", "GET"): Row(Scope.WORKFLOW_READ),
+    # --- executions
+    ("ExecuteView", "POST"): Row(
+        Scope.WORKFLOW_EXECUTE, ok=201, body=_fixed({}),
+        others={**_seen(viewer=403, operator=201, editor=201), "staff": 201},
+    ),
+    ("ExecuteBatchView", "POST"): Row(
+        Scope.WORKFLOW_EXECUTE, items={**_REFUSED, **_MISSING},
+        body=lambda world: {"executions": [{"workflow_id": world.ids["workflow_id"]}]},
+    ),
+    ("ExecutionListView", "GET"): Row(Scope.EXECUTION_READ, lists="execution_id"),
+    ("ExecutionView", "GET"): Row(Scope.EXECUTION_READ, others=LOOK),
+    ("LogListView", "GET"): Row(Scope.EXECUTION_READ, others=LOOK),
+    ("EventListView", "GET"): Row(Scope.EXECUTION_READ, others=LOOK),
+    ("ComponentRunListView", "GET"): Row(Scope.EXECUTION_READ, others=LOOK),
+    ("DiagnosisView", "GET"): Row(Scope.EXECUTION_READ, others=LOOK),
+    ("CancelView", "POST"): Row(Scope.EXECUTION_MANAGE, others=RUN, addresses={"execution_id": "running_id"}),
+    ("RetryView", "POST"): Row(
+        Scope.EXECUTION_MANAGE, ok=201, others={**_seen(viewer=403, operator=201, editor=201), "staff": 201}
+    ),
+    ("SignalView", "POST"): Row(Scope.EXECUTION_MANAGE, others=RUN, addresses={"execution_id": "running_id"}),
+    # --- the platform
+    ("HealthView", "GET"): Row(kind="public"),
+}  # fmt: skip
