@@ -28,7 +28,7 @@ from accounts.oauth import introspected
 from accounts.scopes import DESCRIPTIONS
 from accounts.throttling import count_requests
 from core.envelope import error_headers
-from core.errors import BadRequestError, MethodNotAllowedError
+from core.errors import APGError, BadRequestError, MethodNotAllowedError, RateLimitedError
 from core.exception_handler import to_error
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="oauth"'}
@@ -54,7 +54,7 @@ class _Answering(View):
         # What DRF's exception handler is for the other addresses.
         except Exception as exception:
             error = to_error(exception)
-            response = self.refusal(_oauth_error(error.status), error.message, error.status)
+            response = self.refusal(_oauth_error(error.status), _words(error), error.status)
             _set_headers(response, error_headers(error))
             if isinstance(error, MethodNotAllowedError):
                 response.headers["Allow"] = ", ".join(self.http_method_names).upper()
@@ -75,6 +75,12 @@ class _Answering(View):
 def _set_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         response.headers[name] = value
+
+
+def _words(error: APGError) -> str:
+    if isinstance(error, RateLimitedError):
+        return f"Too many requests. Try again in {error.retry_after} seconds."
+    return error.message
 
 
 def _oauth_error(status: int) -> str:

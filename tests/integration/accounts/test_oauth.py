@@ -80,7 +80,22 @@ def test_from_the_log_in_page_to_a_call_of_the_api(client: Registered, alice: Us
 
 def test_a_public_client_needs_no_secret(alice: User) -> None:
     public = oauth.register(client_type="public")
-    assert works(oauth.tokens_of(public, alice)["access_token"])
+    first = oauth.tokens_of(public, alice)
+    assert works(first["access_token"])
+    second = oauth.refresh(public, first["refresh_token"])
+    assert second.status == 200
+    assert oauth.post(REVOKE, {"token": second.body["access_token"], "client_id": public.id}).status == 200
+    assert not works(second.body["access_token"])
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Basic", "Basic ", "Basic !!!", "Basic YQ==", "Basic YQBiOmM=", "Basic //8=", "Basic Og==", "Bearer x", "x y z"],
+)
+@pytest.mark.parametrize("path", [TOKEN, REVOKE, INTROSPECT])
+def test_a_header_of_garbage_is_no_client(path: str, header: str, service: Registered) -> None:
+    told = oauth.post(path, {"grant_type": "client_credentials", "scope": "*", "token": "x"}, Authorization=header)
+    assert (told.status, told.error) == (401, "invalid_client")
 
 
 def test_a_client_may_prove_itself_in_the_header(client: Registered, alice: User) -> None:
@@ -313,7 +328,9 @@ def test_an_endpoint_for_programs_is_counted_by_address(settings: Any, service: 
     assert (told.status, told.headers["X-RateLimit-Remaining"]) == (200, "0")
     last = oauth.service_token(service)
     assert (last.status, last.error, last.headers["Cache-Control"]) == (429, "temporarily_unavailable", "no-store")
-    assert int(last.headers["Retry-After"]) > 0
+    seconds = int(last.headers["Retry-After"])
+    assert seconds > 0
+    assert last.body["error_description"] == f"Too many requests. Try again in {seconds} seconds."
 
 
 # --- refresh ------------------------------------------------------------------------------------------------
