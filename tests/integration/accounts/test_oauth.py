@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.hashers import make_password
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -23,6 +23,7 @@ from accounts.tasks import forget
 from core.errors import AuthenticationFailedError
 from tests import oauth
 from tests.api import BASES, Api
+from tests.eventually import eventually
 from tests.oauth import INTROSPECT, REDIRECT, REVOKE, TOKEN, Registered
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
@@ -535,6 +536,45 @@ def test_a_new_password_ends_them_and_a_browsers_session(client: Registered, ali
     assert not works(tokens["access_token"])
     assert oauth.refresh(client, tokens["refresh_token"]).error == "invalid_grant"
     assert browser.get(oauth.authorize_url(client)).headers["Location"].startswith(oauth.LOGIN)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("grant", ["code", "refresh_token"])
+def test_what_is_given_out_while_access_ends_ends_too(client: Registered, alice: User, grant: str) -> None:
+    if grant == "code":
+        code = oauth.decide(oauth.browser_of(alice), oauth.authorize_url(client))["code"]
+    else:
+        token = oauth.tokens_of(client, alice)["refresh_token"]
+    given: list[oauth.Told] = []
+    exchanged, finish = threading.Event(), threading.Event()
+
+    def give() -> None:
+        with transaction.atomic():
+            given.append(oauth.exchange(client, code) if grant == "code" else oauth.refresh(client, token))
+            exchanged.set()
+            finish.wait(20)
+        connection.close()
+
+    def end() -> None:
+        end_oauth_access(alice)
+        connection.close()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+    giving, ending = threading.Thread(target=give), threading.Thread(target=end)
+    giving.start()
+    assert exchanged.wait(20)
+    ending.start()
+    eventually(waits)
+    finish.set()
+    for thread in (giving, ending):
+        thread.join(20)
+    assert given[0].status == 200
+    assert not works(given[0].body["access_token"])
+    assert oauth.refresh(client, given[0].body["refresh_token"]).error == "invalid_grant"
 
 
 def test_an_application_is_no_person(client: Registered, alice: User) -> None:
