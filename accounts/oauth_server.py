@@ -4,6 +4,7 @@ import logging
 import re
 from typing import Any, ClassVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -136,7 +137,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has no ty
 
     def validate_grant_type(self, client_id: str, grant_type: str, client: Any, request: Request, *_: Any) -> bool:
         application: OAuthApplication = request.client
-        if application.authorization_grant_type != self.GRANTS[grant_type]:
+        if application.authorization_grant_type != self.GRANTS.get(grant_type):
             return False
         if grant_type != "client_credentials":
             return True
@@ -168,8 +169,10 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has no ty
         if grant is None:
             return False
         if grant.used_at is not None:
-            OAuthRefreshToken.revoke_family(to_uuid(grant.pk))
-            _tell_of_reuse("code", grant.user, request.client)
+            family = to_uuid(grant.pk)
+            if _lives(family):
+                OAuthRefreshToken.revoke_family(family)
+                _tell_of_reuse("code", grant.user, request.client)
             return False
         if grant.is_expired() or not grant.user.is_active:
             return False
@@ -190,11 +193,13 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has no ty
     def validate_refresh_token(self, refresh_token: str, client: Any, request: Request, *_: Any) -> bool:
         # The race: two refreshes with one token. The second waits here, and then finds the token used.
         found = OAuthRefreshToken.objects.select_for_update(of=("self",), no_key=True).select_related("user")
-        known = list(found.filter(token_checksum=digest(refresh_token)))
+        token = found.filter(token_checksum=digest(refresh_token)).first()
+        reused = token is not None and token.revoked is not None and _lives(token.token_family)
+        # This ends the family of a token that was used or revoked before.
         if super().validate_refresh_token(refresh_token, client, request):
             return bool(request.user.is_active)
-        if known and all(token.revoked is not None for token in known):
-            _tell_of_reuse("refresh_token", known[0].user, request.client)
+        if reused:
+            _tell_of_reuse("refresh_token", token.user, token.application)
         return False
 
     def _create_access_token(self, expires: Any, request: Request, token: Any, source_refresh_token: Any = None) -> Any:
@@ -216,6 +221,10 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has no ty
             token.token_family = to_uuid(request.grant.pk)
             token.save(update_fields=["token_family"])
         return token
+
+
+def _lives(family: UUID) -> bool:
+    return bool(OAuthRefreshToken.objects.filter(token_family=family, revoked=None).exists())
 
 
 def _tell_of_reuse(kind: str, user: User, application: OAuthApplication) -> None:

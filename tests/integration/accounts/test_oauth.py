@@ -272,6 +272,7 @@ def test_another_clients_code_is_no_code(client: Registered, alice: User) -> Non
         ({"client_id": "\0"}, 401, "invalid_client"),
         ({"grant_type": "password", "username": "alice", "password": "x"}, 400, "unsupported_grant_type"),
         ({"grant_type": "implicit"}, 400, "unsupported_grant_type"),
+        ({"grant_type": "openid"}, 400, "unauthorized_client"),
         ({"grant_type": "client_credentials"}, 400, "unauthorized_client"),
         ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, 400, "unsupported_grant_type"),
         ({"grant_type": ""}, 400, "unsupported_grant_type"),
@@ -585,18 +586,22 @@ def test_an_application_is_no_person(client: Registered, alice: User) -> None:
 
 
 def test_the_audit_log_tells_of_consent_and_of_reuse(client: Registered, alice: User) -> None:
-    code = oauth.decide(oauth.browser_of(alice), oauth.authorize_url(client))["code"]
-    tokens = oauth.exchange(client, code).body
-    oauth.refresh(client, tokens["refresh_token"])
-    oauth.refresh(client, tokens["refresh_token"])
-    oauth.exchange(client, code)
+    browser = oauth.browser_of(alice)
+    codes = [oauth.decide(browser, oauth.authorize_url(client))["code"] for _ in range(2)]
+    token = oauth.exchange(client, codes[0]).body["refresh_token"]
+    # The third time nothing lives any more.
+    for _ in range(3):
+        oauth.refresh(client, token)
+    for _ in range(3):
+        oauth.exchange(client, codes[1])
+    oauth.exchange(client, codes[0])
     found = [
         (entry.action, entry.actor, entry.object_id, entry.details)
         for entry in audit.entries().filter(action__startswith="oauth.").order_by("pk")
     ]
     application = client.application.pk
     assert found == [
-        ("oauth.allowed", alice.email, application, {"name": "Reports", "scopes": ["workflow.read"]}),
+        *[("oauth.allowed", alice.email, application, {"name": "Reports", "scopes": ["workflow.read"]})] * 2,
         ("oauth.reused", alice.email, application, {"kind": "refresh_token"}),
         ("oauth.reused", alice.email, application, {"kind": "code"}),
     ]
