@@ -126,6 +126,7 @@ class Session:
         self.secrets = owner_secrets.load(compiled.secrets, execution["workflow_id"])
         self.inputs = Inputs(execution, compiled, parameters, self.secrets)
         hidden = sealing.open_hidden(execution["sealed_hidden"], execution_id=execution["id"])
+        hidden |= compiled.literal_secrets
         if sealed is not None:
             hidden |= sealing.secret_values(parameters, sensitive)
         self.hidden = hidden.union(owner_secrets.texts_to_hide(self.secrets))

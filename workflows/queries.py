@@ -45,12 +45,14 @@ def statistics(workflows: Sequence[Workflow]) -> dict[str, Statistics]:
 
 
 def current_definition(workflow: Workflow) -> JSONObject:
-    """What the workflow's next execution runs. Raises NotFoundError if it was deleted since it was read."""
-    definition: JSONObject | None = (
-        WorkflowVersion.objects.filter(workflow=workflow, number=workflow.version)
-        .values_list("definition", flat=True)
-        .first()
-    )
-    if definition is None:
-        raise NotFoundError("Workflow not found")
+    """The definition in force, as it may be shown. Raises NotFoundError if it was deleted since it was read."""
+    definition: JSONObject = current_version(workflow).definition
     return definition
+
+
+def current_version(workflow: Workflow) -> WorkflowVersion:
+    """What the workflow's next execution runs. Raises NotFoundError if it was deleted since it was read."""
+    version = WorkflowVersion.objects.filter(workflow=workflow, number=workflow.version).first()
+    if version is None:
+        raise NotFoundError("Workflow not found")
+    return version

@@ -173,8 +173,9 @@ class ValidateStoredView(View):
     def post(self, request: Request, workflow_id: str) -> Response:
         workflow = access.get_visible(caller(request), workflow_id)
         body = ValidateSerializer(data=request.data, partial=True).validated() if has_body(request) else {}
-        definition = body["definition"] if "definition" in body else queries.current_definition(workflow)
-        return reply(report_data(services.judge(definition, owner_id=workflow.created_by_id)))
+        given = "definition" in body
+        judged = services.judge(body["definition"], workflow=workflow) if given else services.judge_stored(workflow)
+        return reply(report_data(judged))
 
 
 class ValidateView(View):

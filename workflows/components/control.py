@@ -109,6 +109,7 @@ class Start(Component):
                 "title": "Signature secret",
                 "description": "Checked against X-Webhook-Signature; for trigger_type webhook",
                 "type": "string",
+                "writeOnly": True,
                 "minLength": 16,
                 "examples": ["a-long-random-secret"],
             },

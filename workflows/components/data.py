@@ -59,6 +59,8 @@ class Validate(Component):
                 "title": "Schema",
                 "description": "JSON Schema 2020-12; $ref only within itself, patterns without look-around",
                 "type": ["object", "boolean"],
+                # Names of properties in it are no names of values.
+                "writeOnly": False,
                 "examples": [{"type": "array", "minItems": 1}],
             },
         },
