@@ -12,6 +12,7 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.oauth_models import OAuthApplication
+from tests.api import Api
 from tests.conftest import PASSWORD
 
 AUTHORIZE, TOKEN = "/api/v1/oauth/authorize", "/api/v1/oauth/token"
@@ -165,3 +166,12 @@ def tokens_of(client: Registered, user: User, scope: str = "workflow.read") -> d
 def service_token(client: Registered, scope: str = "workflow.read") -> Told:
     """Ask for a token of client credentials."""
     return post(TOKEN, {"grant_type": "client_credentials", "scope": scope, **client.credentials()})
+
+
+def works(token: str) -> bool:
+    """Whether the API takes the token."""
+    answer = Api(token).get("/workflows")
+    assert answer.status in {200, 401}
+    if answer.status == 401:
+        assert answer.body["message"] == "Invalid or expired credentials"
+    return answer.status == 200
