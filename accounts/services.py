@@ -31,8 +31,8 @@ class TokenPair:
     expires_in: int
 
 
-def log_in(*, login: str, password: str, address: str, user_agent: str) -> TokenPair:
-    """Tokens of a new session for an e-mail or username and its password.
+def check_credentials(*, login: str, password: str, address: str) -> User:
+    """The active user of an e-mail or username and its password, whoever asks: the API, a page or the admin.
 
     Throttled by address and by account. Raises RateLimitedError, and AuthenticationFailedError, in the same
     words and after the same work whether the user exists or not.
@@ -49,6 +49,12 @@ def log_in(*, login: str, password: str, address: str, user_agent: str) -> Token
         logger.info("Login refused", extra={"action": "login_refused"})
         audit.record(Action.LOGIN_REFUSED, user)
         raise AuthenticationFailedError("Invalid username or password")
+    return user
+
+
+def log_in(*, login: str, password: str, address: str, user_agent: str) -> TokenPair:
+    """Tokens of a new session. Raises what `check_credentials` does."""
+    user = check_credentials(login=login, password=password, address=address)
     now = timezone.now()
     session = Session(
         user=user,

@@ -153,14 +153,14 @@ class TierThrottle(BaseThrottle):
         return True
 
 
-def count_requests(request: Request, count: int) -> None:
-    """Count so many requests of a REST view's caller. Raises RateLimitedError."""
+def count_requests(request: HttpRequest | Request, count: int) -> None:
+    """Count so many requests of a view's caller, and leave the headers on the request. Raises RateLimitedError."""
     if count:
-        _count(request._request, request.user if isinstance(request.user, User) else None, count)
+        inner = request._request if isinstance(request, Request) else request
+        _count(inner, request.user if isinstance(request.user, User) else None, count)
 
 
 def _count(request: HttpRequest, user: User | None, count: int = 1) -> None:
-    """Leaves the headers on the request. Raises RateLimitedError."""
     if user is not None:
         limit, who = Limit("user", user.limits.requests_per_hour, 3600), user.pk
     else:
@@ -202,8 +202,8 @@ class RatesMiddleware:
         self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HttpResponse | None:
         """Django's hook, called before the view: None goes on to it."""
-        counts_itself = hasattr(getattr(view, "cls", None), "check_throttles")
-        if counts_itself or not _is_counted(request):
+        view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
+        if getattr(view_class, "counts_requests", False) or not _is_counted(request):
             return None
         return _refusal(request)
 

@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "django_filters",
     "channels",
     "graphene_django",
+    "oauth2_provider",
     "accounts",
     "events",
     "workflows",
@@ -113,7 +114,7 @@ AUTH_PASSWORD_VALIDATORS = [
     # No rule: it is told of every stored password, wherever it was changed, and ends what the old one opened.
     {"NAME": "accounts.passwords.EndsAccess"},
 ]
-SIMPLE_JWT = {
+SIMPLE_JWT: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME": timedelta(seconds=env.integer("APG_ACCESS_TOKEN_SECONDS", 3600, low=60, high=86400)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("APG_REFRESH_TOKEN_DAYS", 14, low=1, high=365)),
     "ALGORITHM": "HS256",
@@ -124,6 +125,36 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "sub",
     "UPDATE_LAST_LOGIN": False,
 }
+LOGIN_URL = "/api/v1/oauth/login"
+# Swapped models with ULID keys, which keep no credential; so the toolkit itself has no table and no migration.
+MIGRATION_MODULES = {"oauth2_provider": None}
+OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.OAuthApplication"
+OAUTH2_PROVIDER_GRANT_MODEL = "accounts.OAuthGrant"
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "accounts.OAuthAccessToken"  # noqa: S105 - the name of a class
+OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "accounts.OAuthRefreshToken"  # noqa: S105 - the name of a class
+OAUTH2_PROVIDER_ID_TOKEN_MODEL = "accounts.OAuthUnused"  # noqa: S105 - the name of a class
+OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "accounts.OAuthUnused"
+OAUTH2_PROVIDER = {
+    "OAUTH2_VALIDATOR_CLASS": "accounts.oauth_server.Validator",
+    "OAUTH2_SERVER_CLASS": "accounts.oauth_server.Server",
+    "OAUTH2_BACKEND_CLASS": "accounts.oauth_server.Core",
+    "SCOPES_BACKEND_CLASS": "accounts.oauth_server.Scopes",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": int(SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"].total_seconds()),
+    # Of an unused refresh token, from the end of its access token on.
+    "REFRESH_TOKEN_EXPIRE_SECONDS": int(SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"].total_seconds()),
+    "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
+    "CLIENT_SECRET_GENERATOR_LENGTH": 64,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    # Those of this machine are allowed by our own model.
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    **{
+        f"COMPLIANT_BCP_RFC9700_{rule}": True
+        for rule in (
+            "IMPLICIT_GRANT", "PASSWORD_GRANT", "PKCE_METHOD", "PKCE_REQUIRED", "ACCESS_TOKEN_TRANSPORT",
+            "AUTHZ_RESPONSE_ISS", "TOKEN_STORAGE", "REFRESH_TOKEN", "REDIRECT_URI_SCHEME", "REDIRECT_URI_MATCHING",
+        )
+    },
+}  # fmt: skip
 ANONYMOUS_REQUESTS_PER_HOUR = env.integer("APG_ANONYMOUS_REQUESTS_PER_HOUR", 1000, low=1, high=10**9)
 # Requests an hour and concurrent executions of the API reference's tiers.
 TIERS = {"free": (1_000, 5), "pro": (10_000, 25), "enterprise": (100_000, 100)}
@@ -218,6 +249,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
+    "forget_ended_access": {"task": "accounts.forget_ended_access", "schedule": 3600.0},
 }
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
 MAX_RESULTS_BYTES = env.integer("APG_MAX_RESULTS_BYTES", 16 * 1024 * 1024, low=1024, high=2**27)
@@ -245,7 +277,12 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
-    # A forged host is answered 400; a traceback for each would be a stranger's way to fill the disk.
-    "loggers": {"django.security.DisallowedHost": {"level": "CRITICAL"}},
+    "loggers": {
+        # A forged host is answered 400; a traceback for each would be a stranger's way to fill the disk.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # At DEBUG they write codes and tokens.
+        "oauthlib": {"level": "INFO"},
+        "oauth2_provider": {"level": "INFO"},
+    },
     "root": {"handlers": ["console"], "level": env.text("APG_LOG_LEVEL", default="INFO")},
 }

@@ -25,6 +25,7 @@ resources: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("api/v1/workflow_orchestration/", include(resources)),
     path("api/v1/auth/", include("accounts.urls")),
+    path("api/v1/oauth/", include("accounts.oauth_urls")),
     path("api/v1/", include(resources)),
     path("api/v2/workflow_orchestration/", include(bulk)),
     path("api/v2/", include(bulk)),

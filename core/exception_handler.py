@@ -118,7 +118,10 @@ _BY_STATUS: dict[int, type[APGError]] = {
 def api_errors_middleware(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Under /api/ every error is the envelope: not Django's own pages (CSRF, 405), nor its debug pages, ever."""
+    """Under /api/ every error is the envelope: not Django's own pages (CSRF, 405), nor its debug pages, ever.
+
+    Pages of ours (OAuth's) are left as they are; each brings its own Content-Security-Policy, which Django's never do.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -126,6 +129,7 @@ def api_errors_middleware(
             response.status_code >= 400
             and request.path_info.startswith("/api/")
             and not response.get("Content-Type", "").startswith("application/json")
+            and "Content-Security-Policy" not in response
         ):
             other = APGError if response.status_code >= 500 else BadRequestError
             response.content = render(error_body(_BY_STATUS.get(response.status_code, other)()))

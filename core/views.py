@@ -24,6 +24,7 @@ class View(APIView):
     person_only: ClassVar[bool] = False
     staff_only: ClassVar[bool] = False
     optional_body: ClassVar[bool] = False
+    counts_requests: ClassVar[bool] = True
 
     def perform_authentication(self, request: Request) -> None:
         """Counts the request whatever comes of it: refused callers use up their rate too."""
