@@ -1,0 +1,61 @@
+"""What template tests start from: templates made over REST."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from core.types import JSONObject
+from templates_app.models import Template
+from tests.api import BASES, Api
+
+START = {"id": "start", "type": "start", "config": {"trigger_type": "manual"}}
+# The template of the API reference's example: parameters of three types, read by a transform.
+DEFINITION: JSONObject = {
+    "components": [
+        START,
+        {
+            "id": "t",
+            "type": "transform",
+            "config": {"output": {"from": "{{ source_url }}", "as": "{{ output_format }}", "by": "{{ batch_size }}"}},
+        },
+    ],
+    "connections": [{"source": "start", "target": "t", "type": "success"}],
+}
+FORM: list[JSONObject] = [
+    {"name": "source_url", "parameter_type": "string", "required": True, "validation_rules": {"pattern": "^https://"}},
+    {"name": "output_format", "parameter_type": "string", "options": ["json", "csv"], "default_value": "json"},
+    {"name": "batch_size", "parameter_type": "integer", "validation_rules": {"min": 1, "max": 1000}},
+]
+
+
+def make(api: Api, name: str = "t", definition: JSONObject = DEFINITION, **more: Any) -> str:
+    """The id of a template created over REST, with the form above unless it is given another."""
+    body = {"name": name, "workflow_definition": definition, "parameters": FORM, **more}
+    answer = api.post("/templates", body)
+    assert answer.status == 201, answer.body
+    return str(answer.data["id"])
+
+
+def publish(template_id: str) -> None:
+    """As staff do."""
+    assert Template.objects.filter(pk=template_id).update(published=True) == 1
+
+
+@pytest.fixture(params=BASES)
+def caller(request: pytest.FixtureRequest, as_user: Callable[..., Api], alice: User) -> Api:
+    """Alice, at each base address."""
+    return as_user(alice, request.param)
+
+
+@pytest.fixture
+def bob_api(as_user: Callable[..., Api], bob: User) -> Api:
+    """The API as bob."""
+    return as_user(bob)
+
+
+@pytest.fixture
+def admin_api(as_user: Callable[..., Api], admin: User) -> Api:
+    """The API as staff."""
+    return as_user(admin)
