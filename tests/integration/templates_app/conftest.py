@@ -1,14 +1,19 @@
-"""What template tests start from: templates made over REST."""
+"""What template tests start from: templates made over REST, and workflows of the gallery run by the real engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from accounts.models import User
 from core.types import JSONObject
+from templates_app.gallery_files import load_gallery
 from templates_app.models import Template
 from tests.api import BASES, Api
+from tests.integration.executions.conftest import Doorbells, doorbells, only_legal_moves
+from tests.integration.templates_app.gallery import Bench
+
+__all__ = ["doorbells", "only_legal_moves"]
 
 START = {"id": "start", "type": "start", "config": {"trigger_type": "manual"}}
 # The template of the API reference's example: parameters of three types, read by a transform.
@@ -59,3 +64,12 @@ def bob_api(as_user: Callable[..., Api], bob: User) -> Api:
 def admin_api(as_user: Callable[..., Api], admin: User) -> Api:
     """The API as staff."""
     return as_user(admin)
+
+
+@pytest.fixture
+def bench(doorbells: Doorbells, as_user: Callable[..., Api], alice: User, settings: Any) -> Iterator[Bench]:
+    """The gallery loaded, and everything to run it with."""
+    load_gallery()
+    made = Bench(alice, as_user(alice), doorbells, settings)
+    with made.far_ends:
+        yield made
