@@ -3,10 +3,9 @@
 Where a component reads something secret, also the shadow of these names: the same with other secrets (core.taint).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,11 +50,13 @@ class Scopes:
 
 
 class _Side(NamedTuple):
-    """What differs between the names and their shadow: the base, and which form of outputs and items is read."""
+    """The names or their shadow: those that stay the same for all components, and which of both it is."""
 
     base: JSONObject
-    output_of: Callable[[EndedRun], JSONValue]
     shadow: bool
+
+    def output_of(self, ended: EndedRun) -> JSONValue:
+        return ended.shadow if self.shadow else ended.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class Inputs:
         self._any_secret = bool(secrets or self._secret_parameters)
         base = _base(execution, compiled, parameters, dict(secrets))
         other = _base(execution, compiled, shadows, self.shadow_secrets) if self._any_secret else base
-        self._real = _Side(base, attrgetter("output"), shadow=False)
-        self._shadow = _Side(other, attrgetter("shadow"), shadow=True)
+        self._real = _Side(base, shadow=False)
+        self._shadow = _Side(other, shadow=True)
 
     def remember(self, run: Held, ended: EndedRun) -> None:
         """Keep what this worker ended itself, so that its kept successor needs no query."""
