@@ -73,7 +73,7 @@ class Kind(StrEnum):
 IN_THE_ENVIRONMENT = frozenset({Kind.SECRET_KEY, Kind.ENCRYPTION_KEY, Kind.MAIL_PASSWORD, Kind.ADMINISTRATOR})
 # Made by the platform while it is used.
 _MADE_LATER = frozenset({Kind.ACCESS_TOKEN, Kind.REFRESH_TOKEN, Kind.API_KEY})
-# Places that take letters and digits only; or whose text is repeated where quotes would hide it from redaction.
+# Places that take no quotes and backslashes.
 _PLAIN = frozenset({Kind.SECRET_KEY, Kind.SIGNALLED, Kind.WRONG_TOKEN, Kind.HEADER})
 
 

@@ -120,11 +120,13 @@ class Stack:
     processes: list[Process] = field(default_factory=list)
     watchers: list[Watcher] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.servers = Servers(self.folder / "data")
+
     def start(self) -> None:
         """Everything but the worker."""
         for name in ("data", "tmp", "logs"):
             (self.folder / name).mkdir()
-        self.servers = Servers(self.folder / "data")
         self.servers.start_valkey()
         self.monitor = Monitor(self.servers.redis_url)
         self.servers.start_postgres()

@@ -24,10 +24,15 @@ pytestmark = pytest.mark.acceptance
 WAITING_FOR_SEALED_DEFINITIONS = frozenset(
     {Kind.DEFAULT_VALUE, Kind.HEADER, Kind.AUTH, Kind.QUERY, Kind.URL_PASSWORD, Kind.BODY_FIELD}
 )
-# Found by this sweep, and not mended yet.
-OPEN_LEAKS = frozenset(
-    {Kind.SIGNAL, Kind.SIGNAL_VALUE, Kind.CUT_FAILURE, Kind.CUT_LOG, Kind.CUT_PRINT, Kind.CUT_RAISED, Kind.CUT_UNFIT}
-)
+# Halves of secrets, until expressions and scripts are given something in their place. Then this goes.
+WAITING_FOR_COMPUTED_SECRETS = frozenset({Kind.CUT_FAILURE, Kind.CUT_LOG, Kind.CUT_PRINT, Kind.CUT_RAISED})
+# The data of signals is stored as it was sent until it is sealed. Then this goes.
+WAITING_FOR_SEALED_SIGNALS = frozenset({Kind.SIGNAL, Kind.SIGNAL_VALUE})
+_WAITING = {
+    **dict.fromkeys(WAITING_FOR_SEALED_DEFINITIONS, "sealed definitions"),
+    **dict.fromkeys(WAITING_FOR_COMPUTED_SECRETS, "computed secrets"),
+    **dict.fromkeys(WAITING_FOR_SEALED_SIGNALS, "sealed signals"),
+}
 
 
 @dataclass(frozen=True)
@@ -89,10 +94,8 @@ def test_the_play_met_no_error_of_the_platform_and_all_that_it_was_meant_to(swep
 
 @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.name.lower())
 def test_no_secret_leaves_the_platform(kind: Kind, swept: Swept) -> None:
-    if kind in WAITING_FOR_SEALED_DEFINITIONS:
-        pytest.skip(f"waits for sealed definitions: {kind}")
-    if kind in OPEN_LEAKS:
-        pytest.skip(f"not mended yet: {kind}")
+    if kind in _WAITING:
+        pytest.skip(f"waits for {_WAITING[kind]}: {kind}")
     found = swept.of(kind)
     if found:
         one_of_each = {hit.sink.partition(" of ")[0]: hit for hit in found}
