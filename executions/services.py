@@ -44,6 +44,8 @@ from workflows.schemas import short
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 MAX_DEPTH = 10
+# Of what should be an id of 26 characters; `short` cuts no text of this length.
+_MAX_NAMED_CHARS = 32
 _BY_ID = PreparedQuery(lambda pk: Execution.objects.filter(pk=pk), ULIDField())
 _RUNNABLE = frozenset({WorkflowStatus.DRAFT, WorkflowStatus.ACTIVE})
 
@@ -344,7 +346,9 @@ def _child_workflow(parent_workflow_id: str, wanted: str) -> Workflow:
     except ValueError:
         workflow = None
     if workflow is None:
-        raise ChildRefusedError(f"There is no workflow {short(wanted)} that the workflow's owner may run")
+        # Whole or not at all: of a secret that was computed into it, a cut would leave a half that nobody recognises.
+        named = short(wanted) if len(wanted) <= _MAX_NAMED_CHARS else f"with an id of {len(wanted)} characters"
+        raise ChildRefusedError(f"There is no workflow {named} that the workflow's owner may run")
     return workflow
 
 
