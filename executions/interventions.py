@@ -58,6 +58,12 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
     hidden = sealing.open_hidden(
         None if execution.sealed_hidden is None else bytes(execution.sealed_hidden), execution_id=execution.pk
     ) | sealing.secret_values(parameters, [parameter.name for parameter in declared if parameter.sensitive])
+    # What was made of another execution's secret is known by its place alone.
+    masks = {
+        name: shown
+        for name, shown in execution.parameters.items()
+        if name in parameters and shown != parameters[name] and name not in request.parameters
+    }
     start = services.StartRequest({**parameters, **request.parameters}, execution.priority, tags=execution.tags)
     new = services.prepare(
         execution.workflow,
@@ -67,6 +73,7 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
         number=number,
         progress=_progress(execution, rerun),
         hidden=hidden,
+        masks=masks,
         retry_of=execution.pk,
     )
     with transaction.atomic(durable=True):

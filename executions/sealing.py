@@ -1,6 +1,6 @@
 """Secret parameters and outputs: stored sealed, shown `[REDACTED]`, opened only in the worker (contract §4)."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import orjson
 
@@ -31,13 +31,21 @@ def item_place(loop_run_id: str, index: int) -> str:
 
 
 def split_parameters(
-    values: JSONObject, sensitive: Iterable[str], *, execution_id: str, hidden: Collection[str] = ()
+    values: JSONObject,
+    sensitive: Iterable[str],
+    *,
+    execution_id: str,
+    hidden: Collection[str] = (),
+    masks: Mapping[str, JSONValue] | None = None,
 ) -> tuple[JSONObject, bytes | None]:
-    """(what may be shown, the whole sealed or None if nothing in it is secret); `hidden` texts are secret anywhere."""
+    """(what may be shown, the whole sealed or None if nothing in it is secret).
+
+    `hidden` texts are secret anywhere; `masks` has, by name, what at most may be shown of a parameter.
+    """
     declared = frozenset(sensitive)
     shown = {
         name: REDACTED if name in declared and value is not None else redact({name: value})[name]
-        for name, value in values.items()
+        for name, value in {**values, **(masks or {})}.items()
     }
     if hidden:
         shown = Redactor(hidden).redact(shown, by_name=False)
