@@ -150,6 +150,16 @@ def test_a_value_that_the_start_reads_is_a_parameter_too_where_the_definition_sa
     assert [(each["name"], each["default_value"]) for each in definition["parameters"]] == [("run_at", "30 7 * * *")]
 
 
+def test_what_the_start_renders_itself_stays_an_expression(alice_api: Api) -> None:
+    config = {"trigger_type": "webhook", "hmac_secret": "{{ signing_key }}"}
+    form = [{"name": "signing_key", "parameter_type": "secret", "required": True}]
+    id_ = make(alice_api, definition={"components": [{"id": "s", "type": "start", "config": config}]}, parameters=form)
+    made = create(alice_api, id_, {"signing_key": "a-long-random-value"})
+    definition = definition_of(made.data["id"])
+    assert definition["components"][0]["config"] == config
+    assert [each["name"] for each in definition["parameters"]] == ["signing_key"]
+
+
 def test_a_value_that_the_start_refuses_is_told_as_the_parameter(alice_api: Api) -> None:
     id_ = make(alice_api, definition=SCHEDULED, parameters=SCHEDULE_FORM)
     answer = create(alice_api, id_, {"run_at": "soon", "zone": "Mars/Base"})
