@@ -10,7 +10,7 @@ from django.db.models.functions import Substr
 from accounts import secret_store, vault
 from accounts.models import Secret
 from executions import sealing as executions_sealing
-from executions.models import ComponentRun, Execution, LoopItem
+from executions.models import ComponentRun, Execution, LoopItem, Signal
 from workflows import sealing as workflows_sealing
 from workflows.models import WorkflowVersion
 
@@ -38,6 +38,7 @@ SEALED_COLUMNS = (
     SealedColumn(Execution, "sealed_parameters", ("pk",), executions_sealing.parameters_place),
     SealedColumn(Execution, "sealed_hidden", ("pk",), executions_sealing.hidden_place),
     SealedColumn(ComponentRun, "sealed_output", ("pk",), executions_sealing.output_place),
+    SealedColumn(Signal, "sealed_data", ("pk",), executions_sealing.signal_place),
     SealedColumn(LoopItem, "sealed_value", ("run_id", "index"), executions_sealing.item_place),
 )
 

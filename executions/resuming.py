@@ -33,7 +33,7 @@ def resumption(run: Held, component: Component) -> tuple[Resumption | None, Resu
     if component.has_body:
         return _items(run, component)
     found = _wait_of_its_own(run)
-    # What a child or a signal brings is stored as it is shown.
+    # What a child brings is as it is shown; what a signal brings is searched for secrets where it is put out.
     return found, found
 
 
@@ -44,7 +44,8 @@ def _wait_of_its_own(run: Held) -> Resumption:
         return Resumption(timed_out=True)
     signal = Signal.objects.filter(taken_by=run.key.run_id).order_by("-taken_at").first()
     assert signal is not None, "a wait for a signal ends with one, or in time"
-    return Resumption(value=signal.data, sender=signal.sender_id)
+    sealed = None if signal.sealed_data is None else bytes(signal.sealed_data)
+    return Resumption(value=sealing.open_signal(signal.data, sealed, signal_id=signal.pk), sender=signal.sender_id)
 
 
 def _child(run: Held) -> Resumption:

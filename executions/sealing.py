@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import orjson
 
 from accounts import vault
-from core.json_text import dumps
+from core.json_text import dumps, storable_dumps
 from core.redact import REDACTED, Redactor, looks_secret, redact
 from core.types import JSONObject, JSONValue
 
@@ -93,6 +93,21 @@ def seal_item(value_text: str, *, loop_run_id: str, index: int) -> bytes:
 def open_item(shown: JSONValue, sealed: bytes | None, *, loop_run_id: str, index: int) -> JSONValue:
     """An item's value as it was given. Raises accounts.vault.SealBrokenError."""
     return shown if sealed is None else orjson.loads(vault.unseal(sealed, bound_to=item_place(loop_run_id, index)))
+
+
+def signal_place(signal_id: str) -> str:
+    """What the sealed data of a signal is bound to."""
+    return f"{signal_id}/signal"
+
+
+def seal_signal(data: JSONValue, *, signal_id: str) -> bytes:
+    """What somebody told an execution, sealed for its row."""
+    return vault.seal(storable_dumps(data).encode(), bound_to=signal_place(signal_id))
+
+
+def open_signal(data: JSONValue, sealed: bytes | None, *, signal_id: str) -> JSONValue:
+    """A signal's data; plain where it was kept before signals were sealed. Raises accounts.vault.SealBrokenError."""
+    return data if sealed is None else orjson.loads(vault.unseal(sealed, bound_to=signal_place(signal_id)))
 
 
 def secret_values(values: JSONObject, sensitive: Iterable[str]) -> frozenset[str]:

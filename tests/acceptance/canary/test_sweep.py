@@ -20,20 +20,6 @@ from tests.stand_ins import mail_server
 
 pytestmark = pytest.mark.acceptance
 
-# Literals of a definition are stored and answered as they were given until definitions are sealed. Then this goes.
-WAITING_FOR_SEALED_DEFINITIONS = frozenset(
-    {Kind.DEFAULT_VALUE, Kind.HEADER, Kind.AUTH, Kind.QUERY, Kind.URL_PASSWORD, Kind.BODY_FIELD}
-)
-# Halves of secrets, until expressions and scripts are given something in their place. Then this goes.
-WAITING_FOR_COMPUTED_SECRETS = frozenset({Kind.CUT_FAILURE, Kind.CUT_LOG, Kind.CUT_PRINT, Kind.CUT_RAISED})
-# The data of signals is stored as it was sent until it is sealed. Then this goes.
-WAITING_FOR_SEALED_SIGNALS = frozenset({Kind.SIGNAL, Kind.SIGNAL_VALUE})
-_WAITING = {
-    **dict.fromkeys(WAITING_FOR_SEALED_DEFINITIONS, "sealed definitions"),
-    **dict.fromkeys(WAITING_FOR_COMPUTED_SECRETS, "computed secrets"),
-    **dict.fromkeys(WAITING_FOR_SEALED_SIGNALS, "sealed signals"),
-}
-
 
 @dataclass(frozen=True)
 class Swept:
@@ -94,8 +80,6 @@ def test_the_play_met_no_error_of_the_platform_and_all_that_it_was_meant_to(swep
 
 @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.name.lower())
 def test_no_secret_leaves_the_platform(kind: Kind, swept: Swept) -> None:
-    if kind in _WAITING:
-        pytest.skip(f"waits for {_WAITING[kind]}: {kind}")
     found = swept.of(kind)
     if found:
         one_of_each = {hit.sink.partition(" of ")[0]: hit for hit in found}
