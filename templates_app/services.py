@@ -157,9 +157,8 @@ def create_workflow_from(
             Template.objects.filter(pk=template.pk).update(usage_count=F("usage_count") + 1)
     except ValidationFailedError as error:
         moved = {place: f"parameters.{field}" for place, field in places.items()}
-        for index, parameter in enumerate(template.definition["parameters"]):
-            moved[f"definition.parameters[{index}].default_value"] = f"parameters.{parameter['name']}"
-        raise ValidationFailedError(error.message, problems=_moved(error.problems, moved)) from None
+        problems = [_as_value(problem, template) for problem in _moved(error.problems, moved)]
+        raise ValidationFailedError(error.message, problems=problems) from None
     return workflow
 
 
@@ -215,6 +214,15 @@ def _as_given(problems: Iterable[Problem], definition: JSONObject, form: list[JS
         if match:
             found[index] = replace(problem, field=origins[int(match[1])] + match[2])
     return found
+
+
+def _as_value(problem: Problem, template: Template) -> Problem:
+    """A problem of the default that a parameter got, told of as the value that was given."""
+    match = _PARAMETER.fullmatch(problem.field or "")
+    if match is None or not match[2].startswith(".default_value"):
+        return problem
+    name = template.definition["parameters"][int(match[1])]["name"]
+    return replace(problem, field=f"parameters.{name}{match[2].removeprefix('.default_value')}")
 
 
 def _moved(problems: Iterable[Problem], to: Mapping[str, str]) -> list[Problem]:

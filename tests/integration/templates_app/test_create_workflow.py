@@ -126,6 +126,16 @@ def test_e6_a_value_is_a_json_value_whatever_it_looks_like(alice_api: Api, value
     assert definition["components"] == DEFINITION["components"]
 
 
+def test_a_value_that_is_too_deep_is_told_as_the_parameter(alice_api: Api) -> None:
+    id_ = make(alice_api, parameters=[{"name": "data", "parameter_type": "array"}])
+    deep: list[Any] = []
+    for _ in range(40):
+        deep = [deep]
+    answer = create(alice_api, id_, {"data": deep})
+    assert (answer.status, answer.fields) == (422, ["parameters.data" + "[0]" * 29])
+    assert (Workflow.objects.count(), Template.objects.get().usage_count) == (0, 0)
+
+
 def test_a_value_that_the_start_reads_is_written_there(alice_api: Api) -> None:
     id_ = make(alice_api, definition=SCHEDULED, parameters=SCHEDULE_FORM)
     made = create(alice_api, id_, {"run_at": "30 7 * * 1-5", "zone": "Europe/Oslo"})
