@@ -3,17 +3,22 @@
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
+import psycopg
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 
 from accounts import services, tokens
 from accounts.models import Session, User
+from core.errors import AuthenticationFailedError
 from core.ids import new_id
 from tests.api import Api
 from tests.conftest import PASSWORD
+from tests.eventually import eventually
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +74,56 @@ def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: Use
     assert api.post("/api/v1/auth/refresh", {"refresh_token": first}).status == 401
     assert api.post("/api/v1/auth/refresh", {"refresh_token": second.data["refresh_token"]}).status == 401
     assert Api(second.data["access_token"]).get("/api/v1/auth/me").status == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_refreshes_at_once_one_passes_and_the_other_is_a_reuse(api: Api, alice: User) -> None:
+    token = pair_of(alice).refresh_token
+    with ThreadPoolExecutor(2) as threads, psycopg.connect(**connection.get_connection_params()) as holder:
+        holder.execute("SELECT 1 FROM accounts_session FOR UPDATE")
+        both = [threads.submit(refreshed, token) for _ in range(2)]
+        eventually(lambda: waiting() == 2)
+        holder.commit()
+        found = [each.result(timeout=20) for each in both]
+    assert sum(pair is not None for pair in found) == 1
+    assert Session.objects.exclude(revoked_at=None).count() == 1
+
+
+def refreshed(token: str) -> services.TokenPair | None:
+    try:
+        return services.refresh(refresh_token=token)
+    except AuthenticationFailedError:
+        return None
+    finally:
+        connection.close()
+
+
+def waiting() -> int:
+    """How many connections wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("change", ["password = 'another'", "is_active = false"])
+@pytest.mark.django_db(transaction=True)
+def test_a_login_during_which_the_account_changes_is_refused(alice: User, empty_redis: None, change: str) -> None:
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(**connection.get_connection_params()) as changing:
+        changing.execute(f"UPDATE accounts_user SET {change}")
+        login = thread.submit(logged_in, alice)
+        eventually(waiting)
+        changing.commit()
+        assert login.result(timeout=20) is None
+    assert not Session.objects.exists()
+
+
+def logged_in(user: User) -> services.TokenPair | None:
+    try:
+        return pair_of(user)
+    except AuthenticationFailedError:
+        return None
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize("end", ["log out", "password", "disable"])
