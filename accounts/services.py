@@ -1,6 +1,7 @@
 """Log in, refresh, log out; passwords; the end of a user's tokens; the first administrator."""
 
 import logging
+import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -39,7 +40,7 @@ def check_credentials(*, login: str, password: str, address: str) -> User:
     Throttled by address and by account. Raises RateLimitedError, and AuthenticationFailedError, in the same
     words and after the same work whether the user exists or not.
     """
-    for limit, who in ((LOGIN_ADDRESS, counted_address(address)), (LOGIN_ACCOUNT, login.strip().lower())):
+    for limit, who in ((LOGIN_ADDRESS, counted_address(address)), (LOGIN_ACCOUNT, counted_login(login))):
         taken = take(limit, who)
         if not taken.allowed:
             raise RateLimitedError(taken.retry_after)
@@ -52,6 +53,16 @@ def check_credentials(*, login: str, password: str, address: str) -> User:
         audit.record(Action.LOGIN_REFUSED, user)
         raise AuthenticationFailedError(_REFUSED)
     return user
+
+
+def counted_login(login: str) -> str:
+    """What a login is counted as: one text for all spellings that the database may take for one name.
+
+    PostgreSQL lowers letters in a way of its own, by which `İ` is an `i`. So names that differ in accents alone are
+    counted together, too.
+    """
+    plain = unicodedata.normalize("NFKD", login.strip()).casefold()
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 
 def log_in(*, login: str, password: str, address: str, user_agent: str) -> TokenPair:

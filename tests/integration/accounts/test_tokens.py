@@ -34,6 +34,11 @@ def test_login_by_email_or_username_in_any_case(api: Api, alice: User, login: st
     assert api.post(LOGIN, {"username": login, "password": PASSWORD}).status == 200
 
 
+def test_an_email_is_its_owners_login_though_anothers_username(alice: User, bob: User) -> None:
+    User.objects.filter(pk=alice.pk).update(username="bob@example.com")
+    assert User.objects.by_login("bob@example.com") == bob
+
+
 def test_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, alice: User, bob: User) -> None:
     User.objects.filter(pk=bob.pk).update(is_active=False)
     bodies = [
@@ -65,6 +70,22 @@ def test_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) ->
     assert last.code == "RATE_LIMIT_EXCEEDED"
     assert int(last.headers["Retry-After"]) == last.body["errors"][0]["retry_after"] > 0
     assert api.post(LOGIN, {"username": "alice", "password": PASSWORD}).status == 429
+
+
+@pytest.mark.parametrize("spelling", ["ALICE", " alice ", "al\u0130ce", "ALI\u0307CE"])
+def test_another_spelling_of_a_name_is_counted_as_the_name(api: Api, alice: User, spelling: str) -> None:
+    for _ in range(10):
+        assert api.post(LOGIN, {"username": "alice", "password": "wrong"}).status == 401
+    assert api.post(LOGIN, {"username": spelling, "password": PASSWORD}).status == 429
+
+
+def test_what_is_one_letter_in_another_case_is_counted_as_one() -> None:
+    apart = [
+        letter
+        for letter in map(chr, [*range(0xD800), *range(0xE000, 0x110000)])
+        if services.counted_login(f"a{letter}a") != services.counted_login(f"a{letter.lower()}a")
+    ]
+    assert apart == []
 
 
 def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: User) -> None:
