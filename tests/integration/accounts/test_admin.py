@@ -1,0 +1,106 @@
+"""The admin: what is done there is recorded, and ends what it must end."""
+
+import pytest
+from django.contrib import admin as django_admin
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from accounts.api_keys import create_api_key
+from accounts.audited_admin import AuditedAdmin
+from accounts.groups import group_id
+from accounts.models import ApiKey, AuditEntry, Secret, Session, User
+from accounts.secret_store import create_secret
+from tests.api import Api
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(admin: User, empty_redis: None) -> Client:
+    """Logged in to the admin."""
+    client = Client()
+    client.force_login(admin)
+    return client
+
+
+def told(action: str) -> list[tuple[str, str, str]]:
+    entries = AuditEntry.objects.filter(action=action).order_by("pk")
+    return list(entries.values_list("actor", "object_type", "object_id"))
+
+
+def test_every_page_records_what_it_changes() -> None:
+    assert [model for model, page in django_admin.site._registry.items() if not isinstance(page, AuditedAdmin)] == []
+
+
+def user_form(user: User, **changes: object) -> dict[str, object]:
+    form = {"email": user.email, "username": user.username, "tier": user.tier, "is_active": "on", **changes}
+    return {name: value for name, value in form.items() if value is not None}
+
+
+def test_disabling_a_user_ends_their_sessions_for_good(browser: Client, alice_api: Api, alice: User) -> None:
+    assert alice_api.get("/api/v1/auth/me").status == 200
+    path = f"/admin/accounts/user/{alice.pk}/change/"
+    assert browser.post(path, user_form(alice, is_active=None)).status_code == 302
+    assert browser.post(path, user_form(alice)).status_code == 302
+    alice.refresh_from_db()
+    assert alice.is_active
+    assert alice_api.get("/api/v1/auth/me").status == 401
+    assert told("admin.changed") == [("admin@example.com", "user", alice.pk)] * 2
+
+
+def test_a_password_set_in_the_admin_ends_sessions(browser: Client, alice_api: Api, alice: User) -> None:
+    form = {"password1": "a-long-unusual-phrase", "password2": "a-long-unusual-phrase", "usable_password": "true"}
+    assert browser.post(f"/admin/accounts/user/{alice.pk}/password/", form).status_code == 302
+    assert alice_api.get("/api/v1/auth/me").status == 401
+    assert told("admin.changed") == [("admin@example.com", "user", alice.pk)]
+    assert "a-long-unusual-phrase" not in str(list(AuditEntry.objects.values_list("details")))
+
+
+def test_a_group_is_made_and_deleted(browser: Client) -> None:
+    browser.post("/admin/auth/group/add/", {"name": "ops"})
+    key = Group.objects.get(name="ops").pk
+    browser.post(f"/admin/auth/group/{key}/delete/", {"post": "yes"})
+    assert told("admin.added") == [("admin@example.com", "group", group_id(key))]
+    assert told("admin.deleted") == [("admin@example.com", "group", group_id(key))]
+
+
+def test_sessions_are_ended_by_the_action(browser: Client, alice_api: Api, alice: User) -> None:
+    session = Session.objects.get(user=alice)
+    form = {"action": "end_sessions", "_selected_action": [session.pk]}
+    assert browser.post("/admin/accounts/session/", form).status_code == 302
+    assert alice_api.get("/api/v1/auth/me").status == 401
+    assert told("admin.changed") == [("admin@example.com", "session", session.pk)]
+
+
+def test_a_key_is_seen_without_its_hash_and_deleted(browser: Client, alice: User) -> None:
+    key, text = create_api_key(owner=alice, name="k", permissions=["*"])
+    page = browser.get(f"/admin/accounts/apikey/{key.pk}/change/")
+    assert key.prefix in page.content.decode() and text[12:] not in page.content.decode()
+    assert "key_hash" not in page.content.decode()
+    browser.post(f"/admin/accounts/apikey/{key.pk}/delete/", {"post": "yes"})
+    assert ApiKey.objects.count() == 0
+    assert Api(key=text).get("/workflows").status == 401
+    assert told("admin.deleted") == [("admin@example.com", "api_key", key.pk)]
+
+
+@pytest.mark.parametrize("model", ["apikey", "secret", "session", "auditentry"])
+def test_what_is_not_made_here_cannot_be_added(browser: Client, model: str) -> None:
+    assert browser.get(f"/admin/accounts/{model}/add/").status_code == 403
+
+
+def test_a_secrets_value_is_on_no_page(browser: Client, alice: User) -> None:
+    secret = create_secret(owner=alice, name="TOKEN", value="a-secret-value")
+    page = browser.get(f"/admin/accounts/secret/{secret.pk}/change/").content.decode()
+    assert "TOKEN" in page and "a-secret-value" not in page and "sealed_value" not in page
+    form = {"name": "OTHER", "sealed_value": "x", "owner": ""}
+    browser.post(f"/admin/accounts/secret/{secret.pk}/change/", form)
+    assert Secret.objects.values_list("name", "owner").get() == ("TOKEN", alice.pk)
+
+
+def test_the_audit_log_is_read_and_not_changed(browser: Client, alice_api: Api) -> None:
+    entry = AuditEntry.objects.get(action="login.succeeded")
+    assert "login.succeeded" in browser.get("/admin/accounts/auditentry/?q=alice").content.decode()
+    path = f"/admin/accounts/auditentry/{entry.pk}"
+    assert browser.get(f"{path}/change/").status_code == 200
+    assert browser.post(f"{path}/change/", {"actor": "x"}).status_code == 403
+    assert browser.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
