@@ -17,7 +17,7 @@ from tests.eventually import eventually
 
 ADMINISTRATOR = "admin@example.com"
 MAX_BODY_BYTES = 65_536
-_IN_THE_ADMIN = {"user", "session", "secret", "workflow", "oauthapplication"}
+_IN_THE_ADMIN = {"user", "session", "secret", "workflow", "oauthapplication", "apikey", "auditentry"}
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Play(Calls):
         OAuthPlay(self, staff).everything(workflows["child"])
         self.credentials()
         self.rotate_keys()
+        self.set_password(staff)
         pages = staff.walk()
         assert {path.split("/")[3] for path in pages if "/change/" in path} >= _IN_THE_ADMIN, pages
 
@@ -243,3 +244,18 @@ class Play(Calls):
             rotation = self.stack.launch("rotate", "manage.py", "rotate_keys", *options, APG_ENCRYPTION_KEYS=ring)
             assert rotation.popen.wait(60) == code
             assert "accounts_secret.sealed_value" in rotation.text()
+
+    def set_password(self, staff: Browser) -> None:
+        """Staff make a user in the admin and set another's password, mistyped first."""
+        new, wrong = self.values[Kind.SET_PASSWORD], self.values[Kind.WRONG_PASSWORD]
+        user = {"email": "xena@example.com", "username": "xena", "tier": "free"}
+        # Django gives the browser that changed a password a session with a new key.
+        new_session = frozenset({Kind.SESSION_KEY})
+        for address, fields, tells in (
+            ("/admin/accounts/user/add/", user, frozenset[str]()),
+            (f"/admin/accounts/user/{self.users['vera']}/password/", {}, new_session),
+        ):
+            page = staff.load("GET", address)
+            passwords = {**fields, "usable_password": "true", "password1": new}
+            assert staff.submit(page, address, {**passwords, "password2": wrong}).status == 200
+            assert staff.submit(page, address, {**passwords, "password2": new}, tells).status == 302
