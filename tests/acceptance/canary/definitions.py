@@ -23,7 +23,7 @@ BY_PARAMETER = (
 SENT = (
     Kind.ECHOED, Kind.ECHOED_ERROR, Kind.ENCODED, Kind.REDIRECTED, Kind.ITEM, Kind.KILLED, Kind.BROKEN_OFF,
     Kind.SIGNAL, Kind.SIGNAL_VALUE, Kind.HEADER, Kind.AUTH, Kind.QUERY, Kind.BODY_FIELD, Kind.EARLIER,
-    Kind.IMPORTED, Kind.IN_BULK,
+    Kind.IMPORTED, Kind.IN_BULK, Kind.FILLED_IN,
 )  # fmt: skip
 _HALF = 20
 

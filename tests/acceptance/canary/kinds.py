@@ -33,6 +33,8 @@ class Kind(StrEnum):
     BROKEN_IMPORT = "a literal in an import that cannot be read"
     IN_BULK = "a literal in an operation of many"
     REFUSED_IN_BULK = "a literal in an operation of many that is refused or undone"
+    IN_A_TEMPLATE = "a literal in a template, which is refused"
+    FILLED_IN = "a secret that was filled in a template's form"
     # Ways on which a known secret may get out
     ECHOED = "a secret that the far end echoes"
     ECHOED_ERROR = "a secret that the far end repeats in its error"
@@ -96,7 +98,8 @@ _MADE_LATER = frozenset({
 # Places that take no quotes and backslashes.
 _PLAIN = frozenset({
     Kind.SECRET_KEY, Kind.SIGNALLED, Kind.WRONG_TOKEN, Kind.WRONG_CREDENTIAL, Kind.CODE_VERIFIER, Kind.HEADER,
-    Kind.EARLIER, Kind.IMPORTED, Kind.BROKEN_IMPORT, Kind.IN_BULK, Kind.REFUSED_IN_BULK,
+    Kind.EARLIER, Kind.IMPORTED, Kind.BROKEN_IMPORT, Kind.IN_BULK, Kind.REFUSED_IN_BULK, Kind.IN_A_TEMPLATE,
+    Kind.FILLED_IN,
 })  # fmt: skip
 
 

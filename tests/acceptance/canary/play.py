@@ -13,11 +13,13 @@ from tests.acceptance.canary.calls import ENDED, TOKENS, Calls
 from tests.acceptance.canary.kinds import Kind
 from tests.acceptance.canary.lifecycle_play import LifecyclePlay
 from tests.acceptance.canary.oauth_play import OAuthPlay
+from tests.acceptance.canary.templates_play import play_templates
 from tests.eventually import eventually
+from tests.faults.harness import Process
 
 ADMINISTRATOR = "admin@example.com"
 MAX_BODY_BYTES = 65_536
-_IN_THE_ADMIN = {"user", "session", "secret", "workflow", "oauthapplication", "apikey", "auditentry"}
+_IN_THE_ADMIN = {"user", "session", "secret", "workflow", "oauthapplication", "apikey", "auditentry", "template"}
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Play(Calls):
         self.break_off(workflows, worker)
         self.signal_and_retry(waiting)
         workflows |= LifecyclePlay(self, workflows).everything()
+        workflows |= play_templates(self, workflows["literals"])
         self.settle()
         self.read_everything(workflows)
         staff = Browser(self)
@@ -44,10 +47,13 @@ class Play(Calls):
                      (self.values[Kind.WRONG_PASSWORD], self.values[Kind.ADMINISTRATOR]))  # fmt: skip
         OAuthPlay(self, staff).everything(workflows["child"])
         self.credentials()
-        self.rotate_keys()
+        rotations = self.rotate_keys()
         self.set_password(staff)
         pages = staff.walk()
         assert {path.split("/")[3] for path in pages if "/change/" in path} >= _IN_THE_ADMIN, pages
+        for rotation, code in zip(rotations, (1, 0), strict=True):
+            assert rotation.popen.wait(60) == code
+            assert "accounts_secret.sealed_value" in rotation.text()
 
     def _is_up(self) -> bool:
         try:
@@ -233,17 +239,20 @@ class Play(Calls):
         self.call("staff", "GET", "/audit?limit=1000")
         self.call("staff", "GET", f"/audit?action={quote('login.refused')}")
 
-    def rotate_keys(self) -> None:
-        """The next key before the one that has sealed so far; one row does not open, which is told."""
+    def rotate_keys(self) -> list[Process]:
+        """The next key before the one that has sealed so far; one row does not open, which is told.
+
+        The rotation, which ends with 1, and a dry run, both under way.
+        """
         last = "length(sealed_value) - 1"
         altered = f"set_byte(sealed_value, {last}, get_byte(sealed_value, {last}) # 1)"
         name = Kind.REPLACED_SECRET.name
         self.stack.execute_sql(f"UPDATE accounts_secret SET sealed_value = {altered} WHERE name = '{name}'")
         ring = f"{self.values[Kind.NEXT_ENCRYPTION_KEY]},{self.values[Kind.ENCRYPTION_KEY]}"
-        for options, code in (((), 1), (("--dry-run",), 0)):
-            rotation = self.stack.launch("rotate", "manage.py", "rotate_keys", *options, APG_ENCRYPTION_KEYS=ring)
-            assert rotation.popen.wait(60) == code
-            assert "accounts_secret.sealed_value" in rotation.text()
+        return [
+            self.stack.launch("rotate", "manage.py", "rotate_keys", *options, APG_ENCRYPTION_KEYS=ring)
+            for options in ((), ("--dry-run",))
+        ]
 
     def set_password(self, staff: Browser) -> None:
         """Staff make a user in the admin and set another's password, mistyped first."""
