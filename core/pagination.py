@@ -1,6 +1,6 @@
 """limit/offset pages (contract §3): parameters, slice, and the metadata that lists add."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,3 +48,32 @@ def paginate(rows: QuerySet[Any, Any] | Sequence[Any], query: QueryDict) -> Page
     # Past the end there is nothing to ask the database for, however far the offset is.
     items = list(rows[offset : offset + limit]) if offset < total else []
     return Page(items, total, limit, offset)
+
+
+def paginate_keys(
+    keys: QuerySet[Any, Any],
+    load: Callable[[Sequence[Any]], Iterable[Any]],
+    query: QueryDict,
+    count: Callable[[], int] | None = None,
+) -> Page:
+    """The same for a long list: `keys` are ordered tuples, the primary key first, that an index answers by itself.
+
+    Only the page's own rows are read, by `load`, which gets their keys. `count` where there is a faster way than to
+    count the keys. Three queries.
+    """
+    limit, offset = page_bounds(query)
+    total = keys.order_by().count() if count is None else count()
+    found = [key[0] for key in _slice(keys, total, limit, offset)]
+    rows = {row.pk: row for row in load(found)} if found else {}
+    # One may have been deleted since.
+    return Page([rows[pk] for pk in found if pk in rows], total, limit, offset)
+
+
+def _slice(keys: QuerySet[Any, Any], total: int, limit: int, offset: int) -> list[Any]:
+    if offset >= total:
+        return []
+    if offset <= total // 2:
+        return list(keys[offset : offset + limit])
+    # Beyond the middle it is less far from the end.
+    stop = total - offset
+    return list(keys.reverse()[max(stop - limit, 0) : stop])[::-1]

@@ -52,6 +52,13 @@ def ids_visible_to(user_id: object, roles: Iterable[str] = Role) -> QuerySet[Any
     return own.union(by_user, by_group, all=True)
 
 
+def ids_shared_with(user_id: str) -> list[str]:
+    """The ids of the workflows shared with a user; their own may be among them."""
+    by_user = Share.objects.filter(user=user_id).values_list("workflow_id", flat=True)
+    by_group = Share.objects.filter(group__user=user_id).values_list("workflow_id", flat=True)
+    return list(by_user.union(by_group))
+
+
 def runnable_by_user(user_id: str, *, staff: bool) -> QuerySet[Workflow]:
     """The workflows that a user may execute."""
     roles = [role for role, actions in ACTIONS_OF_ROLE.items() if Action.EXECUTE in actions]

@@ -6,9 +6,11 @@ from datetime import datetime
 
 from django.db.models import Count, Max, Q
 
+from accounts.callers import Caller
 from core.errors import NotFoundError
 from core.types import JSONObject
-from workflows.models import Workflow, WorkflowVersion
+from workflows import access
+from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +24,22 @@ class Statistics:
 
     @property
     def success_rate(self) -> float:
-        ended = self.completed + self.failed
-        return round(self.completed / ended, 4) if ended else 0.0
+        return success_rate(self.completed, self.failed)
+
+
+def success_rate(completed: int, failed: int) -> float:
+    """Completed of those that ended as completed or failed (contract §5)."""
+    ended = completed + failed
+    return round(completed / ended, 4) if ended else 0.0
+
+
+def totals(caller: Caller) -> JSONObject:
+    """How many workflows the caller sees, and how many of them are active and drafts; one query."""
+    return access.visible_to(caller).aggregate(
+        total=Count("pk"),
+        active=Count("pk", filter=Q(status=WorkflowStatus.ACTIVE)),
+        draft=Count("pk", filter=Q(status=WorkflowStatus.DRAFT)),
+    )
 
 
 def statistics(workflows: Sequence[Workflow]) -> dict[str, Statistics]:
