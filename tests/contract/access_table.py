@@ -133,4 +133,5 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("SignalView", "POST"): Row(Scope.EXECUTION_MANAGE, others=RUN, addresses={"execution_id": "running_id"}),
     # --- the platform
     ("HealthView", "GET"): Row(kind="public"),
+    ("StatsView", "GET"): Row(Scope.SYSTEM_READ),
 }  # fmt: skip
