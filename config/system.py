@@ -17,7 +17,7 @@ from accounts.scopes import Scope
 from config import machine, probes
 from core.envelope import envelope, reply
 from core.views import View
-from executions import queries as executions
+from executions import listing
 from workflows import queries as workflows
 
 _PROBE_SECONDS = 2.0
@@ -53,7 +53,7 @@ class StatsView(View):
 
     def get(self, request: Request) -> Response:
         who = caller(request)
-        numbers = executions.totals(who, timezone.now())
+        numbers = listing.totals(who, timezone.now())
         data = {
             "workflows": workflows.totals(who),
             "executions": {

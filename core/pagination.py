@@ -50,30 +50,29 @@ def paginate(rows: QuerySet[Any, Any] | Sequence[Any], query: QueryDict) -> Page
     return Page(items, total, limit, offset)
 
 
-def paginate_keys(
-    keys: QuerySet[Any, Any],
-    load: Callable[[Sequence[Any]], Iterable[Any]],
-    query: QueryDict,
-    count: Callable[[], int] | None = None,
-) -> Page:
-    """The same for a long list: `keys` are ordered tuples, the primary key first, that an index answers by itself.
+class Keys:
+    """The primary keys of a long list in its order, from an index alone: tuples with the key first."""
 
-    Only the page's own rows are read, by `load`, which gets their keys. `count` where there is a faster way than to
-    count the keys. Three queries.
-    """
+    def __init__(self, ordered: QuerySet[Any, Any]) -> None:
+        self.ordered = ordered
+
+    def count(self) -> int:
+        """How many there are; one query."""
+        return self.ordered.order_by().count()
+
+    def slice(self, total: int, limit: int, offset: int) -> list[Any]:
+        """The keys of a page of a list of `total`; one query. Beyond the middle it is less far from the end."""
+        if offset <= total // 2:
+            return [key[0] for key in self.ordered[offset : offset + limit]]
+        stop = total - offset
+        return [key[0] for key in self.ordered.reverse()[max(stop - limit, 0) : stop]][::-1]
+
+
+def paginate_keys(keys: Keys, load: Callable[[Sequence[Any]], Iterable[Any]], query: QueryDict) -> Page:
+    """The page of a long list: only its own rows are read, by `load`, which gets their keys. Raises BadRequestError."""
     limit, offset = page_bounds(query)
-    total = keys.order_by().count() if count is None else count()
-    found = [key[0] for key in _slice(keys, total, limit, offset)]
+    total = keys.count()
+    found = keys.slice(total, limit, offset) if offset < total else []
     rows = {row.pk: row for row in load(found)} if found else {}
     # One may have been deleted since.
     return Page([rows[pk] for pk in found if pk in rows], total, limit, offset)
-
-
-def _slice(keys: QuerySet[Any, Any], total: int, limit: int, offset: int) -> list[Any]:
-    if offset >= total:
-        return []
-    if offset <= total // 2:
-        return list(keys[offset : offset + limit])
-    # Beyond the middle it is less far from the end.
-    stop = total - offset
-    return list(keys.reverse()[max(stop - limit, 0) : stop])[::-1]

@@ -3,7 +3,6 @@
 Log lines are ledger events of type `log`: one table holds all that an execution tells.
 """
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -33,11 +32,6 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
     def active(self) -> Self:
         """Those that have not ended."""
         return self.exclude(status__in=_FINAL_EXECUTION)
-
-    def started_between(self, start: datetime | None, end: datetime | None) -> Self:
-        """Those that started in the range, both ends included; None is open."""
-        bounds = {"started_at__gte": start, "started_at__lte": end}
-        return self.filter(**{name: bound for name, bound in bounds.items() if bound is not None})
 
     def request_cancel(self) -> int:
         """End those that have not ended as cancelled, at once, and their children; how many of the first.
@@ -420,3 +414,32 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ExecutionTally(models.Model):
+    """How many executions of a status were made, or started, on a day (UTC), of those of sealed days.
+
+    Kept by `transitions.tallying` and by triggers; for lists and statistics of everybody's executions.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=7, choices=[("made", "Made"), ("started", "Started")])
+    day = models.DateField()
+    status = models.CharField(max_length=9)
+    count = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "day", "status"], name="execution_tally_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.day} {self.status}: {self.count}"
+
+
+class TallyState(models.Model):
+    """The one row that says which days are sealed: those before `sealed_until`."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    sealed_until = models.DateField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.sealed_until)

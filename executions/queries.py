@@ -2,26 +2,22 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from accounts.callers import Caller
 from core.errors import NotFoundError
-from core.ids import ULIDField, first_id
+from core.ids import ULIDField
 from core.prepared_query import PreparedQuery
 from core.types import JSONValue
 from events.event_types import EventType
 from events.models import Event
 from executions import plans
-from executions.models import ComponentRun, Execution, ExecutionQuerySet
+from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus
 from workflows import access
-from workflows.queries import success_rate
 
 _ESTIMATE_FROM = 20
 _ESTIMATE_SECONDS = 10.0
@@ -37,34 +33,6 @@ def _visible_to_user(user_id: object, *, staff: bool) -> QuerySet[Execution]:
     if staff:
         return Execution.objects.all()
     return Execution.objects.filter(workflow__in=access.ids_visible_to(user_id))
-
-
-def parts_visible_to(caller: Caller) -> list[ExecutionQuerySet]:
-    """The same in parts that have nothing in common, each of which an index finds in the order of lists.
-
-    One query, for what is shared; together in one condition they would be found, and then read and sorted.
-    """
-    everything = Execution.objects.all()
-    if caller.user.is_staff:
-        return [everything]
-    own = everything.filter(workflow_owner_id=caller.user.pk)
-    shared = access.ids_shared_with(caller.user.pk)
-    if not shared:
-        return [own]
-    return [own, everything.filter(workflow__in=shared).exclude(workflow_owner_id=caller.user.pk)]
-
-
-def keys(parts: Sequence[ExecutionQuerySet], *, by_start: bool = False) -> QuerySet[Any, Any]:
-    """The ids of all parts for a list, the newest first; `by_start` the last started first."""
-    columns, order = (("pk", "started_at"), ("-started_at", "-pk")) if by_start else (("pk",), ("-pk",))
-    first, *others = (part.values_list(*columns) for part in parts)
-    return (first.union(*others, all=True) if others else first).order_by(*order)
-
-
-def by_ids(ids: Sequence[str]) -> QuerySet[Execution]:
-    """Those executions as lists show them, in no order."""
-    found = Execution.objects.filter(pk__in=ids).select_related("workflow", "version").defer("version__definition")
-    return with_progress(found)
 
 
 def get_visible(caller: Caller, execution_id: str) -> Execution:
@@ -201,32 +169,3 @@ def _handed_to(
     if outputs is None or (len(outputs) > 1 and not run.join_any):
         return outputs
     return next(iter(outputs.values()))
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Executions in numbers: those made since the beginning of today, this week (Monday) and this month, in UTC.
-
-    `success_rate` 0.0–1.0, 0.0 when none has ended either way; `queue_depth` counts component runs.
-    """
-
-    today: int
-    this_week: int
-    this_month: int
-    success_rate: float
-    queue_depth: int
-
-
-def totals(caller: Caller, now: datetime) -> Totals:
-    """The numbers of the executions that the caller sees."""
-    parts = parts_visible_to(caller)
-    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    starts = (today, today - timedelta(days=today.weekday()), today.replace(day=1))
-    made = [sum(part.filter(pk__gte=first_id(start)).count() for part in parts) for start in starts]
-    completed, failed = (
-        sum(part.filter(status=status).count() for part in parts)
-        for status in (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED)
-    )
-    queued = ComponentRun.objects.in_queue()
-    depth = sum(queued.filter(execution__in=part).count() for part in parts)
-    return Totals(made[0], made[1], made[2], success_rate(completed, failed), depth)

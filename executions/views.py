@@ -16,9 +16,9 @@ from core.query import choice, text, whole_number
 from core.types import JSONObject, JSONValue
 from core.views import View
 from events import ledger
-from executions import batch, interventions, queries, services
+from executions import batch, interventions, listing, queries, services
 from executions.diagnosis import diagnose
-from executions.filters import BY_START, LOG_LEVELS, filter_executions
+from executions.filters import LOG_LEVELS, execution_filter
 from executions.models import Execution
 from executions.serializers import (
     BatchItemSerializer,
@@ -124,8 +124,7 @@ class ExecutionListView(View):
 
     def get(self, request: Request) -> Response:
         query = request.query_params
-        parts = [filter_executions(part, query) for part in queries.parts_visible_to(caller(request))]
-        page = paginate_keys(queries.keys(parts, by_start=bool(query.keys() & BY_START)), queries.by_ids, query)
+        page = paginate_keys(listing.keys(caller(request), execution_filter(query)), listing.by_ids, query)
         return reply([_data(execution) for execution in page.items], metadata=page.metadata)
 
 

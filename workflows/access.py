@@ -53,10 +53,9 @@ def ids_visible_to(user_id: object, roles: Iterable[str] = Role) -> QuerySet[Any
 
 
 def ids_shared_with(user_id: str) -> list[str]:
-    """The ids of the workflows shared with a user; their own may be among them."""
-    by_user = Share.objects.filter(user=user_id).values_list("workflow_id", flat=True)
-    by_group = Share.objects.filter(group__user=user_id).values_list("workflow_id", flat=True)
-    return list(by_user.union(by_group))
+    """The ids of others' workflows that are shared with a user, each once; one query."""
+    others = Share.objects.exclude(workflow__created_by=user_id).values_list("workflow_id", flat=True)
+    return list(others.filter(user=user_id).union(others.filter(group__user=user_id)))
 
 
 def runnable_by_user(user_id: str, *, staff: bool) -> QuerySet[Workflow]:

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from core.ids import first_id
+from executions.listing import totals
 from executions.models import ComponentRun, Execution, Worker
-from executions.queries import totals
 from executions.states import ExecutionStatus, RunStatus
 from tests.api import BASES, Api
 from tests.integration.workflows.conftest import execution, make
@@ -123,7 +123,7 @@ def test_the_queue_and_the_workers_are_the_real_ones(alice_api: Api, alices: str
 def test_its_queries_do_not_grow_with_what_is_stored(
     alice_api: Api, alices: str, django_assert_num_queries: Any
 ) -> None:
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(12):
         alice_api.get("/stats")
 
 

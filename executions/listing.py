@@ -1,0 +1,130 @@
+"""Lists of executions and their numbers: what a caller sees, in parts that an index has, and counted exactly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+
+from accounts.callers import Caller
+from core.ids import first_id
+from core.pagination import Keys
+from executions import queries
+from executions.models import ComponentRun, Execution, ExecutionQuerySet
+from executions.states import ExecutionStatus
+from executions.transitions import tallying
+from workflows import access
+from workflows.queries import success_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which executions are wanted; `start` and `end` bound `started_at`, both included. None is any."""
+
+    workflow_id: str | None = None
+    user_id: str | None = None
+    status: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def by_start(self) -> bool:
+        """Whether the list is in the order of starts: an index then has the range as it is shown."""
+        return self.start is not None or self.end is not None
+
+    def apply(self, executions: ExecutionQuerySet) -> ExecutionQuerySet:
+        """Those of the executions that are wanted."""
+        wanted: dict[str, object] = {
+            "workflow": self.workflow_id,
+            "created_by": self.user_id,
+            "status": self.status,
+            "started_at__gte": self.start,
+            "started_at__lte": self.end,
+        }
+        return executions.filter(**{name: value for name, value in wanted.items() if value is not None})
+
+
+def keys(caller: Caller, wanted: Filter = Filter()) -> Keys:
+    """What the caller sees of what is wanted, the newest first; in a range of starts the last started first."""
+    parts = [wanted.apply(part) for part in parts_visible_to(caller)]
+    columns, order = (("pk", "started_at"), ("-started_at", "-pk")) if wanted.by_start else (("pk",), ("-pk",))
+    first, *others = (part.values_list(*columns) for part in parts)
+    ordered = (first.union(*others, all=True) if others else first).order_by(*order)
+    if caller.user.is_staff and wanted.workflow_id is None and wanted.user_id is None:
+        return _AllKeys(ordered, wanted)
+    return Keys(ordered)
+
+
+def parts_visible_to(caller: Caller) -> list[ExecutionQuerySet]:
+    """The executions that the caller sees, in parts that have nothing in common and that an index finds in order.
+
+    One query, for what is shared. In one condition all parts would be found, and then read and sorted.
+    """
+    everything = Execution.objects.all()
+    if caller.user.is_staff:
+        return [everything]
+    own = everything.filter(workflow_owner_id=caller.user.pk)
+    shared = access.ids_shared_with(caller.user.pk)
+    return [own, everything.filter(workflow__in=shared)] if shared else [own]
+
+
+class _AllKeys(Keys):
+    """Everybody's executions, by the days that have been counted in advance."""
+
+    def __init__(self, ordered: QuerySet[Any, Any], wanted: Filter) -> None:
+        super().__init__(ordered)
+        self._wanted = wanted
+        self._days: Sequence[tallying.DayCount] = ()
+
+    def count(self) -> int:
+        wanted = self._wanted
+        if wanted.by_start:
+            counted = tallying.started(wanted.start, wanted.end, wanted.status)
+            return super().count() if counted is None else counted
+        self._days = tallying.made(wanted.status) or ()
+        return sum(day.executions for day in self._days) if self._days else super().count()
+
+    def slice(self, total: int, limit: int, offset: int) -> list[Any]:
+        for day, count in self._days:
+            if offset < count:
+                if day is None:
+                    break
+                from_day = self.ordered.filter(pk__lt=first_id(tallying.midnight(day) + timedelta(days=1)))
+                return [key[0] for key in from_day[offset : offset + limit]]
+            offset -= count
+        return super().slice(total, limit, offset)
+
+
+def by_ids(ids: Sequence[str]) -> QuerySet[Execution]:
+    """Those executions as lists show them, in no order."""
+    found = Execution.objects.filter(pk__in=ids).select_related("workflow", "version").defer("version__definition")
+    return queries.with_progress(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Executions in numbers: those made since the beginning of today, this week (Monday) and this month, in UTC.
+
+    `success_rate` 0.0–1.0, 0.0 when none has ended either way; `queue_depth` counts component runs.
+    """
+
+    today: int
+    this_week: int
+    this_month: int
+    success_rate: float
+    queue_depth: int
+
+
+def totals(caller: Caller, now: datetime) -> Totals:
+    """The numbers of the executions that the caller sees."""
+    parts = parts_visible_to(caller)
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    starts = (today, today - timedelta(days=today.weekday()), today.replace(day=1))
+    made = [sum(part.filter(pk__gte=first_id(start)).count() for part in parts) for start in starts]
+    completed, failed = (
+        keys(caller, Filter(status=status)).count() for status in (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED)
+    )
+    queued = ComponentRun.objects.in_queue()
+    depth = sum(queued.filter(execution__in=part).count() for part in parts)
+    return Totals(made[0], made[1], made[2], success_rate(completed, failed), depth)
