@@ -12,4 +12,4 @@ WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 DJANGO_SETTINGS_MODULE=config.settings APG_DATA_DIR=/data
 USER apg
 EXPOSE 8000
-CMD ["uvicorn", "config.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--lifespan", "off", "--no-access-log", "--timeout-keep-alive", "75"]
+CMD ["python", "-m", "config.web", "--host", "0.0.0.0", "--port", "8000"]

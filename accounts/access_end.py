@@ -3,8 +3,10 @@
 from django.utils import timezone
 
 from accounts.models import Session, User
+from accounts.oauth import end_oauth_access
 
 
 def end_access(user: User) -> None:
-    """End every session of the user, and with them their tokens. API keys stay: they are no tokens of a login."""
+    """End every session and OAuth token of the user. API keys stay: they are no tokens of a login."""
     Session.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+    end_oauth_access(user)

@@ -4,7 +4,11 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 
+from accounts import oauth_admin as oauth_admin  # registers the applications
+from accounts.forms import AdminSignInForm
 from accounts.models import Secret, Session, User
+
+admin.site.login_form = AdminSignInForm
 
 
 @admin.register(User)

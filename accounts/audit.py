@@ -37,6 +37,8 @@ class Action(StrEnum):
     SECRET_CREATED = "secret.created"  # noqa: S105 - the name of an action
     SECRET_UPDATED = "secret.updated"  # noqa: S105 - the name of an action
     SECRET_DELETED = "secret.deleted"  # noqa: S105 - the name of an action
+    OAUTH_ALLOWED = "oauth.allowed"
+    OAUTH_REUSED = "oauth.reused"
     WORKFLOW_CREATED = "workflow.created"
     WORKFLOW_UPDATED = "workflow.updated"
     WORKFLOW_DELETED = "workflow.deleted"

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from accounts import api_keys, audit, tokens
 from accounts.callers import Caller
 from accounts.models import Session, User
+from accounts.oauth import oauth_caller
 from accounts.scopes import ALL
 from core.errors import AuthenticationFailedError
 from core.ids import ULIDField
@@ -58,7 +59,9 @@ def token_caller(token: str) -> Caller:
     """The caller of a bearer token, which is told by its shape; one query. Raises AuthenticationFailedError."""
     if token.startswith(api_keys.START):
         return api_keys.key_caller(token)
-    return _session_caller(token)
+    if token.count(".") == 2:
+        return _session_caller(token)
+    return oauth_caller(token)
 
 
 def _session_caller(access_token: str) -> Caller:

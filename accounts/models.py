@@ -12,6 +12,7 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
 from django.utils import timezone
 
+from accounts import oauth_models as oauth_models  # Django finds an app's models here
 from core.ids import ULIDField, id_field
 
 SECRET_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"  # noqa: S105 - the shape of a name

@@ -70,14 +70,15 @@ def values_of(owner_id: str, names: Collection[str] | None) -> dict[str, str]:
     if names is not None:
         rows = rows.filter(name__in=names)
     return {
-        name: vault.unseal(bytes(sealed), bound_to=_place(secret_id)).decode()
+        name: vault.unseal(bytes(sealed), bound_to=place(secret_id)).decode()
         for secret_id, name, sealed in rows.values_list("id", "name", "sealed_value")
     }
 
 
 def _sealed(secret_id: str, value: str) -> bytes:
-    return vault.seal(value.encode(), bound_to=_place(secret_id))
+    return vault.seal(value.encode(), bound_to=place(secret_id))
 
 
-def _place(secret_id: str) -> str:
+def place(secret_id: str) -> str:
+    """What a secret's sealed value is bound to."""
     return f"{secret_id}/secret"

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import audit, tokens
 from accounts.audit import Action
 from accounts.models import Session, User
-from accounts.throttling import LOGIN_ACCOUNT, LOGIN_ADDRESS, take
+from accounts.throttling import LOGIN_ACCOUNT, LOGIN_ADDRESS, counted_address, take
 from core.errors import AuthenticationFailedError, Problem, RateLimitedError, ValidationFailedError
 from core.ids import new_id
 
@@ -31,13 +31,13 @@ class TokenPair:
     expires_in: int
 
 
-def log_in(*, login: str, password: str, address: str, user_agent: str) -> TokenPair:
-    """Tokens of a new session for an e-mail or username and its password.
+def check_credentials(*, login: str, password: str, address: str) -> User:
+    """The active user of an e-mail or username and its password, whoever asks: the API, a page or the admin.
 
     Throttled by address and by account. Raises RateLimitedError, and AuthenticationFailedError, in the same
     words and after the same work whether the user exists or not.
     """
-    for limit, who in ((LOGIN_ADDRESS, address), (LOGIN_ACCOUNT, login.strip().lower())):
+    for limit, who in ((LOGIN_ADDRESS, counted_address(address)), (LOGIN_ACCOUNT, login.strip().lower())):
         taken = take(limit, who)
         if not taken.allowed:
             raise RateLimitedError(taken.retry_after)
@@ -49,6 +49,12 @@ def log_in(*, login: str, password: str, address: str, user_agent: str) -> Token
         logger.info("Login refused", extra={"action": "login_refused"})
         audit.record(Action.LOGIN_REFUSED, user)
         raise AuthenticationFailedError("Invalid username or password")
+    return user
+
+
+def log_in(*, login: str, password: str, address: str, user_agent: str) -> TokenPair:
+    """Tokens of a new session. Raises what `check_credentials` does."""
+    user = check_credentials(login=login, password=password, address=address)
     now = timezone.now()
     session = Session(
         user=user,

@@ -1,5 +1,7 @@
 """Rates: GCRA in one Redis round trip, by tier, with the four headers; a per-process bucket without Redis.
 
+Every request is counted once, but for /healthz and static files: by its REST view, or by the middleware here.
+
 GCRA keeps one number for each key, the "theoretical arrival time" (ITU-T I.371; the scheme of redis-cell), so
 a limit of N an hour costs no list of timestamps and has no edge between two windows.
 """
@@ -8,18 +10,25 @@ import hashlib
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
+from threading import Lock
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
 from redis.exceptions import NoScriptError
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 from accounts.models import User
-from core.errors import RateLimitedError
+from core.envelope import error_response
+from core.errors import APGError, RateLimitedError
+from core.proxies import caller_address
 from core.redis import RedisError, guarded
 
 logger = logging.getLogger(__name__)
@@ -100,26 +109,36 @@ class _Fallback:
     MAX_KEYS = 10_000
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._arrivals: dict[str, float] = {}
         self._warned_at = float("-inf")
 
     def take(self, limit: Limit, who: str, count: int, error: RedisError) -> Taken:
-        now = time.time()
-        if now - self._warned_at > 60:
-            self._warned_at = now
-            logger.warning("Rates are counted by this process alone: %s", type(error).__name__)
+        with self._lock:
+            now = time.time()
+            if now - self._warned_at > 60:
+                self._warned_at = now
+                logger.warning("Rates are counted by this process alone: %s", type(error).__name__)
+            if len(self._arrivals) > self.MAX_KEYS:
+                self._forget(now)
+            return self._take(limit, f"{limit.name}:{who}", count, now)
+
+    def _forget(self, now: float) -> None:
+        self._arrivals = {key: arrival for key, arrival in self._arrivals.items() if arrival > now}
         if len(self._arrivals) > self.MAX_KEYS:
             self._arrivals.clear()
+
+    def _take(self, limit: Limit, key: str, count: int, now: float) -> Taken:
         interval = limit.period_seconds / limit.count
-        key = f"{limit.name}:{who}"
         arrival = max(self._arrivals.get(key, now), now)
         wanted = interval * count
         room = limit.period_seconds - (arrival - now)
-        if room < wanted:
-            return Taken(False, max(int(room / interval), 0), math.ceil(arrival), max(math.ceil(wanted - room), 1))
-        self._arrivals[key] = arrival + wanted
-        remaining = int((limit.period_seconds - (arrival + wanted - now)) / interval)
-        return Taken(True, remaining, math.ceil(arrival + wanted), 0)
+        if room + 1e-6 < wanted:
+            remaining = max(int(room / interval + 1e-6), 0)
+            return Taken(False, remaining, math.ceil(arrival), max(math.ceil(wanted - room), 1))
+        arrival += wanted
+        self._arrivals[key] = arrival
+        return Taken(True, int((limit.period_seconds - (arrival - now)) / interval + 1e-6), math.ceil(arrival), 0)
 
 
 _fallback = _Fallback()
@@ -129,18 +148,24 @@ class TierThrottle(BaseThrottle):
     """Requests an hour by the caller's tier, or by address for anonymous callers."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """Leaves the headers on the request for the view. Raises RateLimitedError."""
+        """Raises RateLimitedError."""
         count_requests(request, 1)
         return True
 
 
-def count_requests(request: Request, count: int) -> None:
-    """Count so many requests of the caller, and leave the headers on the request. Raises RateLimitedError."""
-    user = request.user
-    if isinstance(user, User):
+def count_requests(request: HttpRequest | Request, count: int) -> None:
+    """Count so many requests of a view's caller, and leave the headers on the request. Raises RateLimitedError."""
+    if count:
+        inner = request._request if isinstance(request, Request) else request
+        _count(inner, request.user if isinstance(request.user, User) else None, count)
+
+
+def _count(request: HttpRequest, user: User | None, count: int = 1) -> None:
+    if user is not None:
         limit, who = Limit("user", user.limits.requests_per_hour, 3600), user.pk
     else:
-        limit, who = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600), client_address(request)
+        limit = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600)
+        who = counted_address(client_address(request))
     taken = take(limit, who, count)
     request.rate_limit_headers = {  # type: ignore[attr-defined]
         "X-RateLimit-Limit": str(limit.count),
@@ -152,20 +177,71 @@ def count_requests(request: Request, count: int) -> None:
         raise RateLimitedError(taken.retry_after)
 
 
-def client_address(request: HttpRequest | Request) -> str:
-    """The caller's address: the last one that no trusted proxy added. Without trusted proxies, the peer's."""
-    address: str = request.META.get("REMOTE_ADDR", "")
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-    while hops and _is_trusted(address):
-        address = hops.pop()
+class RatesMiddleware:
+    """Counts what no REST view counts, and puts the headers on every counted answer.
+
+    Pages and other views are counted before they run; what never comes to a view (an unknown path, a forged host,
+    a body over the limit) when it is answered.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not _is_counted(request):
+            return response
+        if not hasattr(request, "rate_limit_headers"):
+            response = _refusal(request) or response
+        for name, value in request.rate_limit_headers.items():  # type: ignore[attr-defined]
+            # A log-in that is refused for its own limit says when to try that again.
+            response.setdefault(name, value)
+        return response
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponse | None:
+        """Django's hook, called before the view: None goes on to it."""
+        view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
+        if getattr(view_class, "counts_requests", False) or not _is_counted(request):
+            return None
+        return _refusal(request)
+
+
+def _refusal(request: HttpRequest) -> HttpResponse | None:
     try:
-        return str(ip_address(address))
+        _count(request, _user(request))
+    except RateLimitedError as error:
+        return error_response(error)
+    return None
+
+
+def _is_counted(request: HttpRequest) -> bool:
+    return request.path_info != "/healthz" and not request.path_info.startswith(str(settings.STATIC_URL))
+
+
+def _user(request: HttpRequest) -> User | None:
+    """Whose good credential, or session of the admin, the request carries."""
+    try:
+        for authentication in api_settings.DEFAULT_AUTHENTICATION_CLASSES:
+            found = authentication().authenticate(Request(request))  # type: ignore[operator]  # classes, not names
+            if found is not None:
+                return found[0] if isinstance(found[0], User) else None
+        user = getattr(request, "user", None)
+        return user if isinstance(user, User) else None
+    except (APIException, APGError, DatabaseError, RedisError):
+        return None
+
+
+def client_address(request: HttpRequest | Request) -> str:
+    """The caller's address; "" if there is none."""
+    return caller_address(request.META.get("REMOTE_ADDR", ""), request.META.get("HTTP_X_FORWARDED_FOR", ""))
+
+
+def counted_address(address: str) -> str:
+    """What an address is counted as: one of IPv6 by its /64, in which its owner chooses freely (RFC 4291 §2.5.4)."""
+    try:
+        parsed = ip_address(address)
     except ValueError:
         return ""
-
-
-def _is_trusted(address: str) -> bool:
-    try:
-        return any(ip_address(address) in ip_network(network) for network in settings.TRUSTED_PROXIES)
-    except ValueError:
-        return False
+    return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else address

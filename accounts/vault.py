@@ -17,6 +17,9 @@ _VERSION = b"\x01"
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 
+HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES
+"""How many bytes at the beginning of something sealed say under which key it is."""
+
 
 class SealBrokenError(Exception):
     """The sealed bytes do not open: another key, another row, or altered data.
@@ -45,10 +48,29 @@ def unseal(sealed: bytes, *, bound_to: str) -> bytes:
         raise SealBrokenError("sealed for another place, or altered") from None
 
 
+def key_of(sealed: bytes) -> str:
+    """The id of the key that it is sealed under, of its first HEADER_BYTES at least."""
+    return sealed[len(_VERSION) : HEADER_BYTES].hex()
+
+
+def key_ids() -> list[str]:
+    """The ids of the keys in the ring, the one that seals first. They tell nothing of the keys."""
+    return [key_id.hex() for key_id in _ring()]
+
+
+def sealing_header() -> bytes:
+    """What everything that is sealed now begins with."""
+    return _VERSION + next(iter(_ring()))
+
+
 @lru_cache(maxsize=1)
 def _ring() -> dict[bytes, AESGCM]:
-    """Key id -> cipher, the sealing key first. Without configured keys one is derived from the secret key."""
-    keys = [_decoded(text) for text in settings.ENCRYPTION_KEYS] or [_derived()]
+    """Key id -> cipher, the sealing key first.
+
+    The last is derived from the secret key: an installation that began without keys of its own still opens what it
+    has when it is given some.
+    """
+    keys = [*map(_decoded, settings.ENCRYPTION_KEYS), _derived()]
     return {hashlib.sha256(key).digest()[:_KEY_ID_BYTES]: AESGCM(key) for key in keys}
 
 

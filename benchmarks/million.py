@@ -120,8 +120,7 @@ def served(folder: Path) -> Iterator[tuple[int, str]]:
             empty = database.execute("SELECT NOT EXISTS (SELECT FROM accounts_user)").fetchone() == (True,)
         if empty:
             subprocess.run([sys.executable, "-m", "benchmarks.fill"], env=environment, check=True)
-        command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--lifespan", "off"]
-        web = subprocess.Popen([*command, "--no-access-log", "--log-level", "warning"], env=environment)
+        web = subprocess.Popen([sys.executable, "-m", "config.web", "--port", str(port)], env=environment)
         _wait_until_up(port)
         yield port, url
     finally:

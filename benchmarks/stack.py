@@ -214,18 +214,8 @@ def platform(*, plain: bool = False) -> Iterator[Stack]:
             "User.objects.update(tier='custom', requests_per_hour=10**8, concurrent_executions=10**6)"
         )
         manage(environment, "shell", "-c", unlimited)
-        web = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)]
         commands = {
-            "web": [
-                *web,
-                "--lifespan",
-                "off",
-                "--no-access-log",
-                "--log-level",
-                "warning",
-                "--timeout-keep-alive",
-                "75",
-            ],
+            "web": [sys.executable, "-m", "config.web", "--port", str(port)],
             "worker": _celery("config"),
             **({"plain": plain_worker()} if plain else {}),
         }

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from wsgiref.headers import Headers
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -10,17 +11,25 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import AppDirectoriesFinder
 from servestatic import ServeStaticASGI
 
-from core.body_limit import BodyLimit
+from core.front_door import FrontDoor
+from core.security_headers import PLAIN
 from core.threaded_handler import ThreadedHandler
 
 django.setup(set_prefix=False)
 
+
+def _protect(headers: Headers, path: str, url: str) -> None:
+    for name, value in PLAIN.items():
+        headers[name] = value
+
+
+handler = ThreadedHandler(settings.WEB_THREADS)
 # In front of Django, not among its middleware: files need no thread.
-files = ServeStaticASGI(ThreadedHandler(settings.WEB_THREADS))
+files = ServeStaticASGI(handler, add_headers_function=_protect)
 for storage in AppDirectoriesFinder().storages.values():
     files.add_files(storage.location, prefix=settings.STATIC_URL)
 
-application = BodyLimit(files, settings.APG_MAX_BODY_BYTES)
+application = FrontDoor(files, handler, settings.APG_MAX_BODY_BYTES)
 
 # What is loaded now stays for ever: full collections need not walk it each time, a tenth of a second in which no
 # request is served.

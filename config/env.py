@@ -3,12 +3,20 @@
 import ipaddress
 import os
 import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+_KEY_CHARS = 32
+# Of 32 random hexadecimal digits, fewer than 8 different ones are not seen in a lifetime.
+_KEY_DISTINCT = 8
+_PLACEHOLDER = re.compile(
+    r"change[-_ ]?(me|this)|replace[-_ ]?(me|this)?|your|insecure|django|secret|key|default|example|placeholder"
+    r"|password|debug|only|random|characters|set|apg|at[-_ ]least|32|to|[^a-z0-9]"
+)
 _SENDER = re.compile(r"(?:[^<>@\r\n]+ <[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)")
 
 
@@ -17,6 +25,29 @@ def text(name: str, default: str | None = None) -> str:
     value = os.environ.get(name, default)
     if value is None or (value == "" and default is None):
         raise ImproperlyConfigured(f"{name} is not set; see .env.example")
+    return value
+
+
+def secret_key(name: str, *, debug: bool) -> str:
+    """The key that signs and seals; with `debug` a new one at each start where none is set, never a fixed one.
+
+    Raises ImproperlyConfigured for a missing or a weak one. Names of what is wrong, never of the key's text.
+    """
+    value = os.environ.get(name, "")
+    if not value and debug:
+        return secrets.token_urlsafe(48)
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set: set it to at least {_KEY_CHARS} random characters")
+    if len(value) < _KEY_CHARS:
+        raise ImproperlyConfigured(f"{name} must have at least {_KEY_CHARS} characters")
+    # What is left without the words that stand for "put a key here" has to be a key by itself.
+    rest = _PLACEHOLDER.sub("", value.lower())
+    if value.startswith("django-insecure-") or len(rest) < _KEY_CHARS // 2:
+        raise ImproperlyConfigured(f"{name} is a placeholder: set it to at least {_KEY_CHARS} random characters")
+    # Moved on by a period, a repetition meets itself.
+    repeated = any(value[period:] == value[:-period] for period in range(1, len(value) // 2 + 1))
+    if len(set(value)) < _KEY_DISTINCT or repeated:
+        raise ImproperlyConfigured(f"{name} is too regular: set it to at least {_KEY_CHARS} random characters")
     return value
 
 
@@ -59,6 +90,17 @@ def networks(name: str) -> tuple[str, ...]:
                 ipaddress.ip_network(entry, strict=False)
             except ValueError as error:
                 raise ImproperlyConfigured(f"{name}: {entry[:60]!r} is not a network: {error}") from None
+    return tuple(entries)
+
+
+def addresses(name: str) -> tuple[str, ...]:
+    """Comma-separated CIDRs or addresses. Raises ImproperlyConfigured for anything else, host names included."""
+    entries = words(name)
+    for entry in entries:
+        try:
+            ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name}: {entry[:60]!r} is neither an address nor a network") from None
     return tuple(entries)
 
 

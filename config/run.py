@@ -223,26 +223,7 @@ def _parts(host: str, port: int, folder: Path) -> list[Part]:
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     workers = str(env.integer("APG_WORKER_PROCESSES", 2, low=1, high=256))
     return [
-        Part(
-            "web",
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                "config.asgi:application",
-                "--host",
-                host,
-                "--port",
-                str(port),
-                "--lifespan",
-                "off",
-                "--no-access-log",
-                "--timeout-keep-alive",
-                "75",
-                "--log-level",
-                "warning",
-            ],
-        ),
+        Part("web", [sys.executable, "-m", "config.web", "--host", host, "--port", str(port)]),
         Part("worker", [*celery, "worker", "--concurrency", workers, "--loglevel", "WARNING", *quiet]),
         Part(
             "beat",
@@ -286,14 +267,16 @@ def _serve(supervisor: Supervisor) -> None:
     email, password = supervisor.start()
     base = f"http://{'127.0.0.1' if supervisor.host == '0.0.0.0' else supervisor.host}:{supervisor.port}"  # noqa: S104
     client = demo.Client(f"{base}/api/v1")
+    # Then plain HTTP is led to the proxy in front, by which the demo has no way in.
+    https = env.boolean("APG_HTTPS", default=False)
     deadline = time.monotonic() + _UP_SECONDS
-    while not client.is_up():
+    while not (_accepts(supervisor.host, supervisor.port) if https else client.is_up()):
         for part in supervisor.parts:
             supervisor.look_after(part)
         if time.monotonic() > deadline:
             raise StartError(f"The platform did not answer on {base}; see {supervisor.folder / 'logs'}")
         time.sleep(0.1)
-    if env.boolean("APG_DEMO", default=True):
+    if env.boolean("APG_DEMO", default=True) and not https:
         try:
             demo.run(client, email, password, console)
         except (demo.DemoError, OSError) as error:
@@ -307,6 +290,14 @@ def _serve(supervisor: Supervisor) -> None:
     ]
     console.print(Panel("\n".join(lines), title="APG Workflow Orchestration is served; Ctrl-C stops it", expand=False))
     supervisor.watch()
+
+
+def _accepts(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def main() -> int:

@@ -9,7 +9,10 @@ from core.ids import IdConverter
 register_converter(IdConverter, "id")
 
 # Bulk and batch answer below version 2 of either base, and below `v2` of either base of version 1.
-bulk: list[URLPattern | URLResolver] = [path("", include("executions.bulk_urls"))]
+bulk: list[URLPattern | URLResolver] = [
+    path("", include("workflows.bulk_urls")),
+    path("", include("executions.bulk_urls")),
+]
 
 resources: list[URLPattern | URLResolver] = [
     path("", include("workflows.urls")),
@@ -23,10 +26,10 @@ resources: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("api/v1/workflow_orchestration/", include(resources)),
     path("api/v1/auth/", include("accounts.urls")),
+    path("api/v1/oauth/", include("accounts.oauth_urls")),
     path("api/v1/", include(resources)),
     path("api/v2/workflow_orchestration/", include(bulk)),
     path("api/v2/", include(bulk)),
-    path("healthz", system.liveness),
     path("admin/", admin.site.urls),
 ]
 

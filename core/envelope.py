@@ -1,6 +1,7 @@
 """The answer's one shape: success, data, message, errors, metadata (contract §3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,9 +78,30 @@ def error_body(error: APGError) -> dict[str, Any]:
     return envelope(success=False, message=error.message, errors=entries)
 
 
+def failed_item(place: str, error: APGError, inside: str = "") -> dict[str, Any]:
+    """The result of a refused entry of a bulk body; its fields are paths into that body.
+
+    `place` is the entry's; the error's own fields are below `inside` of it.
+    """
+    fields = f"{place}.{inside}" if inside else place
+    problems = [
+        problem if problem.field else replace(problem, field=place)
+        for problem in placed(fields, error.problems or (Problem(error.message),))
+    ]
+    return {"success": False, "errors": [error_entry(problem, error.code) for problem in problems]}
+
+
+def placed(place: str, problems: Iterable[Problem]) -> list[Problem]:
+    """The same problems, their fields as paths below `place`; one without a field stays so."""
+    return [replace(each, field=f"{place}.{each.field}") if each.field else each for each in problems]
+
+
 def error_response(error: APGError) -> HttpResponse:
     """An error answered outside DRF: unknown paths, middleware."""
-    response = HttpResponse(render(error_body(error)), status=error.status, content_type="application/json")
+    body = render(error_body(error))
+    response = HttpResponse(body, status=error.status, content_type="application/json")
+    # Django's own middleware, which would set it, may be further in.
+    response["Content-Length"] = str(len(body))
     for name, value in error_headers(error).items():
         response[name] = value
     return response

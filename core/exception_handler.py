@@ -1,7 +1,7 @@
 """Any exception becomes one enveloped error (contract §3); DRF's handler and Django's 404/500 both end here."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -12,7 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from core.envelope import error_body, error_headers, error_response
+from core.envelope import error_body, error_headers, error_response, render
 from core.errors import (
     APGError,
     AuthenticationFailedError,
@@ -101,6 +101,43 @@ _CONVERSIONS: list[tuple[type[Exception], Any]] = [
     (RedisConnectionError, _unavailable),
     (RedisTimeoutError, _unavailable),
 ]
+
+_BY_STATUS: dict[int, type[APGError]] = {
+    error.status: error
+    for error in (
+        AuthenticationFailedError,
+        NotAllowedError,
+        NotFoundError,
+        MethodNotAllowedError,
+        TooLargeError,
+        UnavailableError,
+    )
+}
+
+
+def api_errors_middleware(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Under /api/ every error is the envelope: not Django's own pages (CSRF, 405), nor its debug pages, ever.
+
+    Pages of ours (OAuth's) are left as they are; each brings its own Content-Security-Policy, which Django's never do.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if (
+            response.status_code >= 400
+            and request.path_info.startswith("/api/")
+            and not response.get("Content-Type", "").startswith("application/json")
+            and "Content-Security-Policy" not in response
+        ):
+            other = APGError if response.status_code >= 500 else BadRequestError
+            response.content = render(error_body(_BY_STATUS.get(response.status_code, other)()))
+            response["Content-Type"] = "application/json"
+            response["Content-Length"] = str(len(response.content))
+        return response
+
+    return middleware
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -7,7 +7,7 @@ stands under a key such as `password` or `X-API-Key`. Redact before cutting text
 import base64
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -64,6 +64,12 @@ def looks_secret(name: str) -> bool:
     return _looks_secret_cached(name) if len(name) <= _MAX_CACHED_NAME else _looks_secret(name)
 
 
+def value_keys(item: Mapping[str, JSONValue]) -> frozenset[str]:
+    """The keys of an object that hold the value of a secret-looking `name` or `key` in it, as in name/value pairs."""
+    named = any(isinstance(name := item.get(key), str) and looks_secret(name) for key in _NAME_KEYS)
+    return _VALUE_KEYS if named else frozenset()
+
+
 def redact(value: JSONValue, *, secrets: Collection[str] = (), by_name: bool = True) -> JSONValue:
     """`Redactor(secrets).redact(value)` for a set of secrets that is used once."""
     return Redactor(secrets).redact(value, by_name=by_name)
@@ -96,6 +102,15 @@ class Redactor:
         if not any(form in text for form in self._forms):
             return text
         return REDACTED.join(self._pattern.sub(REDACTED, between) for between in text.split(REDACTED))
+
+    def redact_cut(self, text: str, mark: str) -> str:
+        """`redact_text` of a text in which `mark` stands where something was cut off: the beginning of a secret too."""
+        *cut, rest = text.split(mark)
+        return self.redact_text(mark.join([*map(self._without_half, cut), rest]))
+
+    def _without_half(self, text: str) -> str:
+        longest = max((_overlap(text, form) for form in self._forms), default=0)
+        return text[: len(text) - longest] + REDACTED if longest else text
 
     def redact(self, value: JSONValue, *, by_name: bool = True) -> JSONValue:
         """A copy of the JSON value without secrets; the value itself is not changed.
@@ -134,12 +149,12 @@ class Redactor:
         raise TypeError(f"not a JSON value: {type(item).__name__}")
 
     def _entries(self, item: dict[Any, JSONValue], by_name: bool) -> Iterator[tuple[str, JSONValue]]:
-        pair = by_name and any(isinstance(item.get(key), str) and looks_secret(item[key]) for key in _NAME_KEYS)
+        pair = value_keys(item) if by_name else frozenset()
         taken: set[str] = set()
         for key, value in item.items():
             if not isinstance(key, str):
                 raise TypeError(f"not a JSON key: {type(key).__name__}")
-            hidden = by_name and (looks_secret(key) or (pair and key in _VALUE_KEYS))
+            hidden = by_name and (looks_secret(key) or key in pair)
             redacted_key = self.redact_text(key)
             if redacted_key != key:
                 redacted_key = _free_name(redacted_key, taken, item)
@@ -157,6 +172,14 @@ def _free_name(name: str, taken: set[str], siblings: dict[Any, JSONValue]) -> st
         number += 1
         free = f"{name}_{number}"
     return free
+
+
+def _overlap(text: str, form: str) -> int:
+    """How much of the beginning of `form` is the end of `text`; less than a short secret counts as nothing."""
+    for length in range(min(len(form) - 1, len(text)), MIN_SECRET_LENGTH - 1, -1):
+        if text.endswith(form[:length]):
+            return length
+    return 0
 
 
 def _number_text(number: int | float) -> str:

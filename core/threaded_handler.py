@@ -26,7 +26,7 @@ class ThreadedHandler(ASGIHandler):
     Django's own handler makes a thread for every request and crosses between it and the event loop about ten
     times, more for each middleware; that took more time than our views. All of them are synchronous, and what
     is asynchronous (sockets) never comes here. As the threads stay, so do their database connections: no pool.
-    A body is kept in memory while it arrives; `core.body_limit` in front of this caps it.
+    A body is kept in memory while it arrives; `core.front_door` in front of this caps it.
     Health is answered by threads of its own: a frozen server holds all others, and is then asked about.
     """
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from core.errors import BadRequestError
@@ -16,8 +15,7 @@ class View(APIView):
     """A view says who may call it: `scopes` by method, `any_scope` of a user, `person_only`, or `public`.
 
     `person_only` wants somebody logged in, no key and no application; `staff_only` narrows any of them. A view that
-    says nothing is refused. Every answer, errors too, carries the rate limit headers that the throttle left on the
-    request.
+    says nothing is refused.
     """
 
     scopes: ClassVar[Mapping[str, str]] = {}
@@ -26,11 +24,16 @@ class View(APIView):
     person_only: ClassVar[bool] = False
     staff_only: ClassVar[bool] = False
     optional_body: ClassVar[bool] = False
+    counts_requests: ClassVar[bool] = True
 
     def perform_authentication(self, request: Request) -> None:
         """Counts the request whatever comes of it: refused callers use up their rate too."""
         try:
             super().perform_authentication(request)
+        except Exception:
+            # Counts by address, and is not asked for again: a database that is away costs its time-out once.
+            request.user = request.auth = None  # type: ignore[assignment]  # as UNAUTHENTICATED_USER has it
+            raise
         finally:
             super().check_throttles(request)
 
@@ -43,12 +46,6 @@ class View(APIView):
         method = request.method or ""
         if method in _WITH_BODY and hasattr(self, method.lower()) and not self.optional_body and not has_body(request):
             raise BadRequestError("Request body is empty; expected a JSON object")
-
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        final = super().finalize_response(request, response, *args, **kwargs)
-        for name, value in getattr(request, "rate_limit_headers", {}).items():
-            final[name] = value
-        return final
 
 
 def has_body(request: Request) -> bool:

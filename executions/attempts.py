@@ -1,8 +1,13 @@
-"""One attempt of one component: its context, the call, and its output as it may be stored."""
+"""One attempt of one component: its context, the call, and its output as it may be stored.
+
+Where a component reads a secret it is rendered, and if it is pure also run, a second time in the shadow of its scope
+(core.taint): what comes out different is as secret as what it read.
+"""
 
 import logging
+import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -10,10 +15,11 @@ from typing import Any
 
 from django.conf import settings
 
-from core.errors import ErrorCode
+from core.errors import ErrorCode, Problem
 from core.json_text import storable_dumps
 from core.outbound import OutboundPolicy
-from core.types import JSONValue
+from core.taint import Difference, substitute
+from core.types import JSONObject, JSONValue
 from executions import mail, owner_secrets, resuming
 from executions.bounds import BoundedList, bounded_object, bounded_text, has_more_text_than
 from executions.failpoints import failpoint
@@ -23,7 +29,7 @@ from executions.transitions.statements import Held, Measured
 from workflows.components import registry
 from workflows.components.base import Component, Context, Failed, LogLine, Outcome, Resumption
 from workflows.definition import ComponentSpec
-from workflows.expressions import ExpressionError, render
+from workflows.expressions import ExpressionError, render, render_twice
 from workflows.validation import check_rendered
 
 logger = logging.getLogger(__name__)
@@ -38,13 +44,30 @@ class OutputRefusedError(Exception):
 
 
 @dataclass(slots=True)
+class Shadow:
+    """The same attempt with other secrets: what it reads, and what comes out.
+
+    `differences` are the texts in which its config differs from the real one; `outcome` is None where it was not run.
+    """
+
+    scope: Mapping[str, Any]
+    resumed: Resumption | None = None
+    config: JSONObject | None = None
+    differences: frozenset[Difference] = frozenset()
+    outcome: Outcome | None = None
+    lines: list[LogLine] = field(default_factory=BoundedList)
+
+
+@dataclass(slots=True)
 class Attempt:
-    """One attempt while it runs: what it is, and what it used and said."""
+    """One attempt while it runs: what it is, and what it used and said. It has a shadow if it reads a secret."""
 
     run: Held
     component: ComponentSpec
     scope: Mapping[str, Any]
+    shadow: Shadow | None = None
     resumed: Resumption | None = None
+    outcome: Outcome | None = None
     lines: list[LogLine] = field(default_factory=BoundedList)
     measured: Measured = field(default_factory=Measured)
 
@@ -55,20 +78,43 @@ def run_attempt(attempt: Attempt, secrets: Mapping[str, str]) -> Outcome | Cance
     Whatever it raises is its failure. Raises SealBrokenError where what it waited for does not open. Forbids a
     transaction.
     """
-    component = attempt.component
-    implementation = registry.get(component.type)
+    implementation = registry.get(attempt.component.type)
     if implementation is None:
-        return Failed(f"Component type {component.type} is not installed on this worker", permanent=True)
+        return Failed(f"Component type {attempt.component.type} is not installed on this worker", permanent=True)
     try:
-        attempt.resumed = resuming.resumption(attempt.run, implementation)
+        attempt.resumed, resumed = resuming.resumption(attempt.run, implementation)
     except resuming.ResultsTooLargeError as error:
         return Failed(str(error), permanent=True)
-    context = _context(attempt, secrets)
+    if attempt.shadow is None and resumed is not attempt.resumed:
+        attempt.shadow = Shadow(attempt.scope)
+    if attempt.shadow is not None:
+        attempt.shadow.resumed = resumed
+    context = _context(attempt, secrets, implementation)
     meter = Meter()
     try:
-        outcome = _run(implementation, attempt, context)
-        failpoint("after_run")
-        return _bounded(outcome)
+        began = time.monotonic()
+        outcome = _outcome(attempt, lambda: _run(implementation, attempt, context))
+        if not isinstance(outcome, CancelledAttempt):
+            attempt.outcome = outcome
+            if attempt.shadow is not None and attempt.shadow.config is not None and implementation.pure:
+                spent = time.monotonic() - began
+                shadow = _outcome(
+                    attempt, lambda: _run_shadow(implementation, attempt, context, secrets, spent), reported=False
+                )
+                if isinstance(shadow, CancelledAttempt):
+                    return shadow
+                attempt.shadow.outcome = shadow
+        return outcome
+    finally:
+        cpu_seconds, memory_mb = meter.stop()
+        attempt.measured = Measured(cpu_seconds, memory_mb, context.network_bytes)
+
+
+def _outcome(attempt: Attempt, work: Callable[[], Outcome], *, reported: bool = True) -> Outcome | CancelledAttempt:
+    """What the work returns; what it raises is a failure too, and goes to the platform's log if `reported`."""
+    component = attempt.component
+    try:
+        return _bounded(work())
     except ExpressionError as error:
         return Failed(str(error), permanent=True)
     except DeadlineReached:
@@ -80,34 +126,77 @@ def run_attempt(attempt: Attempt, secrets: Mapping[str, str]) -> Outcome | Cance
     except BaseException as error:
         # SystemExit and its like too: what a component raises ends the component.
         name = bounded_text(type(error).__name__, 100)
-        logger.error(
-            "Component raised %s at %s",
-            name,
-            "".join(traceback.format_tb(error.__traceback__, -1)).strip()[:1000],
-            extra={
-                "action": "component_raised",
-                "execution_id": attempt.run.key.execution_id,
-                "component_id": component.id,
-            },
-        )
+        if reported:
+            logger.error(
+                "Component raised %s at %s",
+                name,
+                "".join(traceback.format_tb(error.__traceback__, -1)).strip()[:1000],
+                extra={
+                    "action": "component_raised",
+                    "execution_id": attempt.run.key.execution_id,
+                    "component_id": component.id,
+                },
+            )
         return Failed(f"{name} in component type {component.type}")
-    finally:
-        cpu_seconds, memory_mb = meter.stop()
-        attempt.measured = Measured(cpu_seconds, memory_mb, context.network_bytes)
 
 
 def _run(implementation: Component, attempt: Attempt, context: Context) -> Outcome:
     component = attempt.component
-    kept = implementation.unrendered | implementation.verbatim
-    rendered = {name: value for name, value in component.config.items() if name not in kept}
-    config: JSONValue = render(rendered, attempt.scope, now=context.now())
-    config |= {name: value for name, value in component.config.items() if name in kept}
+    config = _rendered(implementation, attempt, context)
     found = check_rendered(component, config)
     if found:
-        return Failed("; ".join(f"{problem.field}: {problem.message}" for problem in found[:5]), permanent=True)
+        if attempt.shadow is not None and attempt.shadow.config is not None:
+            # A fault may tell a value.
+            attempt.shadow.outcome = _misfit(check_rendered(component, attempt.shadow.config))
+            attempt.shadow.config = None
+        return _misfit(found)
     failpoint("before_run")
     with interruptible(component.timeout_seconds, attempt.run.key.run_id, attempt.run.key.attempt):
-        return implementation.run(config, context)
+        outcome = implementation.run(config, context)
+    failpoint("after_run")
+    return outcome
+
+
+def _misfit(found: Sequence[Problem]) -> Failed:
+    return Failed("; ".join(f"{problem.field}: {problem.message}" for problem in found[:5]), permanent=True)
+
+
+def _rendered(implementation: Component, attempt: Attempt, context: Context) -> JSONObject:
+    """The config with its expressions evaluated; that of the shadow is on the attempt afterwards."""
+    kept = implementation.unrendered | implementation.verbatim
+    written = {name: value for name, value in attempt.component.config.items() if name not in kept}
+    unrendered = {name: value for name, value in attempt.component.config.items() if name in kept}
+    config: JSONValue
+    if attempt.shadow is None:
+        config = render(written, attempt.scope, now=context.now())
+    else:
+        rendered = render_twice(written, attempt.scope, attempt.shadow.scope, now=context.now())
+        config, shadow_config = rendered.value, rendered.shadow
+        attempt.shadow.differences = rendered.differences
+        assert isinstance(shadow_config, dict), "an object, as the config is"
+        attempt.shadow.config = {**shadow_config, **unrendered}
+    return {**config, **unrendered}
+
+
+def _run_shadow(
+    implementation: Component, attempt: Attempt, context: Context, secrets: Mapping[str, str], spent_seconds: float
+) -> Outcome:
+    """Run it in the shadow, in what is left of its time; its config is not checked, so it may well raise."""
+    shadow, limit = attempt.shadow, attempt.component.timeout_seconds
+    assert shadow is not None, "the caller has looked"
+    assert shadow.config is not None, "the caller has looked"
+    left = None if limit is None else limit - spent_seconds
+    if left is not None and left <= 0:
+        raise DeadlineReached
+    context = replace(
+        context,
+        resumed=shadow.resumed,
+        scope=shadow.scope,
+        secret=owner_secrets.getter({name: substitute(value) for name, value in secrets.items()}),
+        lines=shadow.lines,
+    )
+    with interruptible(left, attempt.run.key.run_id, attempt.run.key.attempt):
+        return implementation.run(shadow.config, context)
 
 
 def _bounded(outcome: object) -> Outcome:
@@ -119,17 +208,20 @@ def _bounded(outcome: object) -> Outcome:
     return outcome
 
 
-def _context(attempt: Attempt, secrets: Mapping[str, str]) -> Context:
+def _context(attempt: Attempt, secrets: Mapping[str, str], implementation: Component) -> Context:
+    at = now()
+    # What is run twice sees one time.
+    clock = (lambda: at) if attempt.shadow is not None and implementation.pure else now
     return Context(
         component_id=attempt.component.id,
         idempotency_key=attempt.run.key.run_id,
         attempt=attempt.run.key.attempt,
-        started_at=now(),
+        started_at=at,
         resumed=attempt.resumed,
         outbound=OutboundPolicy(allow=settings.OUTBOUND_ALLOW),
         max_output_bytes=settings.MAX_OUTPUT_BYTES,
         scope=attempt.scope,
-        now=now,
+        now=clock,
         secret=owner_secrets.getter(secrets),
         send_email=partial(mail.send, key=attempt.run.key.run_id),
         lines=attempt.lines,

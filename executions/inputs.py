@@ -1,13 +1,17 @@
-"""The names that a component's expressions see: parameters, outputs of what ended before it, `input`, `error`."""
+"""The names that a component's expressions see: parameters, outputs of what ended before it, `input`, `error`.
+
+Where a component reads something secret, also the shadow of these names: the same with other secrets (core.taint).
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from core.ids import from_uuid
+from core.taint import shadow_of, substitute
 from core.times import iso
 from core.types import JSONObject, JSONValue
 from executions import sealing
@@ -20,13 +24,39 @@ from workflows.definition import ComponentSpec, ConnectionType
 
 @dataclass(frozen=True, slots=True)
 class EndedRun:
-    """A component run in its final state, which never changes, so it may be kept."""
+    """A component run in its final state, which never changes, so it may be kept.
+
+    `shadow` is the shadow of the output: the output itself, the same object, where it holds no secret.
+    """
 
     status: RunStatus
     output: JSONValue
+    shadow: JSONValue
     taken: frozenset[int]
     error: JSONObject | None
     completed_at: datetime | None = None
+
+    @property
+    def holds_secret(self) -> bool:
+        return self.shadow is not self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """The names for one component, and their shadow, or None where it reads no secret."""
+
+    real: JSONObject
+    shadow: JSONObject | None
+
+
+class _Side(NamedTuple):
+    """The names or their shadow: those that stay the same for all components, and which of both it is."""
+
+    base: JSONObject
+    shadow: bool
+
+    def output_of(self, ended: EndedRun) -> JSONValue:
+        return ended.shadow if self.shadow else ended.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,52 +79,60 @@ class Inputs:
         parameters: JSONObject,
         secrets: Mapping[str, str],
     ) -> None:
+        """`parameters` as they were given; `execution` has them as they may be shown."""
         self._execution_id = execution["id"]
         self._compiled = compiled
-        self._parameters = parameters
         self._trigger = execution["trigger"]
         self._ended: dict[str, dict[str, EndedRun]] = {}
         self._outer: dict[str, Item | None] = {}
-        # The platform's own names win: a parameter called `input` is still there as `parameters.input`.
-        self._base: JSONObject = {
-            **parameters,
-            "parameters": parameters,
-            "secrets": dict(secrets),
-            "execution": {
-                "id": execution["id"],
-                "priority": execution["priority"],
-                "tags": execution["tags"],
-                "trigger": self._trigger.get("type", "manual"),
-                "created_at": iso(execution["created_at"]),
-                "started_at": iso(execution["started_at"]),
-            },
-            "workflow": {
-                "id": execution["workflow_id"],
-                "name": execution["workflow_name"],
-                "version": compiled.number,
-            },
+        self.shadow_secrets: dict[str, str] = {name: substitute(value) for name, value in secrets.items()}
+        sealed = execution["sealed_parameters"] is not None
+        shadows: JSONObject = shadow_of(parameters, execution["parameters"]) if sealed else parameters
+        # A name that holds a secret has another one in the shadow.
+        self._secret_parameters = {
+            name for name, value in parameters.items() if name not in shadows or shadows[name] is not value
         }
+        # Whether anything read so far is secret; without it, shadows cost nothing.
+        self._any_secret = bool(secrets or self._secret_parameters)
+        base = _base(execution, compiled, parameters, dict(secrets))
+        other = _base(execution, compiled, shadows, self.shadow_secrets) if self._any_secret else base
+        self._real = _Side(base, shadow=False)
+        self._shadow = _Side(other, shadow=True)
 
     def remember(self, run: Held, ended: EndedRun) -> None:
         """Keep what this worker ended itself, so that its kept successor needs no query."""
-        self._ended.setdefault(run.scope_id, {})[run.component_id] = ended
+        self._keep(run.scope_id, run.component_id, ended)
 
-    def scope(self, run: Held) -> JSONObject:
-        """All names for one component (contract §6, "Names"); inner items hide outer ones."""
+    def _keep(self, scope_id: str, component_id: str, ended: EndedRun) -> None:
+        self._ended.setdefault(scope_id, {})[component_id] = ended
+        self._any_secret = self._any_secret or ended.holds_secret
+
+    def scopes(self, run: Held) -> Scopes:
+        """All names for one component (contract §6, "Names"); inner items hide outer ones.
+
+        Raises accounts.vault.SealBrokenError.
+        """
         levels = list(self._levels(run))
         component = levels[0].home.definition.by_id[run.component_id]
         self._load(levels, component)
+        real = self._scope(run, levels, component, self._real)
+        secret_item = run.item is not None and run.item.sealed_value is not None
+        if secret_item or (self._any_secret and self._reads_secret(levels, component)):
+            return Scopes(real, self._scope(run, levels, component, self._shadow))
+        return Scopes(real, None)
+
+    def _scope(self, run: Held, levels: list[_Level], component: ComponentSpec, side: _Side) -> JSONObject:
         components: JSONObject = {}
         for level in reversed(levels):
             for component_id, ended in level.ended.items():
-                output = {"output": ended.output} if ended.status is RunStatus.COMPLETED else {}
+                output = {"output": side.output_of(ended)} if ended.status is RunStatus.COMPLETED else {}
                 components[component_id] = {"status": str(ended.status), **output}
         loop: JSONObject = {}
         if run.item is not None:
-            loop = {"item": self._value(run.item), "index": run.item.index}
-        base = {**self._base, **loop}
+            loop = {"item": self._value(run.item, side), "index": run.item.index}
+        base = {**side.base, **loop}
         bare = {name: shown for name, shown in components.items() if name not in base}
-        scope = {**bare, **base, "components": components, "input": self._input(levels[0], component, loop)}
+        scope = {**bare, **base, "components": components, "input": self._input(levels[0], component, loop, side)}
         errors = [
             {"component_id": c.source, **(levels[0].ended[c.source].error or {})}
             for c in levels[0].home.definition.incoming[component.id]
@@ -103,6 +141,26 @@ class Inputs:
         if errors:
             scope["error"] = errors[0]
         return scope
+
+    def _reads_secret(self, levels: list[_Level], component: ComponentSpec) -> bool:
+        """Whether what the component names may hold a secret."""
+        reads = self._compiled.reads[component.id]
+        if self.shadow_secrets and (reads.secrets or reads.all_secrets):
+            return True
+        if self._secret_parameters and ("parameters" in reads.names or self._secret_parameters & reads.names):
+            return True
+        if "input" in reads.names:
+            incoming = levels[0].home.definition.incoming[component.id]
+            if not incoming and self._secret_parameters:
+                return True
+            known = levels[0].ended
+            if any(c.source in known and known[c.source].holds_secret for c in incoming):
+                return True
+        return any(
+            ended.holds_secret and (reads.all_components or id_ in reads.components or id_ in reads.names)
+            for level in levels
+            for id_, ended in level.ended.items()
+        )
 
     def _levels(self, run: Held) -> Iterator[_Level]:
         """From the run's own item outwards to the execution."""
@@ -123,19 +181,20 @@ class Inputs:
                 self._outer[loop_run_id] = item
         return self._outer[loop_run_id]
 
-    def _value(self, item: Item) -> JSONValue:
+    def _value(self, item: Item, side: _Side) -> JSONValue:
         shown = None if item.value_text is None else orjson.loads(item.value_text)
-        return sealing.open_item(shown, item.sealed_value, loop_run_id=item.loop_run_id, index=item.index)
+        real = sealing.open_item(shown, item.sealed_value, loop_run_id=item.loop_run_id, index=item.index)
+        return shadow_of(real, shown) if side.shadow else real
 
-    def _input(self, level: _Level, component: ComponentSpec, loop: JSONObject) -> JSONValue:
+    def _input(self, level: _Level, component: ComponentSpec, loop: JSONObject, side: _Side) -> JSONValue:
         incoming = level.home.definition.incoming[component.id]
         if not incoming:
-            return loop["item"] if loop else self._trigger.get("input", self._parameters)
+            return loop["item"] if loop else self._trigger.get("input", side.base["parameters"])
         sources = dict.fromkeys(c.source for c in incoming if _is_taken(level, c.source, c.index))
         if component.join == "any" and len(sources) > 1:
             # What let it start is its input, also when it resumes after others have ended too.
-            return level.ended[min(sources, key=lambda source: _ended_at(level.ended[source]))].output
-        outputs = {source: level.ended[source].output for source in sources}
+            return side.output_of(level.ended[min(sources, key=lambda source: _ended_at(level.ended[source]))])
+        outputs = {source: side.output_of(level.ended[source]) for source in sources}
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def _load(self, levels: list[_Level], component: ComponentSpec) -> None:
@@ -151,16 +210,42 @@ class Inputs:
             missing |= {id_ for id_ in read if id_ not in level.ended}
         if not missing:
             return
-        ended = {level.scope_id: level.ended for level in levels}
-        for row in reading.ended_runs(ended.keys(), missing):
-            output = None if row["output"] is None else orjson.loads(row["output"])
-            ended[from_uuid(row["scope_id"])][row["component_id"]] = EndedRun(
+        for row in reading.ended_runs([level.scope_id for level in levels], missing):
+            shown = None if row["output"] is None else orjson.loads(row["output"])
+            output = sealing.open_output(shown, row["sealed_output"], run_id=from_uuid(row["id"]))
+            ended = EndedRun(
                 status=RunStatus(row["status"]),
-                output=sealing.open_output(output, row["sealed_output"], run_id=from_uuid(row["id"])),
+                output=output,
+                shadow=shadow_of(output, shown),
                 taken=frozenset(row["taken_out"] or ()),
                 error=None if row["error"] is None else orjson.loads(row["error"]),
                 completed_at=row["completed_at"],
             )
+            self._keep(from_uuid(row["scope_id"]), row["component_id"], ended)
+
+
+def _base(
+    execution: Mapping[str, Any], compiled: Compiled, parameters: JSONObject, secrets: dict[str, str]
+) -> JSONObject:
+    # The platform's own names win: a parameter called `input` is still there as `parameters.input`.
+    return {
+        **parameters,
+        "parameters": parameters,
+        "secrets": secrets,
+        "execution": {
+            "id": execution["id"],
+            "priority": execution["priority"],
+            "tags": execution["tags"],
+            "trigger": execution["trigger"].get("type", "manual"),
+            "created_at": iso(execution["created_at"]),
+            "started_at": iso(execution["started_at"]),
+        },
+        "workflow": {
+            "id": execution["workflow_id"],
+            "name": execution["workflow_name"],
+            "version": compiled.number,
+        },
+    }
 
 
 def _ended_at(run: EndedRun) -> datetime:

@@ -10,6 +10,7 @@ from accounts import audit
 from accounts.audit import Action
 from accounts.models import User
 from core.errors import ConflictError, NotAllowedError, Problem, ValidationFailedError
+from core.ids import new_id
 from core.json_text import dumps, storable_dumps
 from core.types import JSONObject, JSONValue
 from executions import conclude, plans, sealing, services
@@ -58,6 +59,12 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
     hidden = sealing.open_hidden(
         None if execution.sealed_hidden is None else bytes(execution.sealed_hidden), execution_id=execution.pk
     ) | sealing.secret_values(parameters, [parameter.name for parameter in declared if parameter.sensitive])
+    # What was made of another execution's secret is known by its place alone.
+    masks = {
+        name: shown
+        for name, shown in execution.parameters.items()
+        if name in parameters and shown != parameters[name] and name not in request.parameters
+    }
     start = services.StartRequest({**parameters, **request.parameters}, execution.priority, tags=execution.tags)
     new = services.prepare(
         execution.workflow,
@@ -67,6 +74,7 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
         number=number,
         progress=_progress(execution, rerun),
         hidden=hidden,
+        masks=masks,
         retry_of=execution.pk,
     )
     with transaction.atomic(durable=True):
@@ -133,6 +141,9 @@ def send_signal(*, execution: Execution, user: User, name: str, data: JSONValue)
     if _is_approval(execution, name):
         _check_approval(data)
     groups = list(user.groups.values_list("name", flat=True))
+    signal_id = new_id()
+    # Whatever it holds: which of it is secret is known where the execution's secrets are opened, in the worker.
+    sealed = sealing.seal_signal(data, signal_id=signal_id)
     woken: list[QueuedRun] = []
     with transaction.atomic(durable=True):
         if not ending.lock(execution.pk):
@@ -144,7 +155,7 @@ def send_signal(*, execution: Execution, user: User, name: str, data: JSONValue)
         allowed = [run_id for run_id, approvers in waiters if conclude.may_send(user.pk, groups, approvers)]
         if waiters and not allowed:
             raise NotAllowedError("Only its approvers may answer this")
-        signal_id = waiting.keep_signal(execution.pk, name, data, user.pk)
+        waiting.keep_signal(signal_id, execution.pk, name, sealed, user.pk)
         audit.record(Action.EXECUTION_SIGNALLED, execution, workflow_id=execution.workflow_id, signal=name)
         if allowed:
             woken = waiting.deliver(signal_id, allowed[0])

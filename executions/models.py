@@ -376,7 +376,9 @@ class Signal(models.Model):
     id = id_field()
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="signals")
     name = models.CharField(max_length=128)
+    # Before signals were sealed; nothing is written there any more.
     data: Any = models.JSONField(null=True)
+    sealed_data = models.BinaryField(null=True)
     sender = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     taken_by = models.ForeignKey(ComponentRun, on_delete=models.SET_NULL, null=True, related_name="signals_taken")
     taken_at = models.DateTimeField(null=True)

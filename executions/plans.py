@@ -4,14 +4,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from accounts.vault import SealBrokenError
 from core.errors import NotFoundError, Problem
 from executions.models import Execution
 from executions.transitions.starting import Plan
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_schema import Limits
 from workflows.expressions import References
+from workflows.literal_secrets import hide
 from workflows.models import WorkflowVersion
 from workflows.part_references import children_named, secrets_read
+from workflows.sealing import whole_definition
 from workflows.texts import references_of
 from workflows.validation import load, unknown_type_problems
 
@@ -28,7 +31,8 @@ class Home:
 class Compiled:
     """A version ready to run: its definition, the runs to insert, where each component stands and what it reads.
 
-    `bodies` has the runs of one item by the id of the component that loops.
+    `bodies` has the runs of one item by the id of the component that loops. `literal_secrets` are the secrets that
+    the definition itself holds.
     """
 
     workflow_id: str
@@ -39,6 +43,7 @@ class Compiled:
     homes: Mapping[str, Home]
     reads: Mapping[str, References]
     secrets: References
+    literal_secrets: frozenset[str]
     names_children: bool
     unknown_types: tuple[Problem, ...]
 
@@ -48,11 +53,14 @@ _ACCEPTED = Limits(components=10**6, connections=10**6, nesting=1000)
 
 
 class UnrunnableError(Exception):
-    """The stored definition no longer passes validation (a plug-in type was removed, a rule got stricter)."""
+    """The stored definition no longer passes validation (a plug-in type was removed, a rule got stricter).
 
-    def __init__(self, found: tuple[Problem, ...]) -> None:
+    Or its sealed part does not open: put the old key back at the end of APG_ENCRYPTION_KEYS.
+    """
+
+    def __init__(self, found: tuple[Problem, ...], message: str = "the stored definition does not pass validation"):
         self.problems = found
-        super().__init__("the stored definition does not pass validation")
+        super().__init__(message)
 
 
 @lru_cache(maxsize=512)
@@ -61,11 +69,15 @@ def compiled(version_id: str) -> Compiled:
 
     Types that are not installed here are let pass: a worker that knows them may run what this one cannot.
     """
-    version = WorkflowVersion.objects.filter(pk=version_id).only("workflow_id", "number", "definition").first()
+    version = WorkflowVersion.objects.filter(pk=version_id).first()
     if version is None:
         raise NotFoundError("Workflow version not found")
     try:
-        definition = load(version.definition, _ACCEPTED, unknown_types=True)
+        whole = whole_definition(version)
+        definition = load(whole, _ACCEPTED, unknown_types=True)
+    except SealBrokenError as error:
+        message = f"the stored definition does not open: {error}"
+        raise UnrunnableError((Problem(message, field="definition"),), message) from None
     except DefinitionError as error:
         raise UnrunnableError(error.problems) from None
     homes = dict(_homes(definition, None))
@@ -78,6 +90,7 @@ def compiled(version_id: str) -> Compiled:
         homes=homes,
         reads={id_: references_of(home.definition, home.definition.by_id[id_]) for id_, home in homes.items()},
         secrets=secrets_read(definition),
+        literal_secrets=hide(whole)[1] if version.sealed_definition is not None else frozenset(),
         names_children=bool(children_named(definition)),
         unknown_types=tuple(unknown_type_problems(definition)),
     )

@@ -11,12 +11,12 @@ from django.db import InterfaceError, OperationalError, connection
 from accounts.vault import SealBrokenError
 from core.errors import ErrorCode
 from core.json_text import storable_dumps
-from core.redact import Redactor
 from core.request_id import set_request_id
+from core.taint import shadow_of
 from core.times import iso
 from core.types import JSONObject, JSONValue
 from executions import conclude, owner_secrets, plans, sealing, services
-from executions.attempts import Attempt, CancelledAttempt, OutputRefusedError, now, output_text, run_attempt
+from executions.attempts import Attempt, CancelledAttempt, OutputRefusedError, Shadow, now, output_text, run_attempt
 from executions.bounds import dropped_lines, plain_lines
 from executions.decider import settle
 from executions.failpoints import failpoint
@@ -25,6 +25,7 @@ from executions.interrupts import draining
 from executions.limits import must_be_replaced
 from executions.retries import delay_before_retry
 from executions.states import RunStatus, WaitingFor
+from executions.telling import Telling
 from executions.transitions import running, sweeping, waiting
 from executions.transitions.looping import NewItem
 from executions.transitions.statements import Claimed, Ended, Held, Holder
@@ -126,11 +127,12 @@ class Session:
         self.secrets = owner_secrets.load(compiled.secrets, execution["workflow_id"])
         self.inputs = Inputs(execution, compiled, parameters, self.secrets)
         hidden = sealing.open_hidden(execution["sealed_hidden"], execution_id=execution["id"])
+        hidden |= compiled.literal_secrets
         if sealed is not None:
             hidden |= sealing.secret_values(parameters, sensitive)
-        self.hidden = hidden.union(owner_secrets.texts_to_hide(self.secrets))
-        self.has_secrets = bool(self.hidden)
-        self.redactor = Redactor(self.hidden)
+        hidden = hidden.union(owner_secrets.texts_to_hide(self.secrets))
+        # What may be told of the attempt at hand; between attempts, of the execution.
+        self.telling = self._telling = Telling(hidden)
         self.holder = holder
         self._keep_until = time.monotonic() + settings.ENGINE["KEEP_SUCCESSOR_SECONDS"]
         self._look_at = time.monotonic() + _FAIRNESS_SECONDS
@@ -139,15 +141,17 @@ class Session:
         """One attempt from its claim to its record; the run that this worker goes on with, claimed, if there is one."""
         component = self.compiled.homes[run.component_id].definition.by_id[run.component_id]
         try:
-            attempt = Attempt(run, component, self.inputs.scope(run))
+            scopes = self.inputs.scopes(run)
+            attempt = Attempt(run, component, scopes.real, Shadow(scopes.shadow) if scopes.shadow else None)
             outcome = self._timed_out(attempt) if run.overdue else run_attempt(attempt, self.secrets)
+            self.telling = self._telling.about(attempt)
         except SealBrokenError as error:
             conclude.fail_execution(run, str(error), self.holder)
             return None
         keep = self._may_keep()
         try:
             if isinstance(outcome, Completed):
-                return self._complete(attempt, outcome.output, keep)
+                return self._complete(attempt, outcome, keep)
             if isinstance(outcome, Loop):
                 return self._loop(attempt, outcome, keep)
             if isinstance(outcome, Waiting | WaitingForSignal | Child):
@@ -184,21 +188,29 @@ class Session:
             return False
         return not running.others_wait(self.execution["priority"], self.execution["created_by_id"])
 
-    def _complete(self, attempt: Attempt, output: JSONValue, keep: bool) -> Held | None:
+    def _complete(self, attempt: Attempt, outcome: Completed, keep: bool) -> Held | None:
         """Raises OutputRefusedError, and ExpressionError from the conditions of its connections."""
+        output = shown = outcome.output
         text = output_text(output)
         true_conditions = self._true_conditions(attempt, output)
         ended = Ended(RunStatus.COMPLETED, output_text=text)
-        if self.has_secrets:
-            shown = self.redactor.redact(output)
+        if self.telling.hides_anything:
+            shown = self.telling.output(outcome)
             if shown != output:
                 sealed = sealing.seal_output(text, run_id=attempt.run.key.run_id)
                 ended = replace(ended, output_text=storable_dumps(shown), sealed_output=sealed)
-        return self._end(attempt, ended, true_conditions, output=output, keep=keep)
+            else:
+                shown = output
+        return self._end(attempt, ended, true_conditions, output=output, shown=shown, keep=keep)
 
     def _loop(self, attempt: Attempt, outcome: Loop, keep: bool) -> Held | None:
         """Raises OutputRefusedError."""
-        items = [self._new_item(attempt.run, outcome.first_index + n, item) for n, item in enumerate(outcome.items)]
+        texts = [output_text(item) for item in outcome.items]
+        shown = self.telling.items(outcome) if self.telling.hides_anything else outcome.items
+        items = [
+            _new_item(attempt.run, outcome.first_index + place, text, item, shown[place])
+            for place, (text, item) in enumerate(zip(texts, outcome.items, strict=True))
+        ]
         wait = Wait(WaitingFor.ITEMS, max_concurrency=outcome.max_concurrency, stop_on_error=outcome.stop_on_error)
         waits, kept = conclude.begin_items(
             attempt.run,
@@ -213,13 +225,6 @@ class Session:
         )
         return kept if waits else self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
 
-    def _new_item(self, run: Held, index: int, value: JSONValue) -> NewItem:
-        text = output_text(value)
-        shown = self.redactor.redact(value) if self.has_secrets else value
-        if shown == value:
-            return NewItem(index, text)
-        return NewItem(index, storable_dumps(shown), sealing.seal_item(text, loop_run_id=run.key.run_id, index=index))
-
     def _wait(self, attempt: Attempt, outcome: Waiting | WaitingForSignal | Child) -> bool:
         """False if this attempt may not wait. Raises services.ChildRefusedError."""
         run, lines, measured = attempt.run, self._lines(attempt), attempt.measured
@@ -228,20 +233,19 @@ class Session:
             return waiting.wait(run.key, wait, lines=lines, measured=measured)
         if isinstance(outcome, WaitingForSignal):
             approvers = tuple(outcome.approvers)
-            if self.redactor.redact([outcome.signal, *approvers]) != [outcome.signal, *approvers]:
+            if self.telling.is_secret(outcome):
                 raise OutputRefusedError("The name of the signal, or of an approver, holds a secret")
             wait = Wait(WaitingFor.SIGNAL, delay_seconds=outcome.seconds, signal=outcome.signal, approvers=approvers)
             return conclude.wait_for_signal(run, wait, lines=lines, measured=measured)
+        masks = self.telling.masks(outcome)
         # What the child is not given, it need not hide.
-        given = self.redactor.redact(outcome.parameters, by_name=False) != outcome.parameters
-        hidden = self.hidden if given else ()
-        return services.start_child(run, self.execution, outcome, hidden=hidden, lines=lines, measured=measured)
+        hidden = self.telling.hidden if masks else ()
+        return services.start_child(
+            run, self.execution, outcome, hidden=hidden, masks=masks, lines=lines, measured=measured
+        )
 
     def _fail(self, attempt: Attempt, outcome: Failed, keep: bool) -> Held | None:
-        error: JSONObject = {"code": str(outcome.code), "message": outcome.message}
-        if outcome.details:
-            error["details"] = outcome.details
-        error = self.redactor.redact(error)
+        error = self.telling.error(outcome)
         key = attempt.run.key
         attempt.lines.append(LogLine(now(), "error", error["message"], {"attempt": key.attempt}))
         delay = delay_before_retry(
@@ -263,6 +267,7 @@ class Session:
         true_conditions: tuple[int, ...] = (),
         *,
         output: JSONValue = None,
+        shown: JSONValue = None,
         keep: bool,
     ) -> Held | None:
         run = attempt.run
@@ -276,7 +281,8 @@ class Session:
             holder=self.holder,
             keep=keep,
         )
-        self.inputs.remember(run, EndedRun(ended.status, output, frozenset(settled.taken), ended.error))
+        shadow = shadow_of(output, shown)
+        self.inputs.remember(run, EndedRun(ended.status, output, shadow, frozenset(settled.taken), ended.error))
         return following
 
     def _true_conditions(self, attempt: Attempt, output: JSONValue) -> tuple[int, ...]:
@@ -305,8 +311,14 @@ class Session:
                 "attempt": attempt.run.key.attempt,
                 **item,
                 "level": level,
-                "message": self.redactor.redact_text(message),
-                "metadata": self.redactor.redact(metadata),
+                "message": self.telling.text(message),
+                "metadata": self.telling.value(metadata),
             }
             for timestamp, level, message, metadata in plain_lines(attempt.lines)
         ]
+
+
+def _new_item(run: Held, index: int, text: str, value: JSONValue, shown: JSONValue) -> NewItem:
+    if shown == value:
+        return NewItem(index, text)
+    return NewItem(index, storable_dumps(shown), sealing.seal_item(text, loop_run_id=run.key.run_id, index=index))

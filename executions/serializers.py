@@ -1,14 +1,11 @@
 """Executions on the wire: what bodies may hold, and the shapes of the API reference."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from rest_framework import serializers
 
-from core.envelope import error_entry
-from core.errors import APGError, Problem
 from core.serializers import StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer, TimeField
 from core.types import JSONObject, JSONValue
 from events.models import Event
@@ -130,19 +127,6 @@ def started_data(execution: Execution, *, estimated_duration: int | None, queue_
         "scheduled_at": execution.scheduled_at,
         "estimated_duration": estimated_duration,
         "queue_position": queue_position,
-    }
-
-
-def batch_error(index: int, error: APGError) -> JSONObject:
-    """The result of a batch's entry that was refused; its fields are paths into the batch."""
-    place = f"executions[{index}]"
-    problems = error.problems or (Problem(error.message),)
-    return {
-        "success": False,
-        "errors": [
-            error_entry(replace(problem, field=f"{place}.{problem.field}" if problem.field else place), error.code)
-            for problem in problems
-        ],
     }
 
 

@@ -25,7 +25,7 @@ from core.ids import ULIDField, new_id, parse_id
 from core.json_text import dumps
 from core.prepared_query import PreparedQuery
 from core.request_id import current_request_id
-from core.types import JSONObject
+from core.types import JSONObject, JSONValue
 from executions import admission, conclude, plans, sealing
 from executions.dispatch import ring_on_commit
 from executions.failpoints import failpoint
@@ -44,6 +44,8 @@ from workflows.schemas import short
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 MAX_DEPTH = 10
+# Of what should be an id of 26 characters; `short` cuts no text of this length.
+_MAX_NAMED_CHARS = 32
 _BY_ID = PreparedQuery(lambda pk: Execution.objects.filter(pk=pk), ULIDField())
 _RUNNABLE = frozenset({WorkflowStatus.DRAFT, WorkflowStatus.ACTIVE})
 
@@ -141,11 +143,13 @@ def prepare(
     number: int | None = None,
     progress: Progress | None = None,
     hidden: Collection[str] = (),
+    masks: Mapping[str, JSONValue] | None = None,
     **links: Any,
 ) -> NewExecution:
     """Check everything that can be checked without a lock. `number`: a version other than the current one.
 
-    `hidden`: texts that the execution must not tell beside its own secrets. `links`: parent_run, depth, retry_of.
+    `hidden`: texts that the execution must not tell beside its own secrets; `masks`: what at most may be shown of a
+    parameter, by name. `links`: parent_run, depth, retry_of.
     Raises as `start_execution` does, and WorkflowVersion.DoesNotExist.
     """
     if workflow.status not in _RUNNABLE:
@@ -156,7 +160,7 @@ def prepare(
     values = _checked(compiled, request.parameters)
     execution_id = new_id()
     sensitive = [parameter.name for parameter in compiled.definition.parameters if parameter.sensitive]
-    shown, sealed = sealing.split_parameters(values, sensitive, execution_id=execution_id, hidden=hidden)
+    shown, sealed = sealing.split_parameters(values, sensitive, execution_id=execution_id, hidden=hidden, masks=masks)
     rules = compiled.definition.settings
     facts: JSONObject = {
         "plan": compiled.plan,
@@ -292,6 +296,7 @@ def start_child(
     child: Child,
     *,
     hidden: Collection[str],
+    masks: Mapping[str, JSONValue],
     lines: Sequence[JSONObject],
     measured: Measured,
 ) -> bool:
@@ -299,7 +304,8 @@ def start_child(
 
     The child runs in its parent's slot, for the same account, with the same priority. It must be a workflow that
     the owner of the parent's workflow may run. What the parent hides (`hidden`) the child hides too, where it is
-    given any of it. Raises ChildRefusedError. Forbids a transaction.
+    given any of it, and of the parameters in `masks` it shows what stands there. Raises ChildRefusedError. Forbids a
+    transaction.
     """
     depth = parent["depth"] + 1
     if depth > MAX_DEPTH:
@@ -315,6 +321,7 @@ def start_child(
             trigger,
             number=child.version,
             hidden=hidden,
+            masks=masks,
             parent_run=run.key.run_id,
             depth=depth,
         )
@@ -340,7 +347,9 @@ def _child_workflow(parent_workflow_id: str, wanted: str) -> Workflow:
     except ValueError:
         workflow = None
     if workflow is None:
-        raise ChildRefusedError(f"There is no workflow {short(wanted)} that the workflow's owner may run")
+        # Whole or not at all: of a secret that was computed into it, a cut would leave a half that nobody recognises.
+        named = short(wanted) if len(wanted) <= _MAX_NAMED_CHARS else f"with an id of {len(wanted)} characters"
+        raise ChildRefusedError(f"There is no workflow {named} that the workflow's owner may run")
     return workflow
 
 

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from accounts.authentication import caller
 from accounts.scopes import Scope
 from accounts.throttling import count_requests
-from core.envelope import reply
+from core.envelope import failed_item, reply
 from core.errors import APGError, BadRequestError, NotFoundError, Problem, ValidationFailedError
 from core.ids import parse_id
 from core.pagination import paginate, paginate_keys
@@ -26,7 +26,6 @@ from executions.serializers import (
     ExecuteSerializer,
     RetrySerializer,
     SignalSerializer,
-    batch_error,
     component_run_data,
     diagnosis_data,
     event_data,
@@ -74,7 +73,7 @@ class ExecuteBatchView(View):
         items = [_batch_item(entry) for entry in body["executions"]]
         outcomes = batch.start_batch(caller=caller(request), items=items, atomic=body["atomic"])
         results = [
-            batch_error(index, outcome)
+            failed_item(f"executions[{index}]", outcome)
             if isinstance(outcome, APGError)
             else {"success": True, "data": _started(outcome)}
             for index, outcome in enumerate(outcomes)

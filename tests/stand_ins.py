@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -132,4 +132,7 @@ def postgres_over_tcp() -> Iterator[str]:
         listener.close()
         thread.join()
         for each in open_sockets:
+            # A thread that reads it would keep it open for the far end.
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
             each.close()

@@ -165,7 +165,7 @@ def parse(raw: JSONValue) -> Definition:
 
 def shape_problems(raw: JSONValue, limits: Limits = DEFAULT_LIMITS) -> list[Problem]:
     """What is no JSON that can be kept; if all is, what is not of the shape of a definition."""
-    return list(_json_problems(raw, limits.nesting)) or list(_shape(limits).problems(raw, "definition"))
+    return list(json_problems(raw, limits.nesting)) or form_problems(raw, "definition", limits)
 
 
 def body_of(spec: ComponentSpec) -> JSONObject:
@@ -173,9 +173,9 @@ def body_of(spec: ComponentSpec) -> JSONObject:
     return {name: spec.config[name] for name in BODY_FIELDS & spec.config.keys()}
 
 
-def body_shape_problems(body: JSONObject, path: str, limits: Limits) -> list[Problem]:
-    """What is not of the shape of a definition in a body at `path`; that it is JSON was seen with the whole."""
-    return list(_shape(limits).problems(body, path))
+def form_problems(raw: JSONValue, path: str, limits: Limits) -> list[Problem]:
+    """What is not of the shape of a definition in JSON at `path`: the whole, or a body."""
+    return list(_shape(limits).problems(raw, path))
 
 
 def graph_problems(raw: JSONObject, path: str = "definition") -> list[Problem]:
@@ -327,7 +327,7 @@ def _cycle(ids: Iterable[str], connections: Iterable[JSONObject]) -> list[str]:
 _Trail: TypeAlias = "tuple[_Trail, str | int] | None"
 
 
-def _json_problems(raw: JSONValue, nesting: int) -> Iterator[Problem]:
+def json_problems(raw: JSONValue, nesting: int) -> Iterator[Problem]:
     """Values that are no JSON, numbers that are none, nesting beyond the limit. Iterative: any depth may come."""
     stack: list[tuple[JSONValue, _Trail, int]] = [(raw, None, 0)]
     while stack:

@@ -51,12 +51,17 @@ class Workflow(models.Model):
 
 
 class WorkflowVersion(models.Model):
-    """One definition of a workflow; never changed once written, executions are pinned to it."""
+    """One definition of a workflow; never changed once written, executions are pinned to it.
+
+    `definition` is what may be shown. Where that hides secrets, `sealed_definition` holds the whole
+    (`workflows.sealing`).
+    """
 
     id = id_field()
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     definition = models.JSONField()
+    sealed_definition = models.BinaryField(null=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

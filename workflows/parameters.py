@@ -47,8 +47,14 @@ def parse_parameter(raw: JSONObject) -> Parameter:
         has_default=raw.get("default_value") is not None,
         description=raw.get("description", ""),
         rules=raw.get("validation_rules", {}),
-        sensitive=raw["type"] == "secret" or raw.get("sensitive", False) or looks_secret(raw["name"]),
+        sensitive=is_sensitive(raw),
     )
+
+
+def is_sensitive(raw: JSONObject) -> bool:
+    """Whether the values of a parameter are secret: by its type, by its word, by its name. Takes any object."""
+    name = raw.get("name")
+    return raw.get("type") == "secret" or raw.get("sensitive") is True or (isinstance(name, str) and looks_secret(name))
 
 
 def parameter_problems(raw: Sequence[JSONObject]) -> Iterator[Problem]:
@@ -140,7 +146,7 @@ def _rule_problems(parameter: Parameter, path: str) -> Iterator[Problem]:
 
 def _value_problems(parameter: Parameter, value: JSONValue, path: str) -> Iterator[Problem]:
     fits, expected = _TYPES[parameter.type]
-    broken = [expected] if not fits(value) else list(_broken_rules(parameter.rules, value))
+    broken = [expected] if not fits(value) else list(_broken_rules(parameter, value))
     for wanted in broken:
         shown = REDACTED if parameter.sensitive else received(value)
         yield Problem(
@@ -148,9 +154,11 @@ def _value_problems(parameter: Parameter, value: JSONValue, path: str) -> Iterat
         )
 
 
-def _broken_rules(rules: JSONObject, value: JSONValue) -> Iterator[str]:
+def _broken_rules(parameter: Parameter, value: JSONValue) -> Iterator[str]:
+    rules = parameter.rules
     if "enum" in rules and not any(_same(value, option) for option in rules["enum"]):
-        yield one_of(rules["enum"])
+        # The choices of a secret are secrets.
+        yield "one of the values that are allowed" if parameter.sensitive else one_of(rules["enum"])
     if isinstance(value, int | float) and not isinstance(value, bool):
         if "min" in rules and value < rules["min"]:
             yield f"at least {rules['min']}"

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, PositiveIntegerField, Q, QuerySet
 
 from accounts.callers import Caller
 from core.errors import NotFoundError
+from core.ids import ULIDField
+from core.prepared_query import PreparedQuery
 from core.types import JSONObject
 from workflows import access
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
@@ -60,13 +62,35 @@ def statistics(workflows: Sequence[Workflow]) -> dict[str, Statistics]:
     }
 
 
+_VERSION = PreparedQuery(
+    lambda workflow, number: WorkflowVersion.objects.filter(workflow=workflow, number=number),
+    ULIDField(),
+    PositiveIntegerField(),
+)
+
+
 def current_definition(workflow: Workflow) -> JSONObject:
-    """What the workflow's next execution runs. Raises NotFoundError if it was deleted since it was read."""
-    definition: JSONObject | None = (
-        WorkflowVersion.objects.filter(workflow=workflow, number=workflow.version)
-        .values_list("definition", flat=True)
-        .first()
-    )
-    if definition is None:
-        raise NotFoundError("Workflow not found")
+    """The definition in force, as it may be shown. Raises NotFoundError if it was deleted since it was read."""
+    definition: JSONObject = current_version(workflow).definition
     return definition
+
+
+def current_version(workflow: Workflow) -> WorkflowVersion:
+    """What the workflow's next execution runs. Raises NotFoundError if it was deleted since it was read."""
+    version = _VERSION.one(workflow.pk, workflow.version)
+    if version is None:
+        raise NotFoundError("Workflow not found")
+    return version
+
+
+def versions_of(workflow: Workflow) -> QuerySet[WorkflowVersion]:
+    """The workflow's versions without their definitions, the newest first."""
+    return workflow.versions.defer("definition", "sealed_definition").order_by("-number")
+
+
+def version_numbered(workflow: Workflow, number: int) -> WorkflowVersion:
+    """One version. Raises NotFoundError."""
+    version = workflow.versions.filter(number=number).first()
+    if version is None:
+        raise NotFoundError("Workflow version not found")
+    return version

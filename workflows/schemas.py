@@ -13,6 +13,8 @@ from core.types import JSONValue
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 # What a report may repeat of somebody's input.
 MAX_RECEIVED = 200
+CUT = "…"
+"""Stands where a report left something off."""
 # As many choices as an answer lists; there are more component types than this only with many plug-ins.
 MAX_OPTIONS = 50
 
@@ -243,4 +245,4 @@ def received(value: JSONValue) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_RECEIVED else text[: MAX_RECEIVED - 1] + "…"
+    return text if len(text) <= MAX_RECEIVED else text[: MAX_RECEIVED - 1] + CUT

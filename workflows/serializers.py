@@ -5,10 +5,12 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.groups import group_id
-from core.serializers import IdField, StrictCharField, StrictIntegerField, StrictSerializer
+from core.serializers import IdField, StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer
 from core.types import JSONObject, JSONValue
+from workflows.bulk import MAX_OPERATIONS, Kind
 from workflows.components.base import Component
-from workflows.models import Role, Share, Workflow, WorkflowStatus
+from workflows.copies import EXPORT_FORMAT
+from workflows.models import Role, Share, Workflow, WorkflowStatus, WorkflowVersion
 from workflows.queries import Statistics
 from workflows.validation import Report
 
@@ -23,6 +25,17 @@ class AnyField(serializers.Field[JSONValue, Any, JSONValue, Any]):
 
     def to_representation(self, value: JSONValue) -> JSONValue:
         return value
+
+
+class ObjectField(AnyField):
+    """A JSON object, read by whom it is for."""
+
+    default_error_messages = {"invalid": "Must be an object."}
+
+    def to_internal_value(self, data: Any) -> JSONObject:
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        return data
 
 
 class TagsField(serializers.ListField):
@@ -53,6 +66,47 @@ class UpdateSerializer(WorkflowSerializer):
     expected_version = StrictIntegerField(min_value=1, required=False)
 
 
+class StatusSerializer(StrictSerializer):
+    """The body of `activate`, `deactivate`, `archive` and `restore`, if there is one."""
+
+    expected_version = StrictIntegerField(min_value=1, required=False)
+
+
+class DuplicateSerializer(StrictSerializer):
+    """The body of `POST workflows/{id}/duplicate`, if there is one."""
+
+    name = StrictCharField(min_length=1, max_length=255, required=False)
+    description = StrictCharField(max_length=1000, allow_blank=True, required=False, trim_whitespace=False)
+
+
+class ImportSerializer(WorkflowSerializer):
+    """The body of `POST workflows/import`: what export gives."""
+
+    format = StrictIntegerField(min_value=EXPORT_FORMAT, max_value=EXPORT_FORMAT, required=False)
+
+
+class BulkSerializer(StrictSerializer):
+    """The body of `POST workflows/bulk`; its operations are judged one by one."""
+
+    operations: Any = serializers.ListField(allow_empty=False, max_length=MAX_OPERATIONS)
+    atomic = StrictBooleanField(required=False, default=False)
+
+
+class OperationSerializer(StrictSerializer):
+    """One operation of a bulk body."""
+
+    operation = serializers.ChoiceField(choices=list(Kind))
+    workflow_id = StrictCharField(max_length=36, required=False)
+    # The metaclass takes fields off the class: `serializer.data` stays what it is.
+    data = ObjectField(required=False, default=dict)  # type: ignore[assignment]
+
+
+class DeleteSerializer(StrictSerializer):
+    """The data of a bulk delete."""
+
+    force = StrictBooleanField(required=False, default=False)
+
+
 class ValidateSerializer(StrictSerializer):
     """The body of `validate`; with partial=True the definition may be left out. null is judged like any JSON."""
 
@@ -81,6 +135,19 @@ def share_data(share: Share) -> JSONObject:
         "role": share.role,
         "created_by": share.created_by_id,
         "created_at": share.created_at,
+    }
+
+
+def version_data(version: WorkflowVersion, workflow: Workflow, *, with_definition: bool) -> JSONObject:
+    """A version of a workflow; `current` says whether executions start with it."""
+    return {
+        "id": version.pk,
+        "workflow_id": workflow.pk,
+        "version": version.number,
+        "current": version.number == workflow.version,
+        **({"definition": version.definition} if with_definition else {}),
+        "created_by": version.created_by_id,
+        "created_at": version.created_at,
     }
 
 

@@ -1,11 +1,8 @@
 """What users do with workflows: create, update, delete."""
 
-import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -13,26 +10,16 @@ from django.utils import timezone
 from accounts import audit
 from accounts.audit import Action
 from accounts.models import User
-from core.errors import (
-    ConflictError,
-    ErrorCode,
-    NotFoundError,
-    Problem,
-    ValidationFailedError,
-    WorkflowInvalidError,
-)
-from core.json_text import dumps
-from core.types import JSONObject, JSONValue
+from core.errors import ConflictError, NotFoundError, Problem
+from core.types import JSONObject
 from core.unique import name_conflicts
 from events.event_types import EventType
-from workflows.definition import Definition, DefinitionError
-from workflows.definition_schema import Limits
+from workflows.checking import checked, holds_marks, is_same, require_runnable, with_secrets
 from workflows.events import tell
-from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
-from workflows.part_references import missing_parts
-from workflows.queries import current_definition
+from workflows.models import Workflow, WorkflowStatus
+from workflows.queries import current_version
 from workflows.schemas import short
-from workflows.validation import Report, error_entry, load, report
+from workflows.sealing import new_version
 
 _NAME_CONSTRAINT = "workflow_name_unique_per_owner"
 
@@ -46,14 +33,15 @@ def create_workflow(
     category: str = "",
     tags: Sequence[str] = (),
     priority: int = 5,
+    durable: bool = True,
 ) -> Workflow:
     """A draft with its first version.
 
-    Opens its own durable transaction. Raises ValidationFailedError for the definition, ConflictError for a
-    name that the owner has given already.
+    Opens its own durable transaction or, told so, a savepoint in the caller's. Raises ValidationFailedError for the
+    definition, ConflictError for a name that the owner has given already.
     """
-    parsed = _checked(definition)
-    with _name_conflicts(name), transaction.atomic(durable=True):
+    parsed = checked(with_secrets(definition))
+    with _name_conflicts(name), transaction.atomic(durable=durable):
         workflow = Workflow.objects.create(
             created_by=user,
             name=name,
@@ -63,40 +51,50 @@ def create_workflow(
             priority=priority,
             component_count=len(parsed.components),
         )
-        WorkflowVersion.objects.create(workflow=workflow, number=1, definition=definition, created_by=user)
+        new_version(workflow=workflow, number=1, definition=definition, user=user).save(force_insert=True)
         tell(EventType.WORKFLOW_CREATED, workflow)
         audit.record(Action.WORKFLOW_CREATED, workflow, name=name)
     return workflow
 
 
 def update_workflow(
-    *, workflow: Workflow, user: User, changes: JSONObject, expected_version: int | None = None
+    *,
+    workflow: Workflow,
+    user: User,
+    changes: JSONObject,
+    expected_version: int | None = None,
+    durable: bool = True,
 ) -> Workflow:
     """Set the given fields; a changed definition makes a new version. What changes nothing writes and tells nothing.
 
-    Opens its own durable transaction. Raises ConflictError (stale `expected_version`, name taken),
-    ValidationFailedError, WorkflowInvalidError for activating what does not pass validation, and NotFoundError
-    if the workflow has been deleted meanwhile.
+    A `[REDACTED]` in the definition stands for what is stored in its place. Transaction as `create_workflow`. Raises
+    ConflictError (stale `expected_version`, name taken), ValidationFailedError, WorkflowInvalidError for activating
+    what does not pass validation, and NotFoundError if the workflow has been deleted meanwhile.
     """
     changes = dict(changes)
     definition = changes.pop("definition", None)
-    parsed = None if definition is None else _checked(definition)
-    with _name_conflicts(changes.get("name", workflow.name)), transaction.atomic(durable=True):
+    restored_from = None
+    if holds_marks(definition):
+        restored_from = current_version(workflow)
+        definition = with_secrets(definition, restored_from)
+    parsed = None if definition is None else checked(definition)
+    with _name_conflicts(changes.get("name", workflow.name)), transaction.atomic(durable=durable):
         current = _locked(Workflow.objects.select_for_update(of=("self",), no_key=True), workflow)
         if expected_version is not None and expected_version != current.version:
             raise _stale(current.version, expected_version)
-        stored = current_definition(current)
+        if restored_from is not None and restored_from.number != current.version:
+            raise _stale(current.version, restored_from.number)
+        stored = current_version(current)
         changed = {name: value for name, value in changes.items() if getattr(current, name) != value}
-        if parsed is not None and _canonical(definition) != _canonical(stored):
+        if parsed is not None and not is_same(definition, stored):
             changed |= {"version": current.version + 1, "component_count": len(parsed.components)}
-            WorkflowVersion.objects.create(
-                workflow=current, number=changed["version"], definition=definition, created_by=user
-            )
+            stored = new_version(workflow=current, number=changed["version"], definition=definition, user=user)
+            stored.save(force_insert=True)
         if not changed:
             return current
         told = _events(current.status, changed)
         if EventType.WORKFLOW_ACTIVATED in told:
-            _require_runnable(definition or stored, current.created_by_id)
+            require_runnable(stored, current.created_by_id)
         for name, value in changed.items():
             setattr(current, name, value)
         current.updated_at = timezone.now()
@@ -107,13 +105,13 @@ def update_workflow(
     return current
 
 
-def delete_workflow(*, workflow: Workflow, force: bool) -> None:
+def delete_workflow(*, workflow: Workflow, force: bool, durable: bool = True) -> None:
     """Delete the workflow with its versions and executions; with `force`, cancel what still runs first.
 
-    Opens its own durable transaction. Raises ConflictError if executions have not ended and `force` is not
+    Transaction as `create_workflow`. Raises ConflictError if executions have not ended and `force` is not
     given, NotFoundError if the workflow has been deleted meanwhile.
     """
-    with transaction.atomic(durable=True):
+    with transaction.atomic(durable=durable):
         # A start takes a share of this row before anything else, so it is either seen here, or waits and finds no
         # workflow.
         current = _locked(Workflow.objects.select_for_update(of=("self",), no_key=True), workflow)
@@ -123,28 +121,6 @@ def delete_workflow(*, workflow: Workflow, force: bool) -> None:
         tell(EventType.WORKFLOW_DELETED, current)
         audit.record(Action.WORKFLOW_DELETED, current, name=current.name, force=force)
         current.delete()
-
-
-def judge(definition: JSONValue, *, owner_id: str | None = None) -> Report:
-    """What `validate` answers: the errors are exactly what create and update refuse; nothing is run.
-
-    For a workflow's owner also what activating and executing refuse: secrets and workflows that there are not.
-    """
-    problem = _size_problem(definition)
-    if problem is None:
-        found = report(definition, _limits())
-        if owner_id is None or not found.is_valid:
-            return found
-        missing = missing_parts(load(definition, _limits()), owner_id)
-        return replace(found, errors=[error_entry(problem, definition["components"]) for problem in missing])
-    entry = {
-        "message": problem.message,
-        "severity": "error",
-        "code": str(ErrorCode.VALIDATION_ERROR),
-        "field": problem.field,
-        "details": problem.details,
-    }
-    return Report([entry], [], [])
 
 
 def _locked(rows: QuerySet[Workflow], workflow: Workflow) -> Workflow:
@@ -175,42 +151,6 @@ def _events(old_status: str, changed: JSONObject) -> list[EventType]:
     if not told or changed.keys() - {"status"}:
         told.append(EventType.WORKFLOW_UPDATED)
     return told
-
-
-def _canonical(definition: JSONValue) -> str:
-    """Text that is equal for equal JSON. Python's == takes true for 1, which a component would not."""
-    return json.dumps(definition, sort_keys=True)
-
-
-def _checked(definition: JSONValue) -> Definition:
-    problem = _size_problem(definition)
-    if problem is not None:
-        raise ValidationFailedError("Invalid workflow definition", problems=[problem])
-    try:
-        return load(definition, _limits())
-    except DefinitionError as error:
-        raise ValidationFailedError("Invalid workflow definition", problems=error.problems) from None
-
-
-def _limits() -> Limits:
-    return Limits(settings.MAX_COMPONENTS, settings.MAX_CONNECTIONS, settings.MAX_NESTING)
-
-
-def _size_problem(definition: JSONValue) -> Problem | None:
-    size = len(dumps(definition))
-    if size <= settings.MAX_DEFINITION_BYTES:
-        return None
-    details = {"expected": f"at most {settings.MAX_DEFINITION_BYTES} bytes", "received": f"{size} bytes"}
-    return Problem("The definition is too large", field="definition", details=details)
-
-
-def _require_runnable(definition: JSONObject, owner_id: str) -> None:
-    try:
-        missing = missing_parts(load(definition, _limits()), owner_id)
-    except DefinitionError as error:
-        raise WorkflowInvalidError(problems=error.problems) from None
-    if missing:
-        raise WorkflowInvalidError(problems=missing)
 
 
 def _name_conflicts(name: str) -> AbstractContextManager[None]:

@@ -16,14 +16,15 @@ from workflows.definition import (
     Definition,
     DefinitionError,
     body_of,
-    body_shape_problems,
     build,
+    form_problems,
     graph_problems,
+    json_problems,
     parts,
-    shape_problems,
 )
 from workflows.definition_schema import DEFAULT_LIMITS, Limits
 from workflows.expressions import ExpressionError, has_expression
+from workflows.literal_secrets import without_secrets
 from workflows.schemas import Schema, one_of, received, short
 from workflows.texts import parse_text, texts_with_expressions
 
@@ -47,11 +48,16 @@ class Report:
 def load(raw: JSONValue, limits: Limits = DEFAULT_LIMITS, *, unknown_types: bool = False) -> Definition:
     """The parsed definition, with its bodies. Raises DefinitionError with everything that saving refuses.
 
+    What it raises repeats no literal secret.
+
     `unknown_types` lets types pass that are not installed here: another worker may know them.
     """
-    found = shape_problems(raw, limits)
+    unreadable = list(json_problems(raw, limits.nesting))
+    if unreadable:
+        raise DefinitionError(unreadable)
+    found = form_problems(raw, "definition", limits)
     if found:
-        raise DefinitionError(found)
+        raise DefinitionError(without_secrets(found, raw))
     definition = build(raw)
     whole = replace(definition, bodies=_bodies(definition, "definition", found, limits))
     found += graph_problems(raw)
@@ -59,7 +65,8 @@ def load(raw: JSONValue, limits: Limits = DEFAULT_LIMITS, *, unknown_types: bool
     found += _shared_ids(whole, limits)
     if found:
         # What a body lacks, the schema of the component around it may miss too.
-        raise DefinitionError({(problem.field, problem.message): problem for problem in found}.values())
+        distinct = {(problem.field, problem.message): problem for problem in found}
+        raise DefinitionError(without_secrets(distinct.values(), raw))
     return whole
 
 
@@ -89,7 +96,7 @@ def _bodies(definition: Definition, path: str, found: list[Problem], limits: Lim
             continue
         where = f"{path}.components[{spec.position}].config"
         raw = body_of(spec)
-        broken = body_shape_problems(raw, where, limits)
+        broken = form_problems(raw, where, limits)
         if broken:
             found += broken
             continue

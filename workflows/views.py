@@ -12,7 +12,7 @@ from core.errors import BadRequestError, NotFoundError, Problem
 from core.pagination import paginate
 from core.query import boolean
 from core.views import View, has_body
-from workflows import access, queries, services, sharing
+from workflows import access, checking, queries, services, sharing
 from workflows.components import registry
 from workflows.filters import filter_workflows
 from workflows.models import Workflow
@@ -47,14 +47,19 @@ class WorkflowListView(View):
     def post(self, request: Request) -> Response:
         body = WorkflowSerializer(data=request.data).validated()
         workflow = services.create_workflow(user=caller(request).user, **body)
-        data = {
-            "id": workflow.pk,
-            "name": workflow.name,
-            "status": workflow.status,
-            "version": workflow.version,
-            "created_at": workflow.created_at,
-        }
-        return reply(data, message="Workflow created successfully", status=201)
+        return created(workflow, "Workflow created successfully")
+
+
+def created(workflow: Workflow, message: str) -> Response:
+    """What making a workflow answers."""
+    data = {
+        "id": workflow.pk,
+        "name": workflow.name,
+        "status": workflow.status,
+        "version": workflow.version,
+        "created_at": workflow.created_at,
+    }
+    return reply(data, message=message, status=201)
 
 
 class WorkflowView(View):
@@ -96,22 +101,25 @@ class WorkflowView(View):
         workflow = access.get_visible(caller(request), workflow_id)
         access.require(caller(request), access.Action.EDIT, workflow)
         changes = UpdateSerializer(data=request.data, partial=partial).validated()
-        expected = _expected_version(request, changes.pop("expected_version", None))
+        expected = expected_version(request, changes.pop("expected_version", None))
         updated = services.update_workflow(
             workflow=workflow,
             user=caller(request).user,
             changes=changes,
             expected_version=expected,
         )
-        data = detail(
-            updated,
-            access.permissions(caller(request), updated),
-            definition=queries.current_definition(updated),
-        )
-        return reply(data, message="Workflow updated successfully", headers={"ETag": f'"{updated.version}"'})
+        return changed(request, updated, "Workflow updated successfully")
 
 
-def _expected_version(request: Request, in_body: int | None) -> int | None:
+def changed(request: Request, workflow: Workflow, message: str, status: int = 200) -> Response:
+    """What a change of a workflow answers: the workflow as it is now."""
+    data = detail(
+        workflow, access.permissions(caller(request), workflow), definition=queries.current_definition(workflow)
+    )
+    return reply(data, message=message, status=status, headers={"ETag": f'"{workflow.version}"'})
+
+
+def expected_version(request: Request, in_body: int | None) -> int | None:
     """The version that `If-Match` or the body names; `*` names none. Raises BadRequestError."""
     header = request.headers.get("If-Match", "*").strip()
     if header == "*":
@@ -173,8 +181,10 @@ class ValidateStoredView(View):
     def post(self, request: Request, workflow_id: str) -> Response:
         workflow = access.get_visible(caller(request), workflow_id)
         body = ValidateSerializer(data=request.data, partial=True).validated() if has_body(request) else {}
-        definition = body["definition"] if "definition" in body else queries.current_definition(workflow)
-        return reply(report_data(services.judge(definition, owner_id=workflow.created_by_id)))
+        if "definition" not in body:
+            return reply(report_data(checking.judge_stored(workflow)))
+        restores = access.may(caller(request), access.Action.EDIT, workflow)
+        return reply(report_data(checking.judge(body["definition"], workflow=workflow, restores=restores)))
 
 
 class ValidateView(View):
@@ -184,7 +194,7 @@ class ValidateView(View):
 
     def post(self, request: Request) -> Response:
         body = ValidateSerializer(data=request.data).validated()
-        return reply(report_data(services.judge(body["definition"])))
+        return reply(report_data(checking.judge(body["definition"])))
 
 
 class ComponentListView(View):

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.db import connection
 
-from core.ids import from_uuid, new_id, to_uuid
+from core.ids import from_uuid, to_uuid
 from core.json_text import storable_dumps
-from core.types import JSONObject, JSONValue
+from core.types import JSONObject
 from executions.states import WaitingFor
 from executions.transitions.statements import (
     LOCKED,
@@ -135,8 +135,8 @@ def wake(limit: int) -> list[QueuedRun]:
 
 _KEEP_SIGNAL = f"""
 WITH {LOCKED}, signal AS (
-    INSERT INTO executions_signal (id, execution_id, name, data, sender_id, created_at)
-    SELECT %(signal)s, locked.id, %(name)s, %(data)s::jsonb, %(sender)s, clock_timestamp() FROM locked
+    INSERT INTO executions_signal (id, execution_id, name, sealed_data, sender_id, created_at)
+    SELECT %(signal)s, locked.id, %(name)s, %(sealed_data)s, %(sender)s, clock_timestamp() FROM locked
     RETURNING name
 ), event AS (
     SELECT 1 AS rank, 0 AS position, 'log' AS type,
@@ -152,23 +152,21 @@ RETURNING execution.id
 """
 
 
-def keep_signal(execution_id: str, name: str, data: JSONValue, sender_id: str) -> str:
-    """Store what somebody told an execution, and a line in its log; the signal's id.
+def keep_signal(signal_id: str, execution_id: str, name: str, sealed_data: bytes, sender_id: str) -> None:
+    """Store what somebody told an execution, and a line in its log.
 
     Needs a transaction that holds the execution's lock.
     """
     assert connection.in_atomic_block
-    signal_id = new_id()
     parameters: dict[str, Any] = {
         "execution": to_uuid(execution_id),
         "signal": to_uuid(signal_id),
         "name": name,
-        "data": storable_dumps(data),
+        "sealed_data": sealed_data,
         "sender": to_uuid(sender_id),
         "sender_id": sender_id,
     }
     fetch_all(_KEEP_SIGNAL, parameters)
-    return signal_id
 
 
 _DELIVER = f"""

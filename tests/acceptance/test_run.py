@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 import psutil
@@ -46,11 +47,11 @@ def environment(folder: Path, port: int) -> dict[str, str]:
     return {**kept, "APG_DATA_DIR": str(folder), "APG_PORT": str(port)}
 
 
-def start(folder: Path, port: int) -> "subprocess.Popen[bytes]":
+def start(folder: Path, port: int, **more: str) -> "subprocess.Popen[bytes]":
     with (folder / "output").open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "config.run"],
-            cwd=ROOT, env=environment(folder, port), stdout=output, stderr=output, start_new_session=True,
+            cwd=ROOT, env={**environment(folder, port), **more}, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
 
 
@@ -155,6 +156,22 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     assert processes_of(folder) == {}
 
 
+def test_behind_tls_it_serves_the_proxy_alone(folder: Path) -> None:
+    port = free_port()
+    run = start(folder, port, APG_HTTPS="true", APG_TRUSTED_PROXIES="127.0.0.1")
+    eventually(lambda: "is served" in output(folder), timeout=90)
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    for headers, status in (({}, 301), ({"X-Forwarded-Proto": "https"}, 401)):
+        connection.request("GET", "/api/v1/components/", headers=headers)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == status
+    connection.close()
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(40) == 0
+    assert processes_of(folder) == {}
+
+
 def test_a_port_in_use_is_one_sentence(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -180,6 +197,8 @@ def test_a_database_of_another_major_version_is_one_sentence(folder: Path) -> No
         ("APG_PORT", "many", "APG_PORT must be an integer"),
         ("DATABASE_URL", "mysql://x/y", "DATABASE_URL must start with postgresql://"),
         ("APG_OUTBOUND_ALLOW", "10.0.0.0/99", "APG_OUTBOUND_ALLOW"),
+        ("APG_SECRET_KEY", "changeme" * 6, "APG_SECRET_KEY is a placeholder"),
+        ("APG_HTTPS", "true", "APG_HTTPS needs APG_TRUSTED_PROXIES"),
     ],
 )
 def test_a_bad_setting_is_one_sentence(folder: Path, variable: str, value: str, sentence: str) -> None:

@@ -109,6 +109,26 @@ ROWS: Mapping[tuple[str, str], Row] = {
         body=lambda world: {"user_id": world.ids["user_id"], "role": "viewer"},
     ),
     ("ShareView", "DELETE"): Row(Scope.WORKFLOW_SHARE, others=OWN),
+    ("ActivateView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    ("DeactivateView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    ("ArchiveView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    ("VersionListView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("VersionView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("RestoreView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    ("DuplicateView", "POST"): Row(
+        Scope.WORKFLOW_WRITE, ok=201, others={**_seen(viewer=201, operator=201, editor=201), "staff": 201}
+    ),
+    ("ExportView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("ImportView", "POST"): Row(Scope.WORKFLOW_WRITE, ok=201, body=_fixed({"name": "n", "definition": DEFINITION})),
+    ("BulkView", "POST"): Row(
+        kind="any",
+        items={
+            **dict.fromkeys(("viewer", "viewer's key", "operator", "team operator"), "AUTHORIZATION_ERROR"),
+            **dict.fromkeys(("key with the scope", "key with no scope"), "AUTHORIZATION_ERROR"),
+            **_MISSING,
+        },
+        body=lambda world: {"operations": [{"operation": "activate", "workflow_id": world.ids["workflow_id"]}]},
+    ),
     ("ComponentListView", "GET"): Row(Scope.WORKFLOW_READ),
     ("ComponentSchemaView", "GET"): Row(Scope.WORKFLOW_READ),
     # --- executions

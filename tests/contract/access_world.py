@@ -1,17 +1,19 @@
 """The people, credentials and objects of the access matrix: one of each kind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.utils import timezone
+from oauth2_provider.models import set_token_value
 
 from accounts import tokens
 from accounts.api_keys import create_api_key
 from accounts.groups import group_id
 from accounts.models import Session, User
+from accounts.oauth_models import OAuthAccessToken, OAuthApplication
 from accounts.scopes import ALL, EVERYTHING, Scope
 from accounts.secret_store import create_secret
 from core.ids import new_id
@@ -66,6 +68,7 @@ def make_world(scope: Scope | None) -> World:
     world.callers |= {
         "anonymous": Credentials(),
         "garbage": Credentials("a.b.c"),
+        **_applications(people, scope),
         "two credentials": Credentials(world.callers["owner"].token, world.callers["viewer's key"].key),
     }
     _add_objects(world, people, owner)
@@ -100,6 +103,40 @@ def _add_keys(world: World, people: Mapping[str, User], scope: Scope | None) -> 
     owner.api_keys.filter(prefix=world.callers["deleted key"].key[:12]).delete()
 
 
+# Tokens of OAuth get what a key of the same user and scopes gets.
+LIKE = {
+    "application with the scope": "key with the scope",
+    "application without the scope": "key without the scope",
+    "owner's own application": "key with the scope",
+    "stranger's application": "stranger's key",
+    "disabled user's application": "disabled user's key",
+    "expired application": "expired key",
+}
+
+
+def _applications(people: Mapping[str, User], scope: Scope | None) -> dict[str, Credentials]:
+    owner, wanted = people["owner"], [scope] if scope else []
+    application = OAuthApplication.objects.create(
+        name="app", user=owner, client_type="confidential", authorization_grant_type="client-credentials"
+    )
+
+    def token(user: User | None, scopes: Iterable[str], seconds: int = 60) -> Credentials:
+        text, expires = new_id(), timezone.now() + timedelta(seconds=seconds)
+        made = OAuthAccessToken(user=user, application=application, scope=" ".join(scopes), expires=expires)
+        set_token_value(made, text)
+        made.save()
+        return Credentials(text)
+
+    return {
+        "application with the scope": token(owner, wanted),
+        "application without the scope": token(owner, ALL - {scope}),
+        "owner's own application": token(None, wanted),
+        "stranger's application": token(people["stranger"], ALL),
+        "disabled user's application": token(people["disabled"], ALL),
+        "expired application": token(owner, ALL, seconds=-1),
+    }
+
+
 def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
     workflow = create_workflow(user=owner, name="w", definition=DEFINITION)
     team = Group.objects.create(name="team")
@@ -120,6 +157,7 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
         "group_id": group_id(team.pk),
         "name": secret.name,
         "component_type": "transform",
+        "number": "1",
     }
 
 

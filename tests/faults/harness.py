@@ -330,8 +330,7 @@ class World:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port),
-                   "--lifespan", "off", "--no-access-log", "--log-level", "warning"]  # fmt: skip
+        command = [sys.executable, "-m", "config.web", "--port", str(port)]
         process = self.start("web", command, **environment)
         client = Client(f"http://127.0.0.1:{port}/api/v1", self.answers)
         eventually(lambda: client.is_up(), timeout=60, interval=0.1)

@@ -118,6 +118,16 @@ def test_a_sensitive_value_is_never_repeated(declared: JSONObject) -> None:
     assert caught.value.problems[0].details["received"] == "[REDACTED]"
 
 
+def test_the_choices_of_a_sensitive_parameter_are_told_to_nobody() -> None:
+    declared = declare("secret", validation_rules={"enum": ["hunter2!", "hunter3!"]})
+    parameter = parse_parameter(declared)
+    with pytest.raises(ParameterError) as caught:
+        check([parameter], {parameter.name: "x"})
+    (problem,) = caught.value.problems
+    assert problem.message == f"Parameter {parameter.name} must be one of the values that are allowed"
+    assert "hunter" not in repr(problem)
+
+
 def test_a_sensitive_default_that_is_refused_is_not_repeated_either() -> None:
     (problem,) = parameter_problems([declare("integer", "api_token", default_value="hunter2!")])
     assert problem.field == "definition.parameters[0].default_value"

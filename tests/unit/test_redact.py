@@ -249,3 +249,19 @@ def test_value_without_secrets_is_unchanged(value: Any) -> None:
     redacted = redactor.redact(value, by_name=False)
     assert redacted == value
     assert json.dumps(redacted) == json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a hunter2-and-more", f"a {REDACTED}"),
+        ("a hunter2-and…", f"a {REDACTED}…"),
+        ("a hunt…", f"a {REDACTED}…"),
+        ("a hun…", "a hun…"),
+        ("hunter2-a… and hunter2-b… hunt", f"{REDACTED}… and {REDACTED}b… hunt"),
+        ("none…", "none…"),
+    ],
+)
+def test_half_a_secret_before_a_cut_goes_too(text: str, expected: str) -> None:
+    redactor = Redactor(["hunter2-and-more", "hunter2-"])
+    assert redactor.redact_cut(text, "…") == expected

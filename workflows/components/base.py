@@ -171,6 +171,11 @@ class Component(ABC):
     language: nothing in them is an expression. With `has_body`, its fields `components` and `connections` are a
     definition of their own, run by a `Loop`; it resumes with the results of all items or, with `last_result_only`, of
     the last.
+
+    A component is `pure` if `run` does nothing but make its outcome and log lines out of `config` and of the scope,
+    `resumed`, `now` and `secret` of its context. Where these hold a secret it is run a second time with other values in
+    the secret's place: what is then different is as secret. Of all others, what they make of a secret themselves is
+    not known.
     """
 
     type: ClassVar[str]
@@ -185,6 +190,7 @@ class Component(ABC):
     last_result_only: ClassVar[bool] = False
     own_names: ClassVar[frozenset[str]] = frozenset()
     verbatim: ClassVar[frozenset[str]] = frozenset()
+    pure: ClassVar[bool] = False
 
     @abstractmethod
     def run(self, config: JSONObject, context: Context) -> Outcome:

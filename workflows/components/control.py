@@ -11,7 +11,7 @@ from core.times import parse_time
 from core.types import JSONObject
 from events.event_types import EventType
 from workflows.components.base import Completed, Component, Context, Failed, Outcome, Waiting
-from workflows.expressions import evaluate_condition, has_expression
+from workflows.expressions import References, evaluate_condition, has_expression
 from workflows.schemas import received
 
 ANY: JSONObject = {"title": "Any JSON value"}
@@ -52,6 +52,7 @@ class Start(Component):
     name: ClassVar = "Start"
     description: ClassVar = "Begins the workflow and says what may trigger it"
     category: ClassVar = "control"
+    pure: ClassVar = True
     unrendered: ClassVar[frozenset[str]] = frozenset({"parameters", "hmac_secret"})
     config_schema: ClassVar[JSONObject] = object_schema(
         {
@@ -109,6 +110,7 @@ class Start(Component):
                 "title": "Signature secret",
                 "description": "Checked against X-Webhook-Signature; for trigger_type webhook",
                 "type": "string",
+                "writeOnly": True,
                 "minLength": 16,
                 "examples": ["a-long-random-secret"],
             },
@@ -154,6 +156,9 @@ class Start(Component):
         if "timezone" in config and "timezone" not in computed and not _is_timezone(config["timezone"]):
             yield _unexpected("timezone", "an IANA time zone, as in Europe/Berlin", config["timezone"])
 
+    def reads(self, config: JSONObject) -> References:
+        return References(names=frozenset({"input"}))
+
     def run(self, config: JSONObject, context: Context) -> Outcome:
         # A start has no predecessor: its input is what the trigger brought, or the parameters.
         return Completed(context.scope["input"])
@@ -179,6 +184,7 @@ class End(Component):
     name: ClassVar = "End"
     description: ClassVar = "Ends the workflow with a result"
     category: ClassVar = "control"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "output": {
@@ -203,6 +209,7 @@ class Condition(Component):
     name: ClassVar = "Condition"
     description: ClassVar = "Evaluates a condition; route on its result with conditional connections"
     category: ClassVar = "control"
+    pure: ClassVar = True
     unrendered: ClassVar[frozenset[str]] = frozenset({"condition"})
     config_schema: ClassVar[JSONObject] = object_schema(
         {
@@ -234,6 +241,7 @@ class Delay(Component):
     name: ClassVar = "Delay"
     description: ClassVar = "Waits for a number of seconds or until a time, without holding a worker"
     category: ClassVar = "control"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "seconds": {
@@ -283,6 +291,7 @@ class Log(Component):
     name: ClassVar = "Log"
     description: ClassVar = "Writes a line to the execution's log"
     category: ClassVar = "control"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "message": {

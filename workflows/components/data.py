@@ -24,6 +24,7 @@ class Transform(Component):
     name: ClassVar = "Transform"
     description: ClassVar = "Builds new data from parameters and earlier outputs with expressions"
     category: ClassVar = "data"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "output": {
@@ -48,6 +49,7 @@ class Validate(Component):
     name: ClassVar = "Validate"
     description: ClassVar = "Checks a value against a JSON Schema and fails for good when it does not fit"
     category: ClassVar = "data"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "value": {
@@ -59,6 +61,8 @@ class Validate(Component):
                 "title": "Schema",
                 "description": "JSON Schema 2020-12; $ref only within itself, patterns without look-around",
                 "type": ["object", "boolean"],
+                # Names of properties in it are no names of values.
+                "writeOnly": False,
                 "examples": [{"type": "array", "minItems": 1}],
             },
         },

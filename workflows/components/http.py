@@ -60,6 +60,7 @@ _AUTH: JSONObject = {
                     "title": "Password",
                     "description": "The user's password",
                     "type": "string",
+                    "writeOnly": True,
                     "examples": ["{{ secrets.api_password }}"],
                 },
             },
@@ -74,6 +75,7 @@ _AUTH: JSONObject = {
                     "title": "Token",
                     "description": "Sent as Authorization: Bearer",
                     "type": "string",
+                    "writeOnly": True,
                     "examples": ["{{ secrets.api_token }}"],
                 }
             },
@@ -94,6 +96,7 @@ _AUTH: JSONObject = {
                     "title": "Key",
                     "description": "The key itself",
                     "type": "string",
+                    "writeOnly": True,
                     "examples": ["{{ secrets.api_key }}"],
                 },
                 "in": {

@@ -28,6 +28,7 @@ class Filter(Component):
     name: ClassVar = "Filter"
     description: ClassVar = "Keeps the items of a list for which a condition is true"
     category: ClassVar = "data"
+    pure: ClassVar = True
     unrendered: ClassVar[frozenset[str]] = frozenset({"condition"})
     own_names: ClassVar[frozenset[str]] = frozenset({"item", "index"})
     config_schema: ClassVar[JSONObject] = object_schema(
@@ -83,6 +84,7 @@ class Aggregate(Component):
     name: ClassVar = "Aggregate"
     description: ClassVar = "Sums, counts or collects a list, as a whole or by group"
     category: ClassVar = "data"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "items": _ITEMS,

@@ -38,6 +38,7 @@ class ForEach(Component):
     name: ClassVar = "For each"
     description: ClassVar = "Runs its components once for each item of a list, several at a time if wanted"
     category: ClassVar = "control"
+    pure: ClassVar = True
     has_body: ClassVar = True
     unrendered: ClassVar[frozenset[str]] = frozenset(_BODY)
     config_schema: ClassVar[JSONObject] = object_schema(
@@ -93,6 +94,7 @@ class RepeatUntil(Component):
     name: ClassVar = "Repeat until"
     description: ClassVar = "Runs its components again and again until a condition holds after a round"
     category: ClassVar = "control"
+    pure: ClassVar = True
     has_body: ClassVar = True
     last_result_only: ClassVar = True
     unrendered: ClassVar[frozenset[str]] = frozenset(_BODY) | {"condition"}

@@ -29,6 +29,8 @@ class Notification(Component):
                 "description": "http or https; private addresses are refused unless the operator allows them",
                 "type": "string",
                 "format": "uri",
+                # The path of such a hook is its password.
+                "writeOnly": True,
                 "maxLength": 8192,
                 "examples": ["{{ secrets.slack_url }}"],
             },

@@ -21,6 +21,7 @@ class Switch(Component):
     name: ClassVar = "Switch"
     description: ClassVar = "Picks the first case that is true; route on its name with conditional connections"
     category: ClassVar = "control"
+    pure: ClassVar = True
     unrendered: ClassVar[frozenset[str]] = frozenset({"cases"})
     config_schema: ClassVar[JSONObject] = object_schema(
         {
@@ -116,6 +117,7 @@ class Fail(Component):
     name: ClassVar = "Fail"
     description: ClassVar = "Fails for good with a message of your own"
     category: ClassVar = "control"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "message": {

@@ -32,6 +32,7 @@ class Script(Component):
     name: ClassVar = "Script"
     description: ClassVar = "Runs a Python script in a sandbox without files, network and secrets"
     category: ClassVar = "data"
+    pure: ClassVar = True
     verbatim: ClassVar[frozenset[str]] = frozenset({"code"})
     config_schema: ClassVar[JSONObject] = object_schema(
         {

@@ -24,6 +24,7 @@ class WaitForSignal(Component):
     name: ClassVar = "Wait for a signal"
     description: ClassVar = "Waits, without holding a worker, until a signal of this name is sent to the execution"
     category: ClassVar = "human"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "signal": {
@@ -56,6 +57,7 @@ class Approval(Component):
     name: ClassVar = "Approval"
     description: ClassVar = "Waits, without holding a worker, until somebody approves or rejects"
     category: ClassVar = "human"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "message": {
@@ -109,6 +111,7 @@ class SubWorkflow(Component):
     name: ClassVar = "Sub-workflow"
     description: ClassVar = "Runs another workflow and waits for its results, without holding a worker"
     category: ClassVar = "control"
+    pure: ClassVar = True
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "workflow_id": {

@@ -7,6 +7,7 @@ from workflows.expressions.budget import Budget, Limits
 from workflows.expressions.errors import ExpressionError
 from workflows.expressions.syntax import References
 from workflows.expressions.templates import (
+    RenderedTwice,
     Template,
     evaluate_condition,
     has_expression,
@@ -14,6 +15,7 @@ from workflows.expressions.templates import (
     parse_condition,
     references,
     render,
+    render_twice,
 )
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "ExpressionError",
     "Limits",
     "References",
+    "RenderedTwice",
     "Template",
     "evaluate_condition",
     "has_expression",
@@ -28,4 +31,5 @@ __all__ = [
     "parse_condition",
     "references",
     "render",
+    "render_twice",
 ]

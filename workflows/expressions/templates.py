@@ -1,10 +1,12 @@
 """Configuration with `{{ }}` in its strings: parse, render, decide conditions, collect what is read."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
+from core.taint import Difference, differences, substitute
 from workflows.expressions.budget import Budget, Limits
 from workflows.expressions.errors import ExpressionError
 from workflows.expressions.evaluator import Run, evaluate
@@ -44,12 +46,15 @@ class Template:
 
         Raises ExpressionError with the expression and its position in the text.
         """
-        budget.read_source(self.source_chars)
-        run = Run(scope, budget)
+        return self.render_in(_Rendering(scope, budget))
+
+    def render_in(self, run: "_Rendering") -> JSON:
+        """`render` as a part of something larger."""
+        run.budget.read_source(self.source_chars)
         if self._whole is not None:
-            return _value_of(self._whole, run, as_text=False)
-        texts = [part if isinstance(part, str) else str(_value_of(part, run, as_text=True)) for part in self._parts]
-        budget.allocate_text(sum(map(len, texts)))
+            return run.value_of(self._whole, as_text=False)
+        texts = [part if isinstance(part, str) else str(run.value_of(part, as_text=True)) for part in self._parts]
+        run.budget.allocate_text(sum(map(len, texts)))
         return "".join(texts)
 
     def decide(self, scope: Mapping[str, object], budget: Budget) -> bool:
@@ -57,14 +62,68 @@ class Template:
         return truth(self.render(scope, budget))
 
 
-def _value_of(expression: Expression, run: Run, *, as_text: bool) -> JSON:
-    try:
-        run.budget.spend(expression.size)
-        value = evaluate(expression.node, run)
-        return to_text(value, run.budget) if as_text else plain(value, run.budget)
-    except ExpressionError as error:
-        error.locate(expression=expression.source, position=expression.position)
-        raise
+class _Rendering(Run):
+    """One rendering: how each of its expressions gets its value."""
+
+    __slots__ = ()
+
+    def value_of(self, expression: Expression, *, as_text: bool) -> JSON:
+        try:
+            self.budget.spend(expression.size)
+            value = evaluate(expression.node, self)
+            return to_text(value, self.budget) if as_text else plain(value, self.budget)
+        except ExpressionError as error:
+            error.locate(expression=expression.source, position=expression.position)
+            raise
+
+
+class _Twice(_Rendering):
+    """A rendering that evaluates each expression in the shadow scope too, and notes what differs."""
+
+    __slots__ = ("differences", "shadow", "shadow_values")
+
+    def __init__(self, scope: Mapping[str, object], budget: Budget, shadow: _Rendering) -> None:
+        super().__init__(scope, budget)
+        self.shadow = shadow
+        self.shadow_values: list[JSON] = []
+        self.differences: set[Difference] = set()
+
+    def value_of(self, expression: Expression, *, as_text: bool) -> JSON:
+        try:
+            value = super().value_of(expression, as_text=as_text)
+        except ExpressionError as error:
+            raise self._told(error, expression, as_text) from None
+        try:
+            other = self.shadow.value_of(expression, as_text=as_text)
+        except ExpressionError:
+            # That it can be evaluated at all depends on the secret.
+            other = substitute(value)
+        self.shadow_values.append(other)
+        self.differences.update(differences(value, other))
+        return value
+
+    def _told(self, error: ExpressionError, expression: Expression, as_text: bool) -> ExpressionError:
+        """The error, without its reason where that depends on a secret."""
+        try:
+            self.shadow.value_of(expression, as_text=as_text)
+        except ExpressionError as other:
+            if str(other) == str(error):
+                return error
+        message = "it can't be evaluated; the reason is not told, since it depends on a secret"
+        return ExpressionError(message, kind=error.kind, expression=expression.source, position=expression.position)
+
+
+class _Replay(_Rendering):
+    """A rendering whose expressions have their values already, in the order in which they are asked for."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, budget: Budget, values: list[JSON]) -> None:
+        super().__init__({}, budget)
+        self.values = iter(values)
+
+    def value_of(self, expression: Expression, *, as_text: bool) -> JSON:
+        return next(self.values)
 
 
 def has_expression(text: str) -> bool:
@@ -113,10 +172,42 @@ def render(value: JSON, scope: Mapping[str, object], *, now: datetime, limits: L
     parts may be loaded when they are read). The result is new data. Text that comes out of the data is
     never evaluated. Raises ExpressionError with `path`, `expression` and `position`.
     """
-    return _render(value, "", Run(scope, Budget(limits, now)), limits.depth)
+    return _render(value, "", _Rendering(scope, Budget(limits, now)), limits.depth)
 
 
-def _render(value: JSON, path: str, run: Run, depth_left: int) -> JSON:
+@dataclass(frozen=True, slots=True)
+class RenderedTwice:
+    """A rendered configuration, the same in the shadow scope, and the texts in which their expressions differ."""
+
+    value: JSON
+    shadow: JSON
+    differences: frozenset[Difference]
+
+
+def render_twice(
+    value: JSON,
+    scope: Mapping[str, object],
+    shadow_scope: Mapping[str, object],
+    *,
+    now: datetime,
+    limits: Limits = _DEFAULT_LIMITS,
+) -> RenderedTwice:
+    """`render` in a scope, and in its shadow (core.taint); each has the budget for itself.
+
+    An expression that cannot be evaluated in the shadow has `substitute` of its value there. Raises ExpressionError
+    as `render` does; a reason that depends on a secret is left out of it.
+    """
+    run = _Twice(scope, Budget(limits, now), _Rendering(shadow_scope, Budget(limits, now)))
+    rendered = _render(value, "", run, limits.depth)
+    try:
+        shadow = _render(value, "", _Replay(Budget(limits, now), run.shadow_values), limits.depth)
+    except ExpressionError:
+        # Its texts are longer by a little, and too long.
+        shadow = substitute(rendered)
+    return RenderedTwice(rendered, shadow, frozenset(run.differences))
+
+
+def _render(value: JSON, path: str, run: _Rendering, depth_left: int) -> JSON:
     budget = run.budget
     budget.spend(1)
     if isinstance(value, dict | list) and depth_left == 0:
@@ -127,7 +218,7 @@ def _render(value: JSON, path: str, run: Run, depth_left: int) -> JSON:
         return [_render(item, f"{path}[{index}]", run, depth_left - 1) for index, item in enumerate(value)]
     try:
         if isinstance(value, str) and has_expression(value):
-            return parse(value).render(run.scope, budget)
+            return parse(value).render_in(run)
         return plain(value, budget)
     except ExpressionError as error:
         error.locate(path=path)

@@ -18,6 +18,8 @@ class TextStatistics(Component):
     name: ClassVar = "Text Statistics"
     description: ClassVar = "Counts the characters, words and lines of a text, and its most frequent words"
     category: ClassVar = "data"
+    # It only calculates: what it finds in a secret text is hidden like the text.
+    pure: ClassVar = True
     config_schema: ClassVar[dict[str, Any]] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.db import connection
 
 from accounts.models import User
 from core.types import JSONObject
-from executions import runner
+from executions import runner, sealing
 from executions.models import ComponentRun, Execution
 from executions.services import StartRequest, start_execution
 from executions.states import EXECUTION_MOVES, RUN_MOVES
@@ -48,6 +49,13 @@ def start(user: User, definition: JSONObject, **request: object) -> Execution:
     request = {"parameters": {}, **request}
     workflow = make_workflow(user, definition)
     return start_execution(workflow=workflow, user=user, request=StartRequest(**request)).execution  # type: ignore[arg-type]
+
+
+def opened(execution: Execution) -> dict[str, Any]:
+    """The outputs of an execution as later components read them, by component; of a body, of its last item."""
+    runs = ComponentRun.objects.filter(execution=execution).order_by("item_index")
+    sealed = {run.pk: None if run.sealed_output is None else bytes(run.sealed_output) for run in runs}
+    return {run.component_id: sealing.open_output(run.output, sealed[run.pk], run_id=run.pk) for run in runs}
 
 
 class Doorbells:

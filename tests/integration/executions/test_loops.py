@@ -3,13 +3,14 @@
 import pytest
 
 from accounts.models import User
+from core.redact import REDACTED
 from core.types import JSONObject
 from executions import maintenance
 from executions.models import ComponentRun, Execution, LoopItem
 from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import running
 from executions.transitions.statements import Holder
-from tests.integration.executions.conftest import Doorbells, linear, log, start, transform
+from tests.integration.executions.conftest import Doorbells, linear, log, opened, start, transform
 from tests.integration.executions.test_engine import event_types, failing, refused
 from workflows.components import registry
 
@@ -180,14 +181,15 @@ def test_a_lost_worker_in_an_item_costs_an_attempt_of_that_run_alone(alice: User
 
 def test_secrets_in_items_are_sealed(alice: User, doorbells: Doorbells) -> None:
     secret = "s3cr3t-value-of-alice"
-    loop = for_each("{{ [api_token, 'x'] }}", transform("a", "{{ item | length }}"), log("b", "{{ item }}"))
+    loop = for_each("{{ ['x', api_token] }}", transform("a", "{{ item | length }}"), log("b", "{{ item }}"))
     execution = start(alice, linear(loop), parameters={"api_token": secret})
     doorbells.work()
     assert ended(execution).status == "completed"
     assert list(
         ComponentRun.objects.filter(component_id="a").order_by("item_index").values_list("output", flat=True)
-    ) == [21, 1]
-    assert LoopItem.objects.get(index=0).value == "[REDACTED]"
+    ) == [1, REDACTED]
+    assert opened(execution)["a"] == 21
+    assert list(LoopItem.objects.order_by("index").values_list("value", flat=True)) == ["x", REDACTED]
 
 
 def test_results_over_the_output_limit_fail_the_loop(alice: User, doorbells: Doorbells, settings: object) -> None:

@@ -252,6 +252,18 @@ def test_a_child_workflow_that_is_not_there_is_named_when_it_is_computed(
     assert f'There is no workflow "{wanted}"' in ended(execution).error["message"]
 
 
+def test_what_is_too_long_for_the_id_of_a_child_workflow_is_not_repeated_in_part(
+    alice: User, doorbells: Doorbells
+) -> None:
+    secret = "correct-horse-battery-staple"
+    parameters = {"wanted": "x" * 180, "token": secret}
+    execution = start(alice, linear(sub("{{ wanted }}{{ token }}")), parameters=parameters)
+    doorbells.work()
+    assert ended(execution).error["message"] == (
+        f"There is no workflow with an id of {180 + len(secret)} characters that the workflow's owner may run"
+    )
+
+
 @pytest.mark.parametrize("wanted", ["nothing", "01HQNZ2G5XKJ8P7M9N6V3R4T5W"])
 def test_a_child_workflow_that_is_not_there_is_found_before_anything_starts(
     alice: User, alice_api: Api, doorbells: Doorbells, wanted: str

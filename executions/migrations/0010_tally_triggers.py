@@ -68,7 +68,7 @@ DROP FUNCTION executions_first_id(timestamp without time zone);
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('executions', '0008_execution_tally'),
+        ('executions', '0009_execution_tally'),
     ]
 
     operations = [migrations.RunSQL(_FORWARDS, _BACKWARDS)]

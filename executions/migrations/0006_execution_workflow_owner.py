@@ -22,7 +22,7 @@ DROP FUNCTION executions_workflow_owner();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('executions', '0004_component_run_waits_for_something'),
+        ('executions', '0005_signal_sealed_data'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('executions', '0007_indexes_of_lists'),
+        ('executions', '0008_indexes_of_lists'),
     ]
 
     operations = [

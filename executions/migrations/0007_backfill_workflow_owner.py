@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('executions', '0005_execution_workflow_owner'),
+        ('executions', '0006_execution_workflow_owner'),
     ]
 
     operations = [migrations.RunPython(fill, migrations.RunPython.noop)]

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('executions', '0006_backfill_workflow_owner'),
+        ('executions', '0007_backfill_workflow_owner'),
         ('workflows', '0002_share'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -1,0 +1,153 @@
+"""A start with unsafe settings is refused in one sentence; with those of the compose file nothing is left to say."""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from config import env
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+MADE_UP = {
+    "POSTGRES_PASSWORD": secrets.token_urlsafe(16),
+    "APG_SECRET_KEY": secrets.token_urlsafe(48),
+    "APG_ADMIN_EMAIL": "admin@example.com",
+    "APG_ADMIN_PASSWORD": secrets.token_urlsafe(16),
+}
+REQUIRED = re.compile(r"\$\{(\w+):\?")
+
+
+def compose_environment(**given: str) -> dict[str, str]:
+    """What the web service runs with: its own block of variables, filled in as compose does."""
+    (block,) = re.findall(r"environment: &environment\n((?:    .*\n)+?)  \w", COMPOSE)
+    lines = [line.strip() for line in block.splitlines() if not line.strip().startswith("#")]
+    return {name: _filled(value, given) for name, value in (line.split(": ", 1) for line in lines)}
+
+
+def _filled(value: str, given: dict[str, str]) -> str:
+    def fill(found: "re.Match[str]") -> str:
+        name, default = found.group(1), found.group(2)
+        return given.get(name) or (default[2:] if default.startswith(":-") else "")
+
+    return re.sub(r"\$\{(\w+)((?::[-?][^}]*)?)\}", fill, value)
+
+
+def check(**environment: str) -> "subprocess.CompletedProcess[str]":
+    """`manage.py check --deploy` with this environment and no other."""
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "INFO"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_with_the_compose_settings_the_deployment_check_has_nothing_to_say() -> None:
+    environment = compose_environment(**MADE_UP)
+    assert environment["APG_HTTPS"] == "true"
+    assert environment["APG_SECRET_KEY"] == MADE_UP["APG_SECRET_KEY"]
+    done = check(**environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("System check identified no issues")
+
+
+def test_the_compose_file_has_no_password_and_no_key_of_its_own() -> None:
+    assert {"POSTGRES_PASSWORD", "APG_SECRET_KEY", "APG_ADMIN_EMAIL", "APG_ADMIN_PASSWORD"} == set(
+        REQUIRED.findall(COMPOSE)
+    )
+    for line in COMPOSE.splitlines():
+        if re.search(r"PASSWORD|SECRET|_KEYS?:", line):
+            assert re.search(r"\$\{\w+:[?]|\$\{\w+:-\}", line), line
+
+
+def test_without_its_secrets_the_compose_environment_does_not_start() -> None:
+    done = check(**compose_environment())
+    assert done.returncode == 2
+    assert done.stderr == "APG_SECRET_KEY is not set: set it to at least 32 random characters\n"
+
+
+REFUSED: dict[str, tuple[str | None, str]] = {
+    "missing": (None, "is not set"),
+    "empty": ("", "is not set"),
+    "short": (secrets.token_urlsafe(16)[:20], "must have at least 32 characters"),
+    "one character": ("x" * 64, "too regular"),
+    "few characters": ("abcdefg" * 8, "too regular"),
+    "repeated": ("0123456789abc" * 4, "too regular"),
+    "repeated once": ("0123456789abcdef" * 2, "too regular"),
+    "repeated and cut": (("0123456789abcdefghijkl" * 3)[:50], "too regular"),
+    "changeme": ("changeme" * 6, "placeholder"),
+    "change-me": ("change-me-" * 6, "placeholder"),
+    "secret": ("secret-" * 8, "placeholder"),
+    "a sentence": ("change-me-to-at-least-32-random-characters", "placeholder"),
+    "as the compose file says": ("set APG_SECRET_KEY to at least 32 random characters", "placeholder"),
+    "your key": ("your-secret-key-your-secret-key-your", "placeholder"),
+    "Django's": ("django-insecure-" + secrets.token_urlsafe(32), "placeholder"),
+    "the former default": ("debug-only-key-debug-only-key-debug-only-key", "placeholder"),
+}
+
+
+@pytest.mark.parametrize(("value", "sentence"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_missing_or_weak_secret_key_is_refused(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, sentence: str
+) -> None:
+    if value is None:
+        monkeypatch.delenv("APG_SECRET_KEY")
+    else:
+        monkeypatch.setenv("APG_SECRET_KEY", value)
+    with pytest.raises(ImproperlyConfigured, match=f"APG_SECRET_KEY .*{sentence}") as caught:
+        env.secret_key("APG_SECRET_KEY", debug=False)
+    assert not value or value not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [secrets.token_urlsafe, secrets.token_hex])
+def test_random_keys_are_taken(monkeypatch: pytest.MonkeyPatch, make: Any) -> None:
+    for size in range(32, 65):
+        for _ in range(20):
+            key = make(size)[:size]
+            monkeypatch.setenv("APG_SECRET_KEY", key)
+            assert env.secret_key("APG_SECRET_KEY", debug=False) == key
+
+
+def test_when_debugging_a_missing_key_is_a_new_one_each_time_and_a_weak_one_still_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("APG_SECRET_KEY")
+    one, other = (env.secret_key("APG_SECRET_KEY", debug=True) for _ in range(2))
+    assert one != other
+    assert len(one) == 64
+    monkeypatch.setenv("APG_SECRET_KEY", "changeme" * 6)
+    with pytest.raises(ImproperlyConfigured):
+        env.secret_key("APG_SECRET_KEY", debug=True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("APG_TRUSTED_PROXIES", "", "APG_HTTPS needs APG_TRUSTED_PROXIES: the address of the proxy that ends TLS"),
+        ("APG_TRUSTED_PROXIES", "proxy", "APG_TRUSTED_PROXIES: 'proxy' is neither an address nor a network"),
+        ("APG_TRUSTED_PROXIES", "10.0.0.0/33", "APG_TRUSTED_PROXIES: '10.0.0.0/33' is neither"),
+        ("APG_HTTPS", "perhaps", "APG_HTTPS must be true or false"),
+        ("APG_SECRET_KEY", "changeme" * 6, "APG_SECRET_KEY is a placeholder"),
+    ],
+)
+def test_an_unsafe_setting_stops_the_start_with_one_sentence(variable: str, value: str, sentence: str) -> None:
+    done = check(**{**compose_environment(**MADE_UP), variable: value})
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert sentence in done.stderr
+
+
+def test_the_example_file_names_no_key() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    for name in ("APG_SECRET_KEY", "APG_ENCRYPTION_KEYS", "APG_ADMIN_PASSWORD"):
+        assert f"#{name}=" in lines
