@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from accounts.callers import Caller
 from core.ids import first_id
 from core.pagination import Keys
+from core.times import midnight
 from executions import queries
 from executions.models import ComponentRun, Execution, ExecutionQuerySet
 from executions.states import ExecutionStatus
@@ -47,13 +48,16 @@ class Filter:
 
 def keys(caller: Caller, wanted: Filter = Filter()) -> Keys:
     """What the caller sees of what is wanted, the newest first; in a range of starts the last started first."""
-    parts = [wanted.apply(part) for part in parts_visible_to(caller)]
+    others = [] if caller.user.is_staff else access.ids_shared_with(caller.user.pk)
+    parts = [wanted.apply(part) for part in _parts(caller, others)]
     columns, order = (("pk", "started_at"), ("-started_at", "-pk")) if wanted.by_start else (("pk",), ("-pk",))
-    first, *others = (part.values_list(*columns) for part in parts)
-    ordered = (first.union(*others, all=True) if others else first).order_by(*order)
-    if caller.user.is_staff and wanted.workflow_id is None and wanted.user_id is None:
+    first, *more = (part.values_list(*columns) for part in parts)
+    ordered = (first.union(*more, all=True) if more else first).order_by(*order)
+    if wanted.workflow_id is not None or wanted.user_id is not None:
+        return Keys(ordered)
+    if caller.user.is_staff:
         return _AllKeys(ordered, wanted)
-    return Keys(ordered)
+    return Keys(ordered) if wanted.by_start else _OwnKeys(ordered, caller.user.pk, others, wanted.status)
 
 
 def parts_visible_to(caller: Caller) -> list[ExecutionQuerySet]:
@@ -61,12 +65,27 @@ def parts_visible_to(caller: Caller) -> list[ExecutionQuerySet]:
 
     One query, for what is shared. In one condition all parts would be found, and then read and sorted.
     """
+    return _parts(caller, [] if caller.user.is_staff else access.ids_shared_with(caller.user.pk))
+
+
+def _parts(caller: Caller, others: Sequence[str]) -> list[ExecutionQuerySet]:
     everything = Execution.objects.all()
     if caller.user.is_staff:
         return [everything]
     own = everything.filter(workflow_owner_id=caller.user.pk)
-    shared = access.ids_shared_with(caller.user.pk)
-    return [own, everything.filter(workflow__in=shared)] if shared else [own]
+    return [own, everything.filter(workflow__in=others)] if others else [own]
+
+
+class _OwnKeys(Keys):
+    """The executions of a user's own workflows and of `others`, by what has been counted in advance."""
+
+    def __init__(self, ordered: QuerySet[Any, Any], owner_id: str, others: Sequence[str], status: str | None) -> None:
+        super().__init__(ordered)
+        self._owner_id, self._others, self._status = owner_id, others, status
+
+    def count(self) -> int:
+        counted = tallying.of_workflows(self._owner_id, self._others, self._status)
+        return super().count() if counted is None else counted
 
 
 class _AllKeys(Keys):
@@ -90,7 +109,7 @@ class _AllKeys(Keys):
             if offset < count:
                 if day is None:
                     break
-                from_day = self.ordered.filter(pk__lt=first_id(tallying.midnight(day) + timedelta(days=1)))
+                from_day = self.ordered.filter(pk__lt=first_id(midnight(day) + timedelta(days=1)))
                 return [key[0] for key in from_day[offset : offset + limit]]
             offset -= count
         return super().slice(total, limit, offset)

@@ -14,8 +14,9 @@ CREATE FUNCTION executions_tally_deleted() RETURNS trigger LANGUAGE plpgsql AS $
 DECLARE
     until date;
 BEGIN
-    -- Until this transaction ends no day is sealed: it would be counted with what is being deleted.
-    SELECT sealed_until INTO until FROM executions_tallystate FOR SHARE;
+    -- Until this transaction ends no day is sealed: it would be counted with what is being deleted. And nobody else
+    -- subtracts, perhaps from the same rows in another order.
+    SELECT sealed_until INTO until FROM executions_tallystate FOR UPDATE;
     IF until IS NULL THEN
         RETURN NULL;
     END IF;
@@ -29,6 +30,15 @@ BEGIN
         ) AS sealed GROUP BY kind, day, status
     ) AS less
     WHERE tally.kind = less.kind AND tally.day = less.day AND tally.status = less.status;
+    UPDATE workflows_workflowtally AS tally SET completed = tally.completed - less.completed,
+        failed = tally.failed - less.failed, cancelled = tally.cancelled - less.cancelled
+    FROM (
+        SELECT workflow_id, count(*) FILTER (WHERE status = 'completed') AS completed,
+               count(*) FILTER (WHERE status = 'failed') AS failed,
+               count(*) FILTER (WHERE status = 'cancelled') AS cancelled
+        FROM gone WHERE id < executions_first_id(until) GROUP BY workflow_id
+    ) AS less
+    WHERE tally.workflow_id = less.workflow_id;
     RETURN NULL;
 END $$;
 CREATE TRIGGER execution_tally_deleted AFTER DELETE ON executions_execution
@@ -42,6 +52,7 @@ BEGIN
     IF until IS NOT NULL AND NEW.id < executions_first_id(until) THEN
         UPDATE executions_tallystate SET sealed_until = NULL;
         DELETE FROM executions_executiontally;
+        DELETE FROM workflows_workflowtally;
     END IF;
     RETURN NULL;
 END $$;
@@ -49,9 +60,10 @@ END $$;
 CREATE TRIGGER execution_tally_late AFTER INSERT ON executions_execution
 FOR EACH ROW WHEN (NEW.created_at < now() - interval '12 hours') EXECUTE FUNCTION executions_tally_unseal();
 -- An end that is changed by hand. Whatever the engine does to an execution, it does before its end.
-CREATE TRIGGER execution_tally_changed AFTER UPDATE OF id, status, started_at ON executions_execution
+CREATE TRIGGER execution_tally_changed AFTER UPDATE OF id, workflow_id, status, started_at ON executions_execution
 FOR EACH ROW WHEN (OLD.completed_at IS NOT NULL
-                   AND (OLD.id, OLD.status, OLD.started_at) IS DISTINCT FROM (NEW.id, NEW.status, NEW.started_at))
+                   AND (OLD.id, OLD.workflow_id, OLD.status, OLD.started_at)
+                       IS DISTINCT FROM (NEW.id, NEW.workflow_id, NEW.status, NEW.started_at))
 EXECUTE FUNCTION executions_tally_unseal();
 """
 _BACKWARDS = """
@@ -69,6 +81,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('executions', '0009_execution_tally'),
+        ('workflows', '0005_workflow_tally'),
     ]
 
     operations = [migrations.RunSQL(_FORWARDS, _BACKWARDS)]

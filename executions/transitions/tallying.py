@@ -5,6 +5,7 @@ inserted into a sealed day unseals all: triggers see to both, and take the state
 is exact in every snapshot.
 """
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 
 from core.ids import first_id, to_uuid
+from core.times import midnight
 from executions.transitions.statements import fetch_all, fetch_one
 
 _MAKE_STATE = "INSERT INTO executions_tallystate (id, sealed_until) VALUES (1, NULL) ON CONFLICT DO NOTHING"
@@ -27,13 +29,21 @@ SELECT (SELECT id FROM executions_execution ORDER BY id LIMIT 1) AS first,
 
 _SEAL = """
 WITH sealed AS MATERIALIZED (
-    SELECT status, started_at FROM executions_execution
+    SELECT workflow_id, status, started_at FROM executions_execution
     WHERE id >= executions_first_id(%(day)s::date) AND id < executions_first_id(%(day)s::date + 1)
 ), counted AS (
     SELECT 'made' AS kind, %(day)s::date AS day, status, count(*) AS count FROM sealed GROUP BY status
     UNION ALL
     SELECT 'started', (started_at AT TIME ZONE 'UTC')::date AS day, status, count(*) FROM sealed
     WHERE started_at IS NOT NULL GROUP BY 2, 3
+), of_workflows AS (
+    INSERT INTO workflows_workflowtally AS tally (workflow_id, completed, failed, cancelled, counted_until)
+    SELECT workflow_id, count(*) FILTER (WHERE status = 'completed'), count(*) FILTER (WHERE status = 'failed'),
+           count(*) FILTER (WHERE status = 'cancelled'), %(day)s::date + 1
+    FROM sealed GROUP BY workflow_id
+    ON CONFLICT (workflow_id) DO UPDATE SET
+        completed = tally.completed + excluded.completed, failed = tally.failed + excluded.failed,
+        cancelled = tally.cancelled + excluded.cancelled, counted_until = excluded.counted_until
 )
 INSERT INTO executions_executiontally AS tally (kind, day, status, count)
 SELECT kind, day, status, count FROM counted
@@ -148,6 +158,27 @@ def _first_uuid(day: date) -> UUID:
     return to_uuid(first_id(midnight(day)))
 
 
-def midnight(day: date) -> datetime:
-    """The day's beginning, in UTC."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+_OF_WORKFLOWS = """
+SELECT (SELECT sealed_until FROM executions_tallystate) AS until,
+       (SELECT COALESCE(sum({columns}), 0)::bigint FROM workflows_workflowtally WHERE workflow_id IN (
+            SELECT id FROM workflows_workflow WHERE created_by_id = %(owner)s
+            UNION ALL SELECT unnest(%(others)s::uuid[])))
+     + (SELECT count(*) FROM executions_execution WHERE workflow_owner_id = %(owner)s AND id >= %(first)s {status})
+     + (SELECT count(*) FROM executions_execution WHERE workflow_id = ANY(%(others)s::uuid[]) AND id >= %(first)s
+        {status}) AS count
+"""
+_ENDS = ("completed", "failed", "cancelled")
+
+
+def of_workflows(owner_id: str, others: Collection[str], status: str | None = None) -> int | None:
+    """How many executions (of a status) an owner's workflows and `others`, not theirs, have; None if none is sealed."""
+    until = sealed_until()
+    if until is None:
+        return None
+    # What is sealed has ended.
+    columns = " + ".join(_ENDS) if status is None else status if status in _ENDS else "0"
+    sql = _OF_WORKFLOWS.format(columns=columns, status=_STATUS if status else "")
+    parameters = {"owner": to_uuid(owner_id), "others": [to_uuid(id_) for id_ in others], "status": status}
+    row = fetch_one(sql, {**parameters, "first": _first_uuid(until)})
+    assert row is not None
+    return int(row["count"]) if row["until"] == until else None

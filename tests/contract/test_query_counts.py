@@ -88,9 +88,9 @@ def queries(api: Api, path: str) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("who", "path", "expected"),
     [
-        ("alice", "/workflows", 4),
-        ("alice", "/workflows?search=w&status=draft&sort=name", 4),
-        ("staff", "/workflows", 4),
+        ("alice", "/workflows", 6),
+        ("alice", "/workflows?search=w&status=draft&sort=name", 6),
+        ("staff", "/workflows", 6),
         ("alice", "/workflows/{workflow}/shares", 4),
         ("alice", "/workflows/{workflow}/versions", 4),
         ("alice", "/executions", 5),
@@ -103,7 +103,7 @@ def queries(api: Api, path: str) -> tuple[int, int]:
         ("alice", "/api/v1/auth/api-keys", 3),
         ("staff", "/api/v1/auth/users", 4),
         ("staff", "/api/v1/auth/groups", 4),
-        ("staff", "/audit", 3),
+        ("staff", "/audit", 4),
     ],
 )
 def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(

@@ -10,13 +10,13 @@ from django.db import connection
 
 from accounts.models import User
 from core.ids import first_id, to_uuid
+from core.times import midnight
 from executions.maintenance import seal_days
 from executions.models import Execution, ExecutionTally, TallyState
 from executions.states import FINAL_EXECUTION, ExecutionStatus
-from executions.transitions import tallying
 from tests.api import Api
 from tests.integration.workflows.conftest import make
-from workflows.models import Workflow, WorkflowVersion
+from workflows.models import Share, Workflow, WorkflowTally, WorkflowVersion
 
 pytestmark = pytest.mark.django_db
 
@@ -84,7 +84,7 @@ def test_days_that_are_over_are_sealed_but_for_the_last(two_weeks: list[Executio
     assert seal_days() == 13
     until = TODAY.date() - timedelta(days=1)
     assert TallyState.objects.get().sealed_until == until
-    before = Execution.objects.filter(pk__lt=first_id(tallying.midnight(until)))
+    before = Execution.objects.filter(pk__lt=first_id(midnight(until)))
     made = {
         (tally.day, tally.status): tally.count for tally in ExecutionTally.objects.filter(kind="made").order_by("day")
     }
@@ -146,6 +146,39 @@ def test_a_delete_subtracts(alice_api: Api, staff: Api, two_weeks: list[Executio
     assert alice_api.call("DELETE", f"/workflows/{other}").status == 200
     assert listed(staff, "")[0] == 21
     assert sealed()[0] is not None
+
+
+def test_owners_and_sharees_count_the_same_before_and_after_sealing(
+    alice_api: Api, as_user: Callable[..., Api], alice: User, bob: User, workflow: str, two_weeks: list[Execution]
+) -> None:
+    bobs = as_user(bob)
+    stored(make(bobs, "bob's"), F, TODAY - timedelta(days=7))
+    Share.objects.create(workflow_id=workflow, user=bob, role="viewer", created_by=alice)
+    queries = ["", "status=completed", "status=failed", "status=running", f"workflow_id={workflow}"]
+    before = [listed(api, query) for api in (alice_api, bobs) for query in queries]
+    assert [total for total, _ in before] == [42, 31, 11, 0, 42, 43, 31, 12, 0, 42]
+    seal_days()
+    stored(workflow, R, datetime.now(UTC))
+    Execution.objects.filter(status=R).delete()
+    assert [listed(api, query) for api in (alice_api, bobs) for query in queries] == before
+
+
+def test_a_workflows_numbers_are_the_same_before_and_after_sealing(
+    alice_api: Api, workflow: str, two_weeks: list[Execution]
+) -> None:
+    make(alice_api, "idle")
+    stored(make(alice_api, "old"), F, TODAY - timedelta(days=9))
+    new = make(alice_api, "new")
+    before = alice_api.get("/workflows").data
+    assert {item["name"]: item["execution_count"] for item in before} == {"w": 42, "idle": 0, "old": 1, "new": 0}
+    assert before[-1]["success_rate"] == 0.7381
+    seal_days()
+    assert WorkflowTally.objects.count() == 2
+    assert alice_api.get("/workflows").data == before
+    stored(new, C, datetime.now(UTC))
+    Execution.objects.filter(pk__in=[execution.pk for execution in two_weeks[:4]]).delete()
+    shown = {item["name"]: (item["execution_count"], item["success_rate"]) for item in alice_api.get("/workflows").data}
+    assert shown == {"w": (38, 0.7368), "idle": (0, 0.0), "old": (1, 0.0), "new": (1, 1.0)}
 
 
 def test_what_comes_late_unseals(workflow: str, staff: Api, two_weeks: list[Execution]) -> None:
