@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -14,7 +15,7 @@ from core.times import midnight
 from executions import queries
 from executions.models import ComponentRun, Execution, ExecutionQuerySet
 from executions.states import ExecutionStatus
-from executions.transitions import tallying
+from executions.transitions import reading, tallying
 from workflows import access
 from workflows.queries import success_rate
 
@@ -86,6 +87,16 @@ class _OwnKeys(Keys):
     def count(self) -> int:
         counted = tallying.of_workflows(self._owner_id, self._others, self._status)
         return super().count() if counted is None else counted
+
+    def slice(self, total: int, limit: int, offset: int) -> list[Any]:
+        if not self._others:
+            return super().slice(total, limit, offset)
+        read = partial(reading.page_of_workflows, self._owner_id, self._others, self._status)
+        if offset <= total // 2:
+            return read(limit=limit, offset=offset, newest_first=True)
+        stop = total - offset
+        start = max(stop - limit, 0)
+        return read(limit=stop - start, offset=start, newest_first=False)[::-1]
 
 
 class _AllKeys(Keys):

@@ -93,7 +93,7 @@ def queries(api: Api, path: str) -> tuple[int, int]:
         ("staff", "/workflows", 6),
         ("alice", "/workflows/{workflow}/shares", 4),
         ("alice", "/workflows/{workflow}/versions", 4),
-        ("alice", "/executions", 5),
+        ("alice", "/executions", 4),
         ("alice", "/executions?workflow_id={workflow}", 5),
         ("staff", "/executions", 4),
         ("alice", "/executions/{execution}/logs", 4),
