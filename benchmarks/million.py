@@ -33,7 +33,7 @@ from benchmarks.stack import Client, Database, manage
 from config.embedded import start_postgres, start_valkey, stop_postgres, stop_valkey
 from core.ids import from_uuid
 
-SAMPLES, WARM_UP, TAKES = 20, 2, 3
+SAMPLES, WARM_UP, TAKES = 20, 1, 8
 LIST_MS, GET_MS, STATS_MS, SEARCH_MS = 50.0, 20.0, 100.0, 150.0
 PAGE = 50
 _IDLE_SECONDS = 3
@@ -254,8 +254,12 @@ def take(cell: Cell, caller: Caller) -> None:
     cell.takes.append([caller.get(cell.path)[0] for _ in range(WARM_UP + SAMPLES)][WARM_UP:])
 
 
-def measure(port: int, things: Things, only: str) -> list[Cell]:
-    """All cells, in a random order; those over the bar again later, as the machine may have been busy."""
+def measure(port: int, things: Things, only: str, minutes: float) -> list[Cell]:
+    """All cells, in a random order; those over the bar again later, as the machine may have been busy.
+
+    After so many minutes nothing is taken again.
+    """
+    until = time.monotonic() + minutes * 60
     callers = {who: Caller(port, email) for who, email in _WHO.items()}
     chosen = [cell for cell in cells(things) if only in cell.group]
     found = [page for cell in chosen for page in pages(cell, callers[cell.who])]
@@ -264,6 +268,8 @@ def measure(port: int, things: Things, only: str) -> list[Cell]:
         again = [cell for cell in found if not cell.takes or cell.p95 > cell.bar]
         Console(stderr=True).print(f"take {round_ + 1}: {len(again)} cells")
         for cell in again:
+            if cell.takes and time.monotonic() > until:
+                return found
             take(cell, callers[cell.who])
     return found
 
@@ -305,13 +311,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("var/million"), help="where the filled database is kept")
     parser.add_argument("--only", default="", help="groups whose name has this, for a closer look")
+    parser.add_argument("--minutes", type=float, default=30, help="take nothing again after so long")
     parser.add_argument("--cells", action="store_true", help="print every request over half of its bar, too")
     arguments = parser.parse_args()
     with served(arguments.folder.resolve()) as (port, url), psycopg.connect(url, autocommit=True) as database:
         with psycopg.connect(url) as other:
             things = find(other)
         before = sequential_scans(database)
-        found = measure(port, things, arguments.only)
+        found = measure(port, things, arguments.only, arguments.minutes)
         after = sequential_scans(database)
         for name, rows, size in fill.counts(database):
             print(f"{name:28} {rows:12,} rows {size / 2**20:10,.0f} MiB")

@@ -145,7 +145,7 @@ class Execution(models.Model):
         indexes = [
             # Lists are counted and skipped through within these, without a look at the rows.
             models.Index(
-                fields=["workflow", "-id"], include=["status", "started_at", "created_at"], name="execution_of_workflow"
+                fields=["workflow", "-id"], include=["status", "started_at", "created_by"], name="execution_of_workflow"
             ),
             models.Index(
                 fields=["workflow_owner_id", "-id"], include=["status", "created_by"], name="execution_of_owner"

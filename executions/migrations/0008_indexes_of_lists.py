@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
     operations = [
         AddIndexConcurrently(
             model_name='execution',
-            index=models.Index(fields=['workflow', '-id'], include=('status', 'started_at', 'created_at'), name='execution_of_workflow'),
+            index=models.Index(fields=['workflow', '-id'], include=('status', 'started_at', 'created_by'), name='execution_of_workflow'),
         ),
         AddIndexConcurrently(
             model_name='execution',
