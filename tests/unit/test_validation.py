@@ -270,7 +270,7 @@ def test_a_concurrency_key_reads_parameters_and_no_component() -> None:
     assert warned(raw) == [(None, "settings.concurrency.key: Component a does not run before this one")]
 
 
-def test_validating_opens_no_connection_and_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e7_validating_opens_no_connection_and_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a connection was opened")
 

@@ -29,7 +29,7 @@ def test_login_by_email_or_username_in_any_case(api: Api, alice: User, login: st
     assert api.post(LOGIN, {"username": login, "password": PASSWORD}).status == 200
 
 
-def test_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, alice: User, bob: User) -> None:
+def test_a7_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, alice: User, bob: User) -> None:
     User.objects.filter(pk=bob.pk).update(is_active=False)
     bodies = [
         {"username": "alice", "password": "wrong"},
@@ -48,12 +48,12 @@ def test_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, a
     [({"username": "a"}, "password"), ({"username": None, "password": "x"}, "username"),
      ({"username": ["a"], "password": "x"}, "username"), ({"username": "a", "password": "x", "admin": True}, "admin")],
 )  # fmt: skip
-def test_a_bad_login_body_is_422_and_named(api: Api, body: dict[str, Any], field: str) -> None:
+def test_a7_a_bad_login_body_is_422_and_named(api: Api, body: dict[str, Any], field: str) -> None:
     answer = api.post(LOGIN, body)
     assert (answer.status, answer.fields) == (422, [field])
 
 
-def test_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) -> None:
+def test_a7_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) -> None:
     answers = [api.post(LOGIN, {"username": "alice", "password": "wrong"}) for _ in range(11)]
     assert [answer.status for answer in answers] == [401] * 10 + [429]
     last = answers[-1]
@@ -62,7 +62,7 @@ def test_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) ->
     assert api.post(LOGIN, {"username": "alice", "password": PASSWORD}).status == 429
 
 
-def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: User) -> None:
+def test_a3_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: User) -> None:
     first = pair_of(alice).refresh_token
     second = api.post("/api/v1/auth/refresh", {"refresh_token": first})
     assert second.status == 200
@@ -72,7 +72,7 @@ def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: Use
 
 
 @pytest.mark.parametrize("end", ["log out", "password", "disable"])
-def test_logout_a_new_password_and_disabling_end_tokens_at_once(api: Api, alice: User, end: str) -> None:
+def test_a3_logout_a_new_password_and_disabling_end_tokens_at_once(api: Api, alice: User, end: str) -> None:
     pair = pair_of(alice)
     caller = Api(pair.access_token)
     assert caller.get("/api/v1/auth/me").data["email"] == "alice@example.com"
@@ -149,7 +149,7 @@ def forged(alice: User) -> dict[str, str]:
     }
 
 
-def test_forged_tokens_are_401(api: Api, alice: User) -> None:
+def test_a2_forged_tokens_are_401(api: Api, alice: User) -> None:
     for name, token in forged(alice).items():
         answer = Api(token).get("/api/v1/auth/me")
         assert (name, answer.status, answer.code) == (name, 401, "AUTHENTICATION_ERROR")
