@@ -51,10 +51,10 @@ def _judged(definition: JSONValue, workflow: Workflow | None) -> Report:
     problem = _size_problem(definition)
     if problem is not None:
         return _refused([problem], definition)
-    found = report(definition, _limits())
+    found = report(definition, limits())
     if workflow is None or not found.is_valid:
         return found
-    missing = missing_parts(load(definition, _limits()), workflow.created_by_id)
+    missing = missing_parts(load(definition, limits()), workflow.created_by_id)
     return replace(found, errors=[error_entry(problem, definition["components"]) for problem in missing])
 
 
@@ -85,16 +85,18 @@ def _unopened(error: SealBrokenError) -> Problem:
 
 
 def checked(definition: JSONValue) -> Definition:
+    """The definition, parsed. Raises ValidationFailedError with all that create and update refuse."""
     problem = _size_problem(definition)
     if problem is not None:
         raise ValidationFailedError("Invalid workflow definition", problems=[problem])
     try:
-        return load(definition, _limits())
+        return load(definition, limits())
     except DefinitionError as error:
         raise ValidationFailedError("Invalid workflow definition", problems=error.problems) from None
 
 
-def _limits() -> Limits:
+def limits() -> Limits:
+    """How large the operator lets definitions be."""
     return Limits(settings.MAX_COMPONENTS, settings.MAX_CONNECTIONS, settings.MAX_NESTING)
 
 
@@ -108,7 +110,7 @@ def _size_problem(definition: JSONValue) -> Problem | None:
 
 def require_runnable(version: WorkflowVersion, owner_id: str) -> None:
     try:
-        missing = missing_parts(load(whole_definition(version), _limits()), owner_id)
+        missing = missing_parts(load(whole_definition(version), limits()), owner_id)
     except SealBrokenError as error:
         raise WorkflowInvalidError(problems=[_unopened(error)]) from None
     except DefinitionError as error:
