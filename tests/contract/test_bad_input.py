@@ -4,6 +4,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,8 +13,10 @@ from accounts.models import User
 from core.ids import new_id, to_uuid
 from core.strict_json import StrictJSONError, loads
 from executions.models import Execution
+from executions.states import ExecutionStatus
 from templates_app.models import Template
 from tests.api import Api
+from tests.integration.workflows.conftest import execution
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db
@@ -67,7 +70,8 @@ def test_b5_text_that_cannot_be_stored_is_422(caller: Api, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/xml"]
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/xml", ""],
 )
 def test_b7_another_content_type_is_400(caller: Api, content_type: str) -> None:
     answer = caller.call("POST", "/workflows", raw=b"{}", content_type=content_type)
@@ -150,6 +154,14 @@ def test_bad_filters_of_logs_are_400_and_named(caller: Api) -> None:
         answer = caller.get(f"/executions/{id_}/logs?{query}")
         assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", [query.partition("=")[0]])
     assert caller.get(f"/executions/{id_}/events?since=-1").fields == ["since"]
+
+
+@pytest.mark.parametrize("date", ["2025-01-01", "2025-01-01T00:00:00", "2025-01-01T02:00:00%2B02:00"])
+def test_l4_a_date_without_a_zone_is_utc(caller: Api, date: str) -> None:
+    row = execution(workflow_of(caller), ExecutionStatus.COMPLETED)
+    for began, found in ((datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC), 0), (datetime(2025, 1, 1, tzinfo=UTC), 1)):
+        Execution.objects.filter(pk=row.pk).update(started_at=began)
+        assert caller.get(f"/executions?start_date={date}").body["metadata"]["total_count"] == found
 
 
 @pytest.mark.parametrize("search", ["%25", "_", "%5C", "%27", ".*", "(a%2B)%2B%24"])

@@ -2,9 +2,11 @@
 
 import pytest
 
+from accounts.models import User
 from executions.models import Worker
 from tests.api import Api
 from tests.contract.reference import EXAMPLES, assert_as_printed, differences, quotes, send
+from workflows.models import Workflow, WorkflowStatus
 
 pytestmark = pytest.mark.django_db
 
@@ -50,3 +52,19 @@ def test_health_answers_as_printed(api: Api) -> None:
     for base in ("/api/v1/workflow_orchestration", "/api/v1"):
         answer = send(Api(base=base), "Health Check")
         assert_as_printed(answer, "Health Check", status=200, free=measured)
+
+
+@pytest.mark.xfail(reason="GET stats is not served yet", strict=True)
+@quotes("System Statistics")
+def test_statistics_answer_as_printed(caller: Api, alice: User) -> None:
+    """System Statistics, of as many workflows; what has run, and how busy the machine is, are as they are."""
+    statuses = [WorkflowStatus.ACTIVE] * 180 + [WorkflowStatus.DRAFT] * 45 + [WorkflowStatus.INACTIVE] * 1025
+    Workflow.objects.bulk_create(
+        Workflow(name=f"w{number}", created_by=alice, status=status) for number, status in enumerate(statuses)
+    )
+    answer = send(caller, "System Statistics")
+    assert_as_printed(answer, "System Statistics", status=200, free=("data.executions", "data.system"))
+    for name in ("cpu_usage", "memory_usage", "disk_usage"):
+        assert 0 <= answer.data["system"][name] <= 1
+    counts = [answer.data["executions"][name] for name in ("today", "this_week", "this_month")]
+    assert counts == [0, 0, 0]
