@@ -22,7 +22,7 @@ from templates_app import parameters as forms
 from templates_app.models import Template, TemplateRating
 from workflows.checking import checked, limits
 from workflows.definition import shape_problems
-from workflows.literal_secrets import hide
+from workflows.literal_secrets import hide, without_secrets
 from workflows.models import Workflow
 from workflows.parameters import ParameterError
 from workflows.part_references import secrets_read
@@ -170,9 +170,9 @@ def checked_content(definition: JSONValue, parameters: JSONValue, definition_fie
     """
     problems = shape_problems(definition, limits())
     if problems:
-        raise _invalid(problems, definition_field)
+        raise _invalid(without_secrets(problems, definition), definition_field)
     form = forms.form_of(definition) if parameters is None else parameters
-    problems = forms.form_problems(form, definition)
+    problems = _form_problems(form, definition)
     if problems:
         # A form that was made of the definition has its faults.
         if parameters is None:
@@ -188,6 +188,13 @@ def checked_content(definition: JSONValue, parameters: JSONValue, definition_fie
     if problems:
         raise _invalid(_as_given(problems, definition, complete), definition_field)
     return Content(declared, complete, sorted(secrets_read(parsed).secrets), len(parsed.components))
+
+
+def _form_problems(form: JSONValue, definition: JSONObject) -> list[Problem]:
+    """What is wrong with a form, without the literal secrets in it, which would be repeated."""
+    found = [replace(each, field=f"definition.{each.field}") for each in forms.form_problems(form, definition)]
+    told = without_secrets(found, {"parameters": form})
+    return [replace(each, field=(each.field or "").removeprefix("definition.")) for each in told]
 
 
 def _secret_problems(given: JSONValue, shown: JSONValue, path: str) -> Iterator[Problem]:

@@ -22,15 +22,16 @@ from workflows.sealing import whole_definition
 from workflows.validation import Report, error_entry, load, report
 
 
-def judge(definition: JSONValue, *, workflow: Workflow | None = None, restores: bool = False) -> Report:
+def judge(definition: JSONValue, *, workflow: Workflow | None = None) -> Report:
     """What `validate` answers: the errors are exactly what create and update refuse; nothing is run.
 
-    For a workflow also what activating and executing refuse, secrets and workflows that its owner has not. With
-    `restores`, a `[REDACTED]` stands for what the workflow has stored in its place: for those who may edit it alone,
-    since rules that somebody adds tell of the value whether it keeps them. Raises NotFoundError if that was deleted.
+    For a workflow also what activating and executing refuse, secrets and workflows that its owner has not; and a
+    `[REDACTED]` stands for what it has stored in its place. So only for those who may edit it: what somebody writes
+    into a definition would ask which secrets there are, and which rules a value keeps. Raises NotFoundError if the
+    workflow was deleted.
     """
     try:
-        stored = current_version(workflow) if workflow is not None and restores and holds_marks(definition) else None
+        stored = current_version(workflow) if workflow is not None and holds_marks(definition) else None
         whole = with_secrets(definition, stored)
     except ValidationFailedError as error:
         return _refused(error.problems, definition)

@@ -183,8 +183,8 @@ class ValidateStoredView(View):
         body = ValidateSerializer(data=request.data, partial=True).validated() if has_body(request) else {}
         if "definition" not in body:
             return reply(report_data(checking.judge_stored(workflow)))
-        restores = access.may(caller(request), access.Action.EDIT, workflow)
-        return reply(report_data(checking.judge(body["definition"], workflow=workflow, restores=restores)))
+        may_edit = access.may(caller(request), access.Action.EDIT, workflow)
+        return reply(report_data(checking.judge(body["definition"], workflow=workflow if may_edit else None)))
 
 
 class ValidateView(View):

@@ -167,6 +167,38 @@ def test_a_literal_secret_is_refused_at_each_place(alice_api: Api) -> None:
     assert Template.objects.count() == 0
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"definition": {"components": {"password": "open sesame"}}},
+        {"definition": {"components": [{"id": "a", "config": {"password": "open sesame"}}]}},
+        {"definition": {"components": [], "parameters": {"password": "open sesame"}}},
+        {"definition": {"components": [], "parameters": [{"type": "secret", "default_value": "open sesame"}]}},
+        {"definition": DEFINITION, "parameters": {"password": "open sesame"}},
+        {"definition": DEFINITION, "parameters": [{"name": "t", "type": "secret", "default_value": "open sesame"}]},
+        {"definition": DEFINITION, "parameters": [{"parameter_type": "secret", "default_value": "open sesame"}]},
+        {
+            "definition": DEFINITION,
+            "parameters": [
+                {
+                    "name": "api_key",
+                    "parameter_type": "string",
+                    "options": ["open sesame"],
+                    "validation_rules": {"enum": ["simsalabim", "x"]},
+                }
+            ],
+        },
+    ],
+    ids=lambda body: "-".join(body),
+)
+def test_what_does_not_fit_is_refused_without_repeating_a_secret(alice_api: Api, body: JSONObject) -> None:
+    answer = alice_api.post("/templates", {"name": "T", **body})
+    assert answer.status == 422
+    assert "open sesame" not in str(answer.body)
+    assert "simsalabim" not in str(answer.body)
+    assert not Template.objects.filter(name="T").exists()
+
+
 def test_a_literal_secret_of_a_workflow_is_refused_too(alice_api: Api) -> None:
     workflow = make_workflow(alice_api, "w", WITH_SECRETS)
     answer = alice_api.post("/templates", {"name": "t", "workflow_id": workflow, "parameters": []})
