@@ -113,6 +113,40 @@ def query_parameters(text: str) -> dict[str, list[str]]:
     return found
 
 
+MODELS: dict[str, Any] = {
+    section: json.loads(code) for part, section, _, _, code in _blocks(PAGE.read_text()) if part == "Data Models"
+}
+_TYPES: dict[str, Any] = {
+    "string": str, "integer": int, "number": int | float, "boolean": bool, "object": dict, "any": object,
+}  # fmt: skip
+
+
+def faults(model: Any, answered: Any, path: str = "") -> Iterator[str]:
+    """Where a value is not as "Data Models" describes it: `string (active|draft)`, `integer (nullable)`."""
+    if isinstance(model, dict):
+        for key, value in model.items():
+            place = f"{path}.{key}" if path else key
+            if key in answered:
+                yield from faults(value, answered[key], place)
+            elif "optional" not in str(value):
+                yield f"there is no {place}"
+    elif isinstance(model, list):
+        for each in answered:
+            yield from faults(model[0], each, f"{path}[]")
+    else:
+        name, _, about = model.partition(" ")
+        if answered is None and ("nullable" in about or name == "any"):
+            return
+        if not isinstance(answered, _TYPES[name]) or (isinstance(answered, bool) and name in {"integer", "number"}):
+            yield f"{path} is {answered!r}, not {model}"
+        elif "(UUID)" in about and not ULID.fullmatch(answered):
+            yield f"{path} is {answered!r}, no id"
+        elif "datetime" in about and not TIME.fullmatch(answered):
+            yield f"{path} is {answered!r}, no time"
+        elif "|" in about and answered not in about.strip("()").split("|"):
+            yield f"{path} is {answered!r}, not one of {about}"
+
+
 def quotes(*names: str) -> Callable[[F], F]:
     """Marks a test as that of examples; `test_reference.py` looks for one of each."""
     unknown = set(names) - set(EXAMPLES)

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from tests.contract import test_reference_executions, test_reference_templates, test_reference_workflows
-from tests.contract.reference import CODES, EXAMPLES, PAGE, STATUSES, differences, examples, query_parameters
+from tests.contract.reference import (
+    CODES,
+    EXAMPLES,
+    MODELS,
+    PAGE,
+    STATUSES,
+    differences,
+    examples,
+    faults,
+    query_parameters,
+)
 
 TESTS = Path(__file__).parents[1]
 ERRORS = PAGE.parent / "errors.md"
@@ -77,6 +87,12 @@ def test_every_row_of_bad_input_has_a_test_named_by_it() -> None:
     assert [row for row in told if not rows().get(row)] == []
 
 
+def test_every_model_has_a_test() -> None:
+    texts = "".join(path.read_text() for path in Path(__file__).parent.glob("test_reference_*.py"))
+    assert len(MODELS) == 3
+    assert [name for name in MODELS if f'MODELS["{name}"]' not in texts] == []
+
+
 # --- The comparison itself
 
 
@@ -103,6 +119,23 @@ def test_every_row_of_bad_input_has_a_test_named_by_it() -> None:
 )  # fmt: skip
 def test_an_answer_that_is_not_as_printed_is_told(printed: Any, answered: Any, found: list[str]) -> None:
     assert list(differences(printed, answered, free=("free",))) == found
+
+
+@pytest.mark.parametrize(
+    ("model", "answered", "found"),
+    [
+        ({"a": "string", "b": "string (optional)"}, {"a": "x"}, []),
+        ({"a": "string"}, {}, ["there is no a"]),
+        ({"a": "string (nullable)"}, {"a": None}, []),
+        ({"a": ["integer"]}, {"a": [1, "2"]}, ["a[] is '2', not integer"]),
+        ({"a": "integer"}, {"a": True}, ["a is True, not integer"]),
+        ({"a": "string (x|y)"}, {"a": "z"}, ["a is 'z', not one of (x|y)"]),
+        ({"a": "string (UUID)"}, {"a": "x"}, ["a is 'x', no id"]),
+        ({"a": "string (ISO datetime)"}, {"a": "today"}, ["a is 'today', no time"]),
+    ],
+)
+def test_what_is_not_like_its_model_is_told(model: Any, answered: Any, found: list[str]) -> None:
+    assert list(faults(model, answered)) == found
 
 
 def test_examples_are_read_by_section_request_body_and_answer() -> None:

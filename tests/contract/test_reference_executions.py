@@ -11,7 +11,7 @@ from executions.models import Execution
 from executions.states import ExecutionStatus
 from tests.api import Api
 from tests.contract.pipelines import five, made, started
-from tests.contract.reference import EXAMPLES, assert_as_printed, differences, quotes, send
+from tests.contract.reference import EXAMPLES, MODELS, assert_as_printed, differences, faults, quotes, send
 from tests.integration.executions.conftest import Doorbells, transform
 from tests.integration.workflows.conftest import execution
 from tests.unit.components.context import LOCAL
@@ -48,6 +48,21 @@ def test_get_execution_answers_as_printed(caller: Api, doorbells: Doorbells) -> 
     assert_as_printed(answer, "Get Execution", status=200, free=("data.duration_seconds",))
     assert 120 <= answer.data["duration_seconds"] < 180
     assert answer.data["results"] is answer.data["error_message"] is answer.data["completed_at"] is None
+
+
+def test_an_execution_has_every_field_of_its_model_at_every_stage(caller: Api, doorbells: Doorbells) -> None:
+    """Data Models, "Execution Model"; `current_component` is null before there is one."""
+    id_ = started(caller, made(caller, five(WAITS)))
+    queued = caller.get(f"/executions/{id_}").data
+    assert list(faults(MODELS["Execution Model"], queued)) == ["progress.current_component is None, not string"]
+    doorbells.work()
+    running = caller.get(f"/executions/{id_}").data
+    caller.post(f"/executions/{id_}/signals/go", {"data": 1})
+    doorbells.work()
+    ended = caller.get(f"/executions/{id_}").data
+    assert [each["status"] for each in (queued, running, ended)] == ["queued", "running", "completed"]
+    for each in (running, ended):
+        assert list(faults(MODELS["Execution Model"], each)) == []
 
 
 @quotes("Cancel Execution")

@@ -9,7 +9,18 @@ from executions.models import Execution
 from executions.states import ExecutionStatus
 from tests.api import BASES, Api
 from tests.contract.pipelines import START, ended, five, made, printed_definition
-from tests.contract.reference import ENVELOPE, EXAMPLES, PAGE, TIME, assert_as_printed, differences, quotes, send
+from tests.contract.reference import (
+    ENVELOPE,
+    EXAMPLES,
+    MODELS,
+    PAGE,
+    TIME,
+    assert_as_printed,
+    differences,
+    faults,
+    quotes,
+    send,
+)
 from tests.integration.executions.conftest import log, transform
 from tests.integration.workflows.conftest import execution
 from workflows.models import Workflow
@@ -70,6 +81,13 @@ def test_get_workflow_answers_as_printed(caller: Api) -> None:
     """Get Workflow."""
     id_ = made(caller, printed_definition())
     assert_as_printed(send(caller, "Get Workflow", workflow_id=id_), "Get Workflow", status=200)
+
+
+def test_a_workflow_has_every_field_of_its_model(caller: Api) -> None:
+    """Data Models, "Workflow Model"."""
+    workflow = caller.get(f"/workflows/{made(caller, printed_definition())}").data
+    # The printed parameter has no default; one that has is kept with it.
+    assert list(faults(MODELS["Workflow Model"], workflow)) == ["there is no definition.parameters[].default_value"]
 
 
 @quotes("Create Workflow")
