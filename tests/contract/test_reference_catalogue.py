@@ -42,6 +42,7 @@ def test_get_component_schema_is_the_listed_one(caller: Api) -> None:
     assert printed_type(answer.data) == []
 
 
+@pytest.mark.django_db(transaction=True)
 @quotes("Health Check")
 def test_health_answers_as_printed(api: Api) -> None:
     """Health Check, with a worker that is alive."""
@@ -60,7 +61,8 @@ def test_statistics_answer_as_printed(caller: Api, alice: User) -> None:
     """System Statistics, of as many workflows; what has run, and how busy the machine is, are as they are."""
     statuses = [WorkflowStatus.ACTIVE] * 180 + [WorkflowStatus.DRAFT] * 45 + [WorkflowStatus.INACTIVE] * 1025
     Workflow.objects.bulk_create(
-        Workflow(name=f"w{number}", created_by=alice, status=status) for number, status in enumerate(statuses)
+        Workflow(name=f"w{number}", created_by=alice, status=status, component_count=1)
+        for number, status in enumerate(statuses)
     )
     answer = send(caller, "System Statistics")
     assert_as_printed(answer, "System Statistics", status=200, free=("data.executions", "data.system"))
