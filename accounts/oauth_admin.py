@@ -8,6 +8,7 @@ from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
 from oauth2_provider import admin as toolkit_admin
 
+from accounts.audited_admin import AuditedAdmin
 from accounts.oauth_models import OAuthAccessToken, OAuthApplication, OAuthGrant, OAuthRefreshToken, OAuthUnused
 
 # Importing the toolkit's pages registers them: they would let staff make tokens by hand.
@@ -16,7 +17,7 @@ admin.site.unregister([OAuthApplication, OAuthGrant, OAuthAccessToken, OAuthRefr
 
 
 @admin.register(OAuthApplication)
-class ApplicationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class ApplicationAdmin(AuditedAdmin):
     """Register, rename, give other redirect addresses, delete."""
 
     list_display = ("name", "client_id", "user", "client_type", "authorization_grant_type", "created")

@@ -1,7 +1,5 @@
 """REST for staff: users, groups, the audit log."""
 
-from typing import Any
-
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -78,18 +76,19 @@ class GroupView(StaffView):
         return reply(group_data(groups.get_group(group_id)))
 
     def put(self, request: Request, group_id: str) -> Response:
-        return self._update(group_id, GroupSerializer(data=request.data).validated)
+        return self._update(request, group_id, GroupSerializer(data=request.data))
 
     def patch(self, request: Request, group_id: str) -> Response:
-        return self._update(group_id, GroupSerializer(data=request.data, partial=True).validated)
+        return self._update(request, group_id, GroupSerializer(data=request.data, partial=True))
 
     def delete(self, request: Request, group_id: str) -> Response:
         groups.delete_group(group=groups.get_group(group_id))
         return reply(message="Group deleted successfully")
 
-    def _update(self, group_id: str, validated: Any) -> Response:
+    def _update(self, request: Request, group_id: str, body: GroupSerializer) -> Response:
         group = groups.get_group(group_id)
-        return reply(group_data(groups.update_group(group=group, **validated())), message="Group updated successfully")
+        updated = groups.update_group(group=group, by=caller(request).user, **body.validated())
+        return reply(group_data(updated), message="Group updated successfully")
 
 
 class AuditListView(View):

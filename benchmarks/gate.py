@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from benchmarks.report import Figure, Report, show
-from benchmarks.stack import Stack, platform
+from benchmarks.stack import EMAIL, Stack, platform
 
 REQUESTS = 500
 RUNS = 9
@@ -34,7 +34,11 @@ def measure(stack: Stack) -> Report:
         bare = handlers.BaseHandler()
         bare.load_middleware()
     # One row a credential: what a request carries.
-    credentials = {"JWT": {"HTTP_AUTHORIZATION": f"Bearer {stack.token}"}}
+    credentials = {
+        "JWT": {"HTTP_AUTHORIZATION": f"Bearer {stack.token}"},
+        "API key": {"HTTP_X_API_KEY": _api_key()},
+        "OAuth token": {"HTTP_AUTHORIZATION": f"Bearer {_oauth_token()}"},
+    }
     samples: dict[str, list[float]] = {name: [] for name in (*credentials, "")}
     # In turn: the machine's speed drifts.
     for round_ in range(WARM_UP + RUNS):
@@ -52,13 +56,42 @@ def measure(stack: Stack) -> Report:
         "of the same view, open to anyone and not counted.",
         [
             *(
-                Figure(f"cost with a {name}", [value - without for value in samples[name]], "ms", bar=_BAR_MS, digits=2)
+                Figure(f"cost with: {name}", [value - without for value in samples[name]], "ms", bar=_BAR_MS, digits=2)
                 for name in credentials
             ),
-            *(Figure(f"whole request with a {name}", samples[name], "ms", digits=2) for name in credentials),
+            *(Figure(f"whole request with: {name}", samples[name], "ms", digits=2) for name in credentials),
             Figure("whole request, open and not counted", samples[""], "ms", digits=2),
         ],
     )
+
+
+def _api_key() -> str:
+    owner = import_module("accounts.models").User.objects.get(email=EMAIL)
+    _, key = import_module("accounts.api_keys").create_api_key(owner=owner, name="gate", permissions=[])
+    return str(key)
+
+
+def _oauth_token() -> str:
+    """Of a program's own client."""
+    owner = import_module("accounts.models").User.objects.get(email=EMAIL)
+    application = import_module("accounts.oauth_models").OAuthApplication(
+        name="gate", user=owner, client_type="confidential", authorization_grant_type="client-credentials"
+    )
+    asked = {
+        "grant_type": "client_credentials",
+        "scope": "*",
+        "client_id": application.client_id,
+        # Replaced by its hash when it is saved.
+        "client_secret": application.client_secret,
+    }
+    application.save()
+    body = "&".join(f"{name}={value}" for name, value in asked.items())
+    answer = (
+        import_module("django.test")
+        .Client()
+        .post("/api/v1/oauth/token", body, content_type="application/x-www-form-urlencoded", HTTP_HOST="localhost")
+    )
+    return str(answer.json()["access_token"])
 
 
 def _addresses() -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -26,7 +26,7 @@ from core.ids import to_uuid
 Database: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 CONCURRENCY = 2
-_EMAIL, _PASSWORD = "bench@example.com", secrets.token_urlsafe(16)
+EMAIL, _PASSWORD = "bench@example.com", secrets.token_urlsafe(16)
 _API = "/api/v1"
 _IDLE_SECONDS = 30
 _QUIET = ("--loglevel", "warning", "--without-gossip", "--without-mingle", "--without-heartbeat")
@@ -201,7 +201,7 @@ def platform(*, plain: bool = False) -> Iterator[Stack]:
             "REDIS_URL": redis_url,
             "APG_DATA_DIR": str(folder),
             "APG_SECRET_KEY": secrets.token_urlsafe(48),
-            "APG_ADMIN_EMAIL": _EMAIL,
+            "APG_ADMIN_EMAIL": EMAIL,
             "APG_ADMIN_PASSWORD": _PASSWORD,
             "APG_LOG_LEVEL": "WARNING",
             "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
@@ -227,7 +227,7 @@ def platform(*, plain: bool = False) -> Iterator[Stack]:
         pids = {name: process.pid for name, process in processes.items()}
         stack = Stack(port, redis_url, environment["DATABASE_URL"], environment, pids)
         _wait_until_served(stack)
-        login = {"username": _EMAIL, "password": _PASSWORD}
+        login = {"username": EMAIL, "password": _PASSWORD}
         stack.token = stack.client().call("POST", "/auth/login", login)["access_token"]
         yield stack
     finally:

@@ -58,10 +58,13 @@ def ids_shared_with(user_id: str) -> list[str]:
     return list(others.filter(user=user_id).union(others.filter(group__user=user_id)))
 
 
-def runnable_by_user(user_id: str, *, staff: bool) -> QuerySet[Workflow]:
-    """The workflows that a user may execute."""
+def runnable_by_owner(user_id: str) -> QuerySet[Workflow]:
+    """The workflows that a workflow of this owner may run as children: the owner's, and those shared to be executed.
+
+    What somebody may as staff is not lent to their workflows: who edits one of these would get at everybody's.
+    """
     roles = [role for role, actions in ACTIONS_OF_ROLE.items() if Action.EXECUTE in actions]
-    return visible_to_user(user_id, staff=staff, roles=roles)
+    return visible_to_user(user_id, staff=False, roles=roles)
 
 
 _VISIBLE_BY_ID = {

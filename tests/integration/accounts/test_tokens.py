@@ -3,17 +3,25 @@
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import jwt
+import psycopg
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
+from django.utils import timezone
 
 from accounts import services, tokens
+from accounts.access_end import forget_ended_sessions
 from accounts.models import Session, User
+from core.errors import AuthenticationFailedError
 from core.ids import new_id
 from tests.api import Api
 from tests.conftest import PASSWORD
+from tests.eventually import eventually
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +35,11 @@ def pair_of(user: User) -> services.TokenPair:
 @pytest.mark.parametrize("login", ["alice@example.com", "ALICE@example.com", "alice", " alice "])
 def test_login_by_email_or_username_in_any_case(api: Api, alice: User, login: str) -> None:
     assert api.post(LOGIN, {"username": login, "password": PASSWORD}).status == 200
+
+
+def test_an_email_is_its_owners_login_though_anothers_username(alice: User, bob: User) -> None:
+    User.objects.filter(pk=alice.pk).update(username="bob@example.com")
+    assert User.objects.by_login("bob@example.com") == bob
 
 
 def test_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, alice: User, bob: User) -> None:
@@ -62,6 +75,36 @@ def test_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) ->
     assert api.post(LOGIN, {"username": "alice", "password": PASSWORD}).status == 429
 
 
+@pytest.mark.parametrize("spelling", ["ALICE", " alice ", "al\u0130ce", "ALI\u0307CE"])
+def test_another_spelling_of_a_name_is_counted_as_the_name(api: Api, alice: User, spelling: str) -> None:
+    for _ in range(10):
+        assert api.post(LOGIN, {"username": "alice", "password": "wrong"}).status == 401
+    assert api.post(LOGIN, {"username": spelling, "password": PASSWORD}).status == 429
+
+
+def test_what_is_one_letter_in_another_case_is_counted_as_one() -> None:
+    apart = [
+        letter
+        for letter in map(chr, [*range(0xD800), *range(0xE000, 0x110000)])
+        if services.counted_login(f"a{letter}a") != services.counted_login(f"a{letter.lower()}a")
+    ]
+    assert apart == []
+
+
+def test_a_stranger_locks_out_nobody_and_many_together_are_stopped(api: Api, alice: User, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = ("127.0.0.1/32",)
+
+    def login(address: str, password: str) -> int:
+        body = {"username": "alice", "password": password}
+        return api.call("POST", LOGIN, body, X_Forwarded_For=address).status
+
+    assert [login("192.0.2.1", "wrong") for _ in range(11)][-1] == 429
+    assert login("192.0.2.2", PASSWORD) == 200
+    statuses = [login(f"198.51.100.{number // 9}", "wrong") for number in range(100)]
+    assert statuses.index(429) == 89
+    assert login("192.0.2.3", PASSWORD) == 429
+
+
 def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: User) -> None:
     first = pair_of(alice).refresh_token
     second = api.post("/api/v1/auth/refresh", {"refresh_token": first})
@@ -69,6 +112,56 @@ def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: Use
     assert api.post("/api/v1/auth/refresh", {"refresh_token": first}).status == 401
     assert api.post("/api/v1/auth/refresh", {"refresh_token": second.data["refresh_token"]}).status == 401
     assert Api(second.data["access_token"]).get("/api/v1/auth/me").status == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_refreshes_at_once_one_passes_and_the_other_is_a_reuse(api: Api, alice: User) -> None:
+    token = pair_of(alice).refresh_token
+    with ThreadPoolExecutor(2) as threads, psycopg.connect(**connection.get_connection_params()) as holder:
+        holder.execute("SELECT 1 FROM accounts_session FOR UPDATE")
+        both = [threads.submit(refreshed, token) for _ in range(2)]
+        eventually(lambda: waiting() == 2)
+        holder.commit()
+        found = [each.result(timeout=20) for each in both]
+    assert sum(pair is not None for pair in found) == 1
+    assert Session.objects.exclude(revoked_at=None).count() == 1
+
+
+def refreshed(token: str) -> services.TokenPair | None:
+    try:
+        return services.refresh(refresh_token=token)
+    except AuthenticationFailedError:
+        return None
+    finally:
+        connection.close()
+
+
+def waiting() -> int:
+    """How many connections wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("change", ["password = 'another'", "is_active = false"])
+@pytest.mark.django_db(transaction=True)
+def test_a_login_during_which_the_account_changes_is_refused(alice: User, empty_redis: None, change: str) -> None:
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(**connection.get_connection_params()) as changing:
+        changing.execute(f"UPDATE accounts_user SET {change}")
+        login = thread.submit(logged_in, alice)
+        eventually(waiting)
+        changing.commit()
+        assert login.result(timeout=20) is None
+    assert not Session.objects.exists()
+
+
+def logged_in(user: User) -> services.TokenPair | None:
+    try:
+        return pair_of(user)
+    except AuthenticationFailedError:
+        return None
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize("end", ["log out", "password", "disable"])
@@ -102,6 +195,17 @@ def test_a_password_set_by_a_command_ends_tokens_too(alice: User) -> None:
     user.set_password("another-good-password")
     user.save()
     assert Api(token).get("/api/v1/auth/me").status == 401
+
+
+def test_sessions_that_ended_long_ago_are_forgotten(alice: User) -> None:
+    kept, revoked, expired = (pair_of(alice) for _ in range(3))
+    ids = [tokens.read("refresh", pair.refresh_token).session_id for pair in (kept, revoked, expired)]
+    now = timezone.now()
+    Session.objects.filter(pk=ids[1]).update(revoked_at=now - timedelta(days=15))
+    Session.objects.filter(pk=ids[2]).update(expires_at=now - timedelta(days=15))
+    assert forget_ended_sessions(now) == 2
+    assert [session.pk for session in Session.objects.all()] == [ids[0]]
+    assert forget_ended_sessions(now) == 0
 
 
 def test_a_better_hash_of_the_same_password_ends_nothing(alice: User, settings: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 
 from accounts.groups import group_id, group_key
 from accounts.models import User
@@ -103,6 +103,17 @@ def test_staff_who_are_no_superuser_leave_superusers_alone(
     assert log_in("admin", PASSWORD) == 200
 
 
+def test_staff_who_are_no_superuser_take_no_rights_from_a_group(as_user: Callable[..., Api], alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    strong, team = Group.objects.create(name="strong"), Group.objects.create(name="team")
+    strong.permissions.set(Permission.objects.all())
+    staff = as_user(alice)
+    answer = staff.call("PATCH", f"{GROUPS}/{group_id(strong.pk)}", {"members": [alice.pk]})
+    assert (answer.status, answer.code) == (403, "AUTHORIZATION_ERROR")
+    assert staff.call("PATCH", f"{GROUPS}/{group_id(team.pk)}", {"members": [alice.pk]}).status == 200
+    assert [group.name for group in alice.groups.all()] == ["team"]
+
+
 @pytest.mark.parametrize("path", [USERS, GROUPS, "/audit"])
 def test_only_staff_may(alice_api: Api, path: str) -> None:
     answer = alice_api.get(path)
@@ -152,6 +163,7 @@ def test_bad_groups_are_refused(staff: Api) -> None:
     assert staff.post(GROUPS, {"name": "x", "members": [unknown]}).fields == ["members[0]"]
     assert staff.post(GROUPS, {"name": "x", "members": ["bob"]}).fields == ["members[0]"]
     assert staff.get(f"{GROUPS}/{unknown}").status == 404
+    assert staff.post(GROUPS, {"name": unknown}).fields == ["name"]
     assert Group.objects.count() == 1
 
 
