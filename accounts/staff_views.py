@@ -5,7 +5,7 @@ from rest_framework.response import Response
 
 from accounts import audit, groups, users
 from accounts.authentication import caller
-from accounts.filters import filter_entries, filter_users
+from accounts.filters import entry_keys, filter_users
 from accounts.scopes import Scope
 from accounts.serializers import (
     GroupSerializer,
@@ -16,7 +16,7 @@ from accounts.serializers import (
     user_data,
 )
 from core.envelope import reply
-from core.pagination import paginate
+from core.pagination import paginate, paginate_keys
 from core.views import View
 
 
@@ -98,5 +98,5 @@ class AuditListView(View):
     staff_only = True
 
     def get(self, request: Request) -> Response:
-        page = paginate(filter_entries(audit.entries(), request.query_params), request.query_params)
+        page = paginate_keys(entry_keys(request.query_params), audit.by_ids, request.query_params)
         return reply([audit_data(entry) for entry in page.items], metadata=page.metadata)

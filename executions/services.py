@@ -170,6 +170,7 @@ def prepare(
         "priority": request.priority or workflow.priority,
         "progress": progress or Progress(),
         "workflow": workflow.pk,
+        "workflow_owner": workflow.created_by_id,
         "version": version_id,
         "parameters": shown,
         "sealed_parameters": sealed,

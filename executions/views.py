@@ -11,14 +11,14 @@ from accounts.throttling import count_requests
 from core.envelope import failed_item, reply
 from core.errors import APGError, BadRequestError, NotFoundError, Problem, ValidationFailedError
 from core.ids import parse_id
-from core.pagination import paginate
+from core.pagination import paginate, paginate_keys
 from core.query import choice, text, whole_number
 from core.types import JSONObject, JSONValue
 from core.views import View
 from events import ledger
-from executions import batch, interventions, queries, services
+from executions import batch, interventions, listing, queries, services
 from executions.diagnosis import diagnose
-from executions.filters import LOG_LEVELS, filter_executions
+from executions.filters import LOG_LEVELS, execution_filter
 from executions.models import Execution
 from executions.serializers import (
     BatchItemSerializer,
@@ -117,14 +117,13 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 class ExecutionListView(View):
-    """`GET executions`."""
+    """`GET executions`: the newest first; within a range of starts, the last started first."""
 
     scopes = {"GET": Scope.EXECUTION_READ}
 
     def get(self, request: Request) -> Response:
         query = request.query_params
-        visible = filter_executions(queries.visible_to(caller(request)), query).order_by("-pk")
-        page = paginate(queries.with_progress(visible).select_related("workflow", "version"), query)
+        page = paginate_keys(listing.keys(caller(request), execution_filter(query)), listing.by_ids, query)
         return reply([_data(execution) for execution in page.items], metadata=page.metadata)
 
 
