@@ -55,7 +55,6 @@ def test_health_answers_as_printed(api: Api) -> None:
         assert_as_printed(answer, "Health Check", status=200, free=measured)
 
 
-@pytest.mark.xfail(reason="GET stats is not served yet", strict=True)
 @quotes("System Statistics")
 def test_statistics_answer_as_printed(caller: Api, alice: User) -> None:
     """System Statistics, of as many workflows; what has run, and how busy the machine is, are as they are."""
