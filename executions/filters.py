@@ -3,11 +3,17 @@
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from core.describing import choice_parameter, id_parameter, time_parameters
 from core.query import choice, identifier, time_range
 from executions.models import Execution
 from executions.states import ExecutionStatus
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+EXECUTION_FILTERS = (
+    id_parameter("workflow_id", "Filter by workflow ID"),
+    choice_parameter("status", list(ExecutionStatus), "Filter by status"),
+    id_parameter("user_id", "Filter by user who started execution"),
+    *time_parameters("executions started"),
+)
 
 
 def filter_executions(executions: QuerySet[Execution], query: QueryDict) -> QuerySet[Execution]:
