@@ -19,9 +19,20 @@ admin.site.login_form = AdminSignInForm
 admin.site.unregister(Group)
 
 
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+def _may_touch(request: HttpRequest, user: User | None) -> bool:
+    return user is None or not user.is_superuser or _is_superuser(request)
+
+
 @admin.register(Group)
 class APGGroupAdmin(AuditedAdmin, GroupAdmin):
     """Teams, which workflows are shared with."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return () if _is_superuser(request) else ("permissions",)
 
 
 @admin.register(User)
@@ -40,6 +51,16 @@ class APGUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]  # not ge
         ("Times", {"fields": ("created_at", "last_login")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "username", "password1", "password2", "tier")}),)
+
+    # As over the API: whoever is no superuser makes none, themselves included, and leaves superusers alone.
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.readonly_fields if _is_superuser(request) else (*self.readonly_fields, "is_superuser", "groups")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _may_touch(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _may_touch(request, obj) and super().has_delete_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

@@ -15,7 +15,7 @@ from ulid_transform import bytes_to_ulid, ulid_to_bytes
 from accounts import audit
 from accounts.audit import Action
 from accounts.models import User
-from core.errors import NotFoundError, Problem, ValidationFailedError
+from core.errors import NotAllowedError, NotFoundError, Problem, ValidationFailedError
 from core.unique import name_conflicts
 
 _MAX_KEY = 2**31 - 1
@@ -54,8 +54,14 @@ def create_group(*, name: str, members: Sequence[str] = ()) -> Group:
     return get_group(group_id(group.pk))
 
 
-def update_group(*, group: Group, name: str | None = None, members: Sequence[str] | None = None) -> Group:
-    """Set the name, the members, or both. Raises as `create_group` does."""
+def update_group(*, group: Group, by: User, name: str | None = None, members: Sequence[str] | None = None) -> Group:
+    """Set the name, the members, or both. Raises as `create_group` does.
+
+    Also NotAllowedError for the members of a group that gives rights in the admin, unless `by` is a superuser: staff
+    would give themselves these rights.
+    """
+    if members is not None and not by.is_superuser and group.permissions.exists():
+        raise NotAllowedError("Only a superuser may choose the members of a group that gives rights in the admin")
     details: dict[str, Any] = {"name": name} if name is not None else {}
     with _name_conflicts(), transaction.atomic():
         if name is not None:

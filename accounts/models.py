@@ -50,11 +50,11 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def by_login(self, name: str) -> "User | None":
-        """The user whose e-mail or username is `name`, in any case (contract §4)."""
+        """The user whose e-mail or username is `name`, in any case (contract §4); the one with the e-mail first."""
         # As PostgreSQL lowers both, so that the unique indexes answer.
         lowered = Lower(models.Value(name))
         email, username = Exact(Lower("email"), lowered), Exact(Lower("username"), lowered)
-        return self.filter(models.Q(email) | models.Q(username)).order_by("pk").first()
+        return self.filter(models.Q(email) | models.Q(username)).order_by(email.desc()).first()
 
 
 def _own_limit() -> "models.PositiveIntegerField[int | None, int | None]":

@@ -1,6 +1,7 @@
 """Log in, refresh, log out; passwords; the end of a user's tokens; the first administrator."""
 
 import logging
+import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts import audit, tokens
@@ -20,6 +22,7 @@ from core.ids import new_id
 logger = logging.getLogger(__name__)
 
 MAX_PASSWORD_CHARS = 1024
+_REFUSED = "Invalid username or password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ def check_credentials(*, login: str, password: str, address: str) -> User:
     Throttled by address and by account. Raises RateLimitedError, and AuthenticationFailedError, in the same
     words and after the same work whether the user exists or not.
     """
-    for limit, who in ((LOGIN_ADDRESS, counted_address(address)), (LOGIN_ACCOUNT, login.strip().lower())):
+    for limit, who in ((LOGIN_ADDRESS, counted_address(address)), (LOGIN_ACCOUNT, counted_login(login))):
         taken = take(limit, who)
         if not taken.allowed:
             raise RateLimitedError(taken.retry_after)
@@ -48,8 +51,18 @@ def check_credentials(*, login: str, password: str, address: str) -> User:
     if user is None or not user.check_password(password) or not user.is_active:
         logger.info("Login refused", extra={"action": "login_refused"})
         audit.record(Action.LOGIN_REFUSED, user)
-        raise AuthenticationFailedError("Invalid username or password")
+        raise AuthenticationFailedError(_REFUSED)
     return user
+
+
+def counted_login(login: str) -> str:
+    """What a login is counted as: one text for all spellings that the database may take for one name.
+
+    PostgreSQL lowers letters in a way of its own, by which `İ` is an `i`. So names that differ in accents alone are
+    counted together, too.
+    """
+    plain = unicodedata.normalize("NFKD", login.strip()).casefold()
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 
 def log_in(*, login: str, password: str, address: str, user_agent: str) -> TokenPair:
@@ -64,10 +77,14 @@ def log_in(*, login: str, password: str, address: str, user_agent: str) -> Token
         expires_at=now + timedelta(seconds=tokens.lifetime_seconds("refresh")),
     )
     with transaction.atomic():
-        User.objects.filter(pk=user.pk).update(last_login=now)
+        # The race: the password is changed, or the user disabled, while the given one is checked. What ends the
+        # user's sessions then has either ended, and is seen here, or waits for this row and ends this session too.
+        unchanged = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
+        if not unchanged.update(last_login=now):
+            raise AuthenticationFailedError(_REFUSED)
         session.save(force_insert=True)
         audit.record(Action.LOGIN_SUCCEEDED, user, actor=user, session=session.pk)
-    return _pair(session)
+    return _pair(session.user_id, session.pk, session.refresh_id)
 
 
 def refresh(*, refresh_token: str) -> TokenPair:
@@ -76,13 +93,19 @@ def refresh(*, refresh_token: str) -> TokenPair:
     One that was used before revokes its session: somebody has a copy. Raises AuthenticationFailedError.
     """
     claims = tokens.read("refresh", refresh_token)
-    now = timezone.now()
-    good = Session.objects.filter(
-        pk=claims.session_id, user_id=claims.user_id, user__is_active=True, revoked_at=None, expires_at__gt=now
-    )
-    # The race: two refreshes with one token. One UPDATE finds it current; the other is a reuse.
-    moved = good.filter(refresh_id=claims.token_id).update(
-        refresh_id=new_id(),
+    now, renewal_id = timezone.now(), new_id()
+    # The race: two refreshes with one token. One UPDATE finds it current; the other is a reuse. No join: Django would
+    # write it as a subquery, which the UPDATE that waited does not look at again.
+    active = Exists(User.objects.filter(pk=OuterRef("user_id"), is_active=True))
+    moved = Session.objects.filter(
+        active,
+        pk=claims.session_id,
+        user_id=claims.user_id,
+        refresh_id=claims.token_id,
+        revoked_at=None,
+        expires_at__gt=now,
+    ).update(
+        refresh_id=renewal_id,
         last_used_at=now,
         expires_at=now + timedelta(seconds=tokens.lifetime_seconds("refresh")),
     )
@@ -94,7 +117,7 @@ def refresh(*, refresh_token: str) -> TokenPair:
             owner = User.objects.get(pk=claims.user_id)
             audit.record(Action.REFRESH_REUSED, owner, actor=owner, session=claims.session_id)
         raise AuthenticationFailedError("Invalid or expired credentials")
-    return _pair(Session.objects.get(pk=claims.session_id))
+    return _pair(claims.user_id, claims.session_id, renewal_id)
 
 
 def log_out(*, refresh_token: str) -> None:
@@ -148,9 +171,9 @@ def ensure_administrator(*, email: str, password: str) -> bool:
     return True
 
 
-def _pair(session: Session) -> TokenPair:
-    access = tokens.Claims(session.user_id, session.pk, new_id())
-    renewal = tokens.Claims(session.user_id, session.pk, session.refresh_id)
+def _pair(user_id: str, session_id: str, renewal_id: str) -> TokenPair:
+    access = tokens.Claims(user_id, session_id, new_id())
+    renewal = tokens.Claims(user_id, session_id, renewal_id)
     return TokenPair(
         access_token=tokens.make("access", access),
         refresh_token=tokens.make("refresh", renewal),

@@ -1,7 +1,5 @@
 """REST for staff: users, groups, the audit log."""
 
-from typing import Any
-
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -101,12 +99,12 @@ class GroupView(StaffView):
     @Answers(GROUP, body=GroupSerializer, errors=[409])
     def put(self, request: Request, group_id: str) -> Response:
         """Replace a group."""
-        return self._update(group_id, GroupSerializer(data=request.data).validated)
+        return self._update(request, group_id, GroupSerializer(data=request.data))
 
     @Answers(GROUP, body=GroupSerializer, partial=True, errors=[409])
     def patch(self, request: Request, group_id: str) -> Response:
         """Update a group."""
-        return self._update(group_id, GroupSerializer(data=request.data, partial=True).validated)
+        return self._update(request, group_id, GroupSerializer(data=request.data, partial=True))
 
     @Answers(None)
     def delete(self, request: Request, group_id: str) -> Response:
@@ -114,9 +112,10 @@ class GroupView(StaffView):
         groups.delete_group(group=groups.get_group(group_id))
         return reply(message="Group deleted successfully")
 
-    def _update(self, group_id: str, validated: Any) -> Response:
+    def _update(self, request: Request, group_id: str, body: GroupSerializer) -> Response:
         group = groups.get_group(group_id)
-        return reply(group_data(groups.update_group(group=group, **validated())), message="Group updated successfully")
+        updated = groups.update_group(group=group, by=caller(request).user, **body.validated())
+        return reply(group_data(updated), message="Group updated successfully")
 
 
 class AuditListView(View):

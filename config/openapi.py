@@ -37,6 +37,7 @@ API key as `X-API-Key: …`. A scope is needed of each, and a login has them all
 _TAGS = {
     "workflows": "Definitions, their versions, and who else may use them",
     "executions": "Runs of workflows",
+    "templates": "Definitions to start from",
     "components": "What definitions are made of",
     "auth": "Logins, API keys, users and groups",
     "secrets": "Values that workflows use and nobody reads",

@@ -17,6 +17,7 @@ bulk: list[URLPattern | URLResolver] = [
 resources: list[URLPattern | URLResolver] = [
     path("", include("workflows.urls")),
     path("", include("executions.urls")),
+    path("", include("templates_app.urls")),
     path("", include("accounts.resource_urls")),
     path("v2/", include(bulk)),
     path("health", system.HealthView.as_view()),

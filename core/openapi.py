@@ -226,7 +226,7 @@ class ViewSchema(AutoSchema):  # type: ignore[misc]  # drf-spectacular has no ty
         # Written for who reads the code.
         schema.pop("description", None)
         if isinstance(serializer, StrictSerializer):
-            schema |= {"additionalProperties": False, **serializer.rules}
+            schema |= {"additionalProperties": False, **({} if serializer.partial else serializer.rules)}
         if serializer.partial:
             schema.pop("required", None)
             for each in schema["properties"].values():

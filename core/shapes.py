@@ -85,6 +85,11 @@ def nullable(schema: Schema | Named) -> Schema:
     return {**schema, "type": [schema["type"], "null"], **values}
 
 
+def one_of(*names: str) -> Schema:
+    """A rule between keys of an object: one of these, and no two."""
+    return {"oneOf": [{"required": [name]} for name in names]}
+
+
 def _described(schema: Schema, description: str) -> Schema:
     return {**schema, "description": description} if description else schema
 

@@ -35,11 +35,12 @@ from executions.transitions import starting, waiting
 from executions.transitions.starting import Due, Progress
 from executions.transitions.statements import ExecutionEnd, Held, Measured
 from executions.transitions.waiting import Wait
+from workflows.access import runnable_by_owner
 from workflows.components.base import Child
 from workflows.expressions import ExpressionError, render
 from workflows.models import Workflow, WorkflowStatus, WorkflowVersion
 from workflows.parameters import ParameterError, check
-from workflows.part_references import missing_parts, runnable_by
+from workflows.part_references import missing_parts
 from workflows.schemas import short
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
@@ -342,7 +343,7 @@ def start_child(
 def _child_workflow(parent_workflow_id: str, wanted: str) -> Workflow:
     owner_id = Workflow.objects.filter(pk=parent_workflow_id).values_list("created_by_id", flat=True).first()
     try:
-        workflow = None if owner_id is None else runnable_by(owner_id).filter(pk=parse_id(wanted)).first()
+        workflow = None if owner_id is None else runnable_by_owner(owner_id).filter(pk=parse_id(wanted)).first()
     except ValueError:
         workflow = None
     if workflow is None:

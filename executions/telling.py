@@ -5,19 +5,35 @@ the attempt's own expressions made of secrets. By place: what comes out differen
 reads [REDACTED], however short it is, and if it is a number or a boolean, too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 from core.redact import REDACTED, Redactor
-from core.taint import substitute, without_differences
+from core.taint import Difference, substitute, without_differences
 from core.types import JSONObject, JSONValue
-from executions.attempts import Attempt
+from executions.attempts import Attempt, Shadow
 from executions.bounds import BoundedList, dropped_lines, plain_lines
 from workflows.components.base import Child, Completed, Failed, LogLine, Loop, Outcome, WaitingForSignal
 
 # What a yes or no is written as stands in too many other texts; its own place hides it.
 _COMMON = frozenset({"true", "false", "null"})
+
+
+# Of what differs, so many are searched for by value, the longest first: each is looked for in all that is told.
+MAX_SEARCHED = 100
+
+
+def _searched_for(shadow: Shadow) -> Sequence[Difference]:
+    """The texts that cannot be hidden by their place: those of a component that was not run in the shadow.
+
+    A whole document may differ in what stands under secret-looking names, in words that stand everywhere.
+    """
+    if shadow.outcome is not None:
+        return ()
+    return sorted(shadow.differences, key=lambda pair: (-len(pair[0] or ""), pair[0] or "", pair[1] or ""))[
+        :MAX_SEARCHED
+    ]
 
 
 class Telling:
@@ -47,7 +63,7 @@ class Telling:
         hidden = set(self.hidden)
         shadow_hidden: set[str] = {substitute(text) for text in self.hidden}
         base = Redactor(self.hidden | shadow_hidden)
-        for real, shadow in attempt.shadow.differences:
+        for real, shadow in _searched_for(attempt.shadow):
             if real and shadow and self._redactor.redact_text(real) == base.redact_text(shadow):
                 continue  # it is what is hidden anyway that makes the difference
             if real is not None and real not in _COMMON:

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -84,6 +84,75 @@ def http_receiver() -> Iterator[Receiver]:
     thread.start()
     try:
         yield receiver
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an HTTP service was asked; `body` parsed where it is JSON, else text, None without one."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
+Answers = Callable[[Request], tuple[int, Any]]
+
+
+@dataclass
+class Service:
+    """An HTTP service: what it was asked, in order, and what it answers."""
+
+    url: str
+    answers: Answers
+    seen: list[Request] = field(default_factory=list)
+
+    def asked(self, method: str, path: str = "") -> list[Request]:
+        """The requests of a method to a path; without one, to any."""
+        return [each for each in self.seen if each.method == method and path in {"", each.path}]
+
+
+@contextmanager
+def http_service(answers: Answers) -> Iterator[Service]:
+    """Any method at any path; `answers` gives the status and the JSON of each request, None for no body."""
+    service = Service("", answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            raw = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            try:
+                body = json.loads(raw) if raw else None
+            except ValueError:
+                body = raw
+            url = urlsplit(self.path)
+            query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            request = Request(self.command, url.path, query, headers, body)
+            service.seen.append(request)
+            status, answer = service.answers(request)
+            sent = b"" if answer is None else json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(sent)))
+            self.end_headers()
+            self.wfile.write(sent)
+
+        do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - the names that the server calls
+
+        def log_message(self, *args: Any) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    service.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield service
     finally:
         server.shutdown()
         thread.join()

@@ -52,10 +52,13 @@ def ids_visible_to(user_id: object, roles: Iterable[str] = Role) -> QuerySet[Any
     return own.union(by_user, by_group, all=True)
 
 
-def runnable_by_user(user_id: str, *, staff: bool) -> QuerySet[Workflow]:
-    """The workflows that a user may execute."""
+def runnable_by_owner(user_id: str) -> QuerySet[Workflow]:
+    """The workflows that a workflow of this owner may run as children: the owner's, and those shared to be executed.
+
+    What somebody may as staff is not lent to their workflows: who edits one of these would get at everybody's.
+    """
     roles = [role for role, actions in ACTIONS_OF_ROLE.items() if Action.EXECUTE in actions]
-    return visible_to_user(user_id, staff=staff, roles=roles)
+    return visible_to_user(user_id, staff=False, roles=roles)
 
 
 _VISIBLE_BY_ID = {

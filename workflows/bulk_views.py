@@ -18,7 +18,7 @@ from workflows.serializers import (
     BulkSerializer,
     DeleteSerializer,
     OperationSerializer,
-    UpdateSerializer,
+    UpdateWorkflowSerializer,
     WorkflowSerializer,
 )
 from workflows.shapes import BULK_RESULTS, EXAMPLE_BULK
@@ -74,7 +74,7 @@ def _operation(entry: JSONValue) -> Operation | APGError:
 def _data(kind: Kind, data: JSONObject) -> JSONObject:
     readers: dict[Kind, StrictSerializer] = {
         Kind.CREATE: WorkflowSerializer(data=data),
-        Kind.UPDATE: UpdateSerializer(data=data, partial=True),
+        Kind.UPDATE: UpdateWorkflowSerializer(data=data, partial=True),
         Kind.DELETE: DeleteSerializer(data=data),
     }
     try:

@@ -22,15 +22,16 @@ from workflows.sealing import whole_definition
 from workflows.validation import Report, error_entry, load, report
 
 
-def judge(definition: JSONValue, *, workflow: Workflow | None = None, restores: bool = False) -> Report:
+def judge(definition: JSONValue, *, workflow: Workflow | None = None) -> Report:
     """What `validate` answers: the errors are exactly what create and update refuse; nothing is run.
 
-    For a workflow also what activating and executing refuse, secrets and workflows that its owner has not. With
-    `restores`, a `[REDACTED]` stands for what the workflow has stored in its place: for those who may edit it alone,
-    since rules that somebody adds tell of the value whether it keeps them. Raises NotFoundError if that was deleted.
+    For a workflow also what activating and executing refuse, secrets and workflows that its owner has not; and a
+    `[REDACTED]` stands for what it has stored in its place. So only for those who may edit it: what somebody writes
+    into a definition would ask which secrets there are, and which rules a value keeps. Raises NotFoundError if the
+    workflow was deleted.
     """
     try:
-        stored = current_version(workflow) if workflow is not None and restores and holds_marks(definition) else None
+        stored = current_version(workflow) if workflow is not None and holds_marks(definition) else None
         whole = with_secrets(definition, stored)
     except ValidationFailedError as error:
         return _refused(error.problems, definition)
@@ -51,10 +52,10 @@ def _judged(definition: JSONValue, workflow: Workflow | None) -> Report:
     problem = _size_problem(definition)
     if problem is not None:
         return _refused([problem], definition)
-    found = report(definition, _limits())
+    found = report(definition, limits())
     if workflow is None or not found.is_valid:
         return found
-    missing = missing_parts(load(definition, _limits()), workflow.created_by_id)
+    missing = missing_parts(load(definition, limits()), workflow.created_by_id)
     return replace(found, errors=[error_entry(problem, definition["components"]) for problem in missing])
 
 
@@ -85,16 +86,18 @@ def _unopened(error: SealBrokenError) -> Problem:
 
 
 def checked(definition: JSONValue) -> Definition:
+    """The definition, parsed. Raises ValidationFailedError with all that create and update refuse."""
     problem = _size_problem(definition)
     if problem is not None:
         raise ValidationFailedError("Invalid workflow definition", problems=[problem])
     try:
-        return load(definition, _limits())
+        return load(definition, limits())
     except DefinitionError as error:
         raise ValidationFailedError("Invalid workflow definition", problems=error.problems) from None
 
 
-def _limits() -> Limits:
+def limits() -> Limits:
+    """How large the operator lets definitions be."""
     return Limits(settings.MAX_COMPONENTS, settings.MAX_CONNECTIONS, settings.MAX_NESTING)
 
 
@@ -108,7 +111,7 @@ def _size_problem(definition: JSONValue) -> Problem | None:
 
 def require_runnable(version: WorkflowVersion, owner_id: str) -> None:
     try:
-        missing = missing_parts(load(whole_definition(version), _limits()), owner_id)
+        missing = missing_parts(load(whole_definition(version), limits()), owner_id)
     except SealBrokenError as error:
         raise WorkflowInvalidError(problems=[_unopened(error)]) from None
     except DefinitionError as error:

@@ -214,7 +214,7 @@ class _Hiding:
         # Defaults are values: nothing in them is an expression.
         value_place = _Place(secret=secret, rendered=False)
         shown = {
-            key: self._value(value, value_place if key == "default_value" else _Place())
+            key: self._value(value, value_place if key in {"default_value", "options"} else _Place())
             for key, value in raw.items()
             if key not in {"name", "type", "validation_rules"}
         }

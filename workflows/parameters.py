@@ -52,9 +52,16 @@ def parse_parameter(raw: JSONObject) -> Parameter:
 
 
 def is_sensitive(raw: JSONObject) -> bool:
-    """Whether the values of a parameter are secret: by its type, by its word, by its name. Takes any object."""
+    """Whether the values of a parameter are secret: by its type, by its word, by its name. Takes any object.
+
+    Also of a field of a template's form, which calls its type `parameter_type`.
+    """
     name = raw.get("name")
-    return raw.get("type") == "secret" or raw.get("sensitive") is True or (isinstance(name, str) and looks_secret(name))
+    return (
+        "secret" in (raw.get("type"), raw.get("parameter_type"))
+        or raw.get("sensitive") is True
+        or (isinstance(name, str) and looks_secret(name))
+    )
 
 
 def parameter_problems(raw: Sequence[JSONObject]) -> Iterator[Problem]:

@@ -2,16 +2,12 @@
 
 from collections.abc import Iterator
 
-from django.db.models import QuerySet
-
-from accounts.models import User
 from accounts.secret_store import names_of
 from core.errors import Problem
 from core.ids import parse_id
-from workflows.access import runnable_by_user
+from workflows.access import runnable_by_owner
 from workflows.definition import Definition, parts
 from workflows.expressions import References, has_expression, references
-from workflows.models import Workflow
 from workflows.schemas import received
 from workflows.texts import references_of
 
@@ -52,18 +48,12 @@ def _missing_secrets(definition: Definition, owner_id: str) -> Iterator[Problem]
 
 def _missing_workflows(named: dict[str, str], owner_id: str) -> Iterator[Problem]:
     ids = {written: _id_of(written) for written in named.values()}
-    runnable = runnable_by(owner_id).filter(pk__in=[id_ for id_ in ids.values() if id_ is not None])
+    runnable = runnable_by_owner(owner_id).filter(pk__in=[id_ for id_ in ids.values() if id_ is not None])
     existing = set(runnable.values_list("pk", flat=True)) if named else set()
     for place, written in named.items():
         if ids[written] not in existing:
             details = {"expected": "the id of a workflow that the owner may run", "received": received(written)}
             yield Problem("There is no such workflow", field=place, details=details)
-
-
-def runnable_by(owner_id: str) -> QuerySet[Workflow]:
-    """The workflows that a workflow of this owner may run as children: those that the owner may execute."""
-    staff = User.objects.filter(pk=owner_id, is_staff=True).exists()
-    return runnable_by_user(owner_id, staff=staff)
 
 
 def _id_of(written: str) -> str | None:

@@ -13,7 +13,7 @@ from core.serializers import (
     StrictIntegerField,
     StrictSerializer,
 )
-from core.shapes import Named, Schema, any_object, anything
+from core.shapes import Named, Schema, any_object, anything, one_of
 from core.types import JSONObject, JSONValue
 from workflows.bulk import MAX_OPERATIONS, Kind
 from workflows.components.base import Component
@@ -77,7 +77,7 @@ class WorkflowSerializer(StrictSerializer):
     priority = StrictIntegerField(min_value=1, max_value=10, required=False, default=5)
 
 
-class UpdateSerializer(WorkflowSerializer):
+class UpdateWorkflowSerializer(WorkflowSerializer):
     """As create, and what only an existing workflow has."""
 
     status = serializers.ChoiceField(choices=WorkflowStatus.choices, required=False)
@@ -140,7 +140,7 @@ class ValidateSerializer(StrictSerializer):
 class ShareSerializer(StrictSerializer):
     """The body of `POST workflows/{id}/shares`."""
 
-    rules = {"oneOf": [{"required": ["user_id"]}, {"required": ["group_id"]}]}
+    rules = one_of("user_id", "group_id")
 
     user_id = IdField(required=False)
     group_id = IdField(required=False)

@@ -20,7 +20,7 @@ from workflows.models import Workflow
 from workflows.queries import Statistics
 from workflows.serializers import (
     ShareSerializer,
-    UpdateSerializer,
+    UpdateWorkflowSerializer,
     ValidateSerializer,
     WorkflowSerializer,
     component_data,
@@ -106,12 +106,12 @@ class WorkflowView(View):
         )
         return reply(data, headers={"ETag": f'"{workflow.version}"'})
 
-    @Answers(WORKFLOW, body=UpdateSerializer, parameters=[IF_MATCH], etag=True, errors=[409])
+    @Answers(WORKFLOW, body=UpdateWorkflowSerializer, parameters=[IF_MATCH], etag=True, errors=[409])
     def put(self, request: Request, workflow_id: str) -> Response:
         """Replace a workflow."""
         return self._update(request, workflow_id, partial=False)
 
-    @Answers(WORKFLOW, body=UpdateSerializer, partial=True, parameters=[IF_MATCH], etag=True, errors=[409])
+    @Answers(WORKFLOW, body=UpdateWorkflowSerializer, partial=True, parameters=[IF_MATCH], etag=True, errors=[409])
     def patch(self, request: Request, workflow_id: str) -> Response:
         """Update a workflow.
 
@@ -130,7 +130,7 @@ class WorkflowView(View):
     def _update(self, request: Request, workflow_id: str, *, partial: bool) -> Response:
         workflow = access.get_visible(caller(request), workflow_id)
         access.require(caller(request), access.Action.EDIT, workflow)
-        changes = UpdateSerializer(data=request.data, partial=partial).validated()
+        changes = UpdateWorkflowSerializer(data=request.data, partial=partial).validated()
         expected = expected_version(request, changes.pop("expected_version", None))
         updated = services.update_workflow(
             workflow=workflow,
@@ -224,8 +224,8 @@ class ValidateStoredView(View):
         body = ValidateSerializer(data=request.data, partial=True).validated() if has_body(request) else {}
         if "definition" not in body:
             return reply(report_data(checking.judge_stored(workflow)))
-        restores = access.may(caller(request), access.Action.EDIT, workflow)
-        return reply(report_data(checking.judge(body["definition"], workflow=workflow, restores=restores)))
+        may_edit = access.may(caller(request), access.Action.EDIT, workflow)
+        return reply(report_data(checking.judge(body["definition"], workflow=workflow if may_edit else None)))
 
 
 class ValidateView(View):

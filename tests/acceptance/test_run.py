@@ -132,6 +132,8 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     client.token = client.call("POST", "/auth/login", login)["access_token"]
     (demo,) = client.call("GET", "/executions")
     assert demo["status"] == "completed"
+    gallery = client.call("GET", "/templates?limit=100")
+    assert len(gallery) >= 12
     assert (folder / "administrator_password").stat().st_mode & 0o777 == 0o600
     assert readme_walk(folder, port) == ["{'greeting': 'Hello, world!'}", "Hello, world!"]
 
@@ -145,6 +147,7 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     eventually(lambda: output(folder).count("is served") == 2, timeout=60)
     client.token = client.call("POST", "/auth/login", login)["access_token"]
     assert demo["id"] in [execution["id"] for execution in client.call("GET", "/executions")]
+    assert client.call("GET", "/templates?limit=100") == gallery
 
     # kill -9: the children go with it, the servers may stay, and the next start finds them.
     second.kill()

@@ -49,6 +49,9 @@ OWN = _seen(viewer=403, operator=403, editor=403)
 PRIVATE = {**_seen(viewer=404, operator=404, editor=404), "staff": 404}
 STAFF = dict.fromkeys(("owner", *_SHARED, "stranger", "viewer's key", "stranger's key"), 403) | {"staff": 200}
 STAFF_CREATES = {**STAFF, "staff": 201}
+# A template that is not published is its owner's and staff's, whoever a workflow is shared with.
+UNPUBLISHED = {**PRIVATE, "staff": 200}
+UNPUBLISHED_MAKES = {**PRIVATE, "staff": 201}
 _REFUSED = dict.fromkeys(("viewer", "viewer's key"), "AUTHORIZATION_ERROR")
 _MISSING = dict.fromkeys(("stranger", "stranger's key"), "RESOURCE_NOT_FOUND")
 
@@ -151,6 +154,25 @@ ROWS: Mapping[tuple[str, str], Row] = {
         Scope.EXECUTION_MANAGE, ok=201, others={**_seen(viewer=403, operator=201, editor=201), "staff": 201}
     ),
     ("SignalView", "POST"): Row(Scope.EXECUTION_MANAGE, others=RUN, addresses={"execution_id": "running_id"}),
+    # --- templates
+    ("TemplateListView", "GET"): Row(Scope.TEMPLATE_READ, lists="template_id"),
+    ("TemplateListView", "POST"): Row(
+        Scope.TEMPLATE_WRITE, ok=201, body=_fixed({"name": "new", "workflow_definition": DEFINITION})
+    ),
+    ("TemplateView", "GET"): Row(Scope.TEMPLATE_READ, others=UNPUBLISHED),
+    ("TemplateView", "PUT"): Row(
+        Scope.TEMPLATE_WRITE, others=UNPUBLISHED, body=_fixed({"name": "new", "workflow_definition": DEFINITION})
+    ),
+    ("TemplateView", "PATCH"): Row(Scope.TEMPLATE_WRITE, others=UNPUBLISHED, body=_fixed({"description": "new"})),
+    ("TemplateView", "DELETE"): Row(Scope.TEMPLATE_WRITE, others=UNPUBLISHED),
+    # A second scope is needed, which the key with the first alone has not.
+    ("TemplateCreateWorkflowView", "POST"): Row(
+        Scope.TEMPLATE_READ, ok=201, others={**UNPUBLISHED_MAKES, "key with the scope": 403}, body=_fixed({"name": "n"})
+    ),
+    ("TemplateRateView", "POST"): Row(
+        Scope.TEMPLATE_WRITE, others={"owner": 403, "key with the scope": 403}, body=_fixed({"rating": 5}),
+        addresses={"template_id": "published_id"},
+    ),
     # --- the platform
     ("HealthView", "GET"): Row(kind="public"),
 }  # fmt: skip

@@ -19,6 +19,8 @@ from accounts.secret_store import create_secret
 from core.ids import new_id
 from executions.models import Execution
 from executions.states import ExecutionStatus
+from templates_app.models import Template
+from templates_app.services import create_template
 from tests.conftest import PASSWORD
 from workflows.models import Role, Share, Workflow, WorkflowVersion
 from workflows.services import create_workflow
@@ -147,11 +149,16 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
     grantee = User.objects.create_user("grantee@example.com", username="grantee")
     secret = create_secret(owner=owner, name="TOKEN", value="a-secret-value")
     key, _ = create_api_key(owner=owner, name="object", permissions=[])
+    template = create_template(user=owner, name="private", definition=DEFINITION)
+    published = create_template(user=owner, name="published", definition=DEFINITION)
+    Template.objects.filter(pk=published.pk).update(published=True)
     world.ids |= {
         "workflow_id": workflow.pk,
         "execution_id": _execution(workflow, ExecutionStatus.FAILED).pk,
         "running_id": _execution(workflow, ExecutionStatus.PENDING).pk,
         "share_id": share.pk,
+        "template_id": template.pk,
+        "published_id": published.pk,
         "key_id": key.pk,
         "user_id": grantee.pk,
         "group_id": group_id(team.pk),

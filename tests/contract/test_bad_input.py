@@ -8,6 +8,7 @@ import pytest
 
 from accounts.models import User
 from core.ids import new_id, to_uuid
+from templates_app.models import Template
 from tests.api import BASES, Api
 from workflows.models import Workflow
 
@@ -46,7 +47,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("raw", BODIES.values(), ids=BODIES.keys())
-@pytest.mark.parametrize("path", ["/workflows", "/workflows/validate"])
+@pytest.mark.parametrize("path", ["/workflows", "/workflows/validate", "/templates"])
 def test_b1_to_b6_a_body_that_is_no_json_object_is_400(caller: Api, path: str, raw: bytes) -> None:
     answer = caller.call("POST", path, raw=raw)
     assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
@@ -78,7 +79,7 @@ PAGES = ["limit=-1", "limit=0", "limit=abc", "limit=1000000000", "limit=92233720
 
 
 @pytest.mark.parametrize("query", PAGES)
-@pytest.mark.parametrize("path", ["/workflows", "/executions", "/components"])
+@pytest.mark.parametrize("path", ["/workflows", "/executions", "/components", "/templates"])
 def test_l1_l2_bad_pages_are_400_and_named(caller: Api, path: str, query: str) -> None:
     answer = caller.get(f"{path}?{query}")
     assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", [query.partition("=")[0]])
@@ -110,6 +111,15 @@ def test_l2_a_far_offset_is_an_empty_page(caller: Api) -> None:
         ("/executions", "user_id=%00", "user_id"),
         ("/executions", "status=failed&status=queued", "status"),
         ("/workflows", "sort=name&sort=name", "sort"),
+        ("/templates", "sort=created_by__password", "sort"),
+        ("/templates", "sort=updated_at", "sort"),
+        ("/templates", "order=up", "order"),
+        ("/templates", "complexity=easy", "complexity"),
+        ("/templates", "complexity=expert&complexity=beginner", "complexity"),
+        ("/templates", "category=" + "x" * 101, "category"),
+        ("/templates", "category=%00", "category"),
+        ("/templates", "search=" + "x" * 201, "search"),
+        ("/templates", "created_by=me", "created_by"),
         ("/executions", "start_date=yesterday", "start_date"),
         ("/executions", "start_date=0000-01-01", "start_date"),
         ("/executions", "end_date=9999-12-31T23:59:59-12:00", "end_date"),
@@ -139,7 +149,9 @@ IDS = ["1", "..%2Fx", "%00", "U" * 26, "01HQNZ2G5XKJ8P7M9N6V3R4T5!", "x" * 10_00
 
 
 @pytest.mark.parametrize("bad", IDS)
-@pytest.mark.parametrize("path", ["/workflows/{}", "/executions/{}", "/executions/{}/logs", "/components/{}/schema"])
+@pytest.mark.parametrize(
+    "path", ["/workflows/{}", "/executions/{}", "/executions/{}/logs", "/components/{}/schema", "/templates/{}"]
+)
 def test_l7_ids_that_are_none_are_404(caller: Api, path: str, bad: str) -> None:
     answer = caller.get(path.format(bad))
     assert (answer.status, answer.code) == (404, "RESOURCE_NOT_FOUND")
@@ -272,6 +284,14 @@ def test_d1_to_d6_a_faulty_definition_is_refused_and_validate_agrees(caller: Api
     assert Workflow.objects.count() == 0
 
 
+@pytest.mark.parametrize(("definition", "field"), DEFINITIONS.values(), ids=DEFINITIONS.keys())
+def test_d1_to_d6_a_faulty_definition_is_no_template(caller: Api, definition: Any, field: str) -> None:
+    answer = caller.post("/templates", {"name": "t", "workflow_definition": definition})
+    assert (answer.status, answer.code) == (422, "VALIDATION_ERROR")
+    assert field.replace("definition", "workflow_definition", 1) in answer.fields
+    assert Template.objects.count() == 0
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -300,7 +320,7 @@ def test_a_trailing_slash_answers_the_same(caller: Api) -> None:
 
 
 def test_without_a_token_everything_but_health_and_login_is_401(api: Api) -> None:
-    for path in ("/workflows", "/executions", "/components", f"/workflows/{new_id()}", "/api/v1/auth/me"):
+    for path in ("/workflows", "/executions", "/components", "/templates", f"/workflows/{new_id()}", "/api/v1/auth/me"):
         answer = api.get(path)
         assert (answer.status, answer.code) == (401, "AUTHENTICATION_ERROR")
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")

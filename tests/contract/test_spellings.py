@@ -18,8 +18,8 @@ pytestmark = pytest.mark.django_db
 
 BASES = ("api/v1/", "api/v1/workflow_orchestration/")
 PUBLIC = {f"/{base}health" for base in BASES} | {f"/api/v1/auth/{name}" for name in ("login", "refresh", "logout")}
-# The admin's log-in form, what needs a session leads there; the OpenAPI document and its page.
-OPEN_PAGES = {"/admin/login/", "/api/v1/schema", "/api/v1/docs"}
+# Log-in forms, what needs a session leads there; the OpenAPI document and its page.
+OPEN_PAGES = {"/admin/login/", "/api/v1/oauth/login", "/api/v1/oauth/logout", "/api/v1/schema", "/api/v1/docs"}
 # What an id looks like, so that it comes to the view.
 ID = "01HQNZ2G5XKJ8P7M9N6V3R4T5W"
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")

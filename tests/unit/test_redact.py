@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import re
+import time
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -265,3 +266,11 @@ def test_value_without_secrets_is_unchanged(value: Any) -> None:
 def test_half_a_secret_before_a_cut_goes_too(text: str, expected: str) -> None:
     redactor = Redactor(["hunter2-and-more", "hunter2-"])
     assert redactor.redact_cut(text, "…") == expected
+
+
+def test_a_secret_of_a_megabyte_is_looked_for_at_once() -> None:
+    secret = "{{ a long piece of text }}" * 40_000
+    begun = time.process_time()
+    redactor = Redactor([secret])
+    assert redactor.redact_text("nothing of it here") == "nothing of it here"
+    assert time.process_time() - begun < 2

@@ -1,4 +1,4 @@
-"""`manage.py prepare`: migrations, the first administrator and the demo workflow, in one process."""
+"""`manage.py prepare`: migrations, the gallery, the first administrator and the demo workflow, in one process."""
 
 import os
 from typing import Any
@@ -20,6 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
+        call_command("load_gallery", verbosity=0)
         email = os.environ["APG_ADMIN_EMAIL"]
         made = ensure_administrator(email=email, password=os.environ["APG_ADMIN_PASSWORD"])
         # Only a new installation gets the demo: one that its owner deleted stays deleted.

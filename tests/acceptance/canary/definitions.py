@@ -22,7 +22,8 @@ BY_PARAMETER = (
 # What the HTTP server at the far end is told.
 SENT = (
     Kind.ECHOED, Kind.ECHOED_ERROR, Kind.ENCODED, Kind.REDIRECTED, Kind.ITEM, Kind.KILLED, Kind.BROKEN_OFF,
-    Kind.SIGNAL, Kind.SIGNAL_VALUE, Kind.HEADER, Kind.AUTH, Kind.QUERY, Kind.BODY_FIELD,
+    Kind.SIGNAL, Kind.SIGNAL_VALUE, Kind.HEADER, Kind.AUTH, Kind.QUERY, Kind.BODY_FIELD, Kind.EARLIER,
+    Kind.IMPORTED, Kind.IN_BULK, Kind.FILLED_IN,
 )  # fmt: skip
 _HALF = 20
 

@@ -27,6 +27,14 @@ class Kind(StrEnum):
     QUERY = "a literal secret-looking query parameter"
     URL_PASSWORD = "a literal password in a URL"
     BODY_FIELD = "a literal secret-looking field in a component's config"
+    # Literals that come and go
+    EARLIER = "a literal of an earlier version"
+    IMPORTED = "a literal in an imported definition"
+    BROKEN_IMPORT = "a literal in an import that cannot be read"
+    IN_BULK = "a literal in an operation of many"
+    REFUSED_IN_BULK = "a literal in an operation of many that is refused or undone"
+    IN_A_TEMPLATE = "a literal in a template, which is refused"
+    FILLED_IN = "a secret that was filled in a template's form"
     # Ways on which a known secret may get out
     ECHOED = "a secret that the far end echoes"
     ECHOED_ERROR = "a secret that the far end repeats in its error"
@@ -57,24 +65,42 @@ class Kind(StrEnum):
     ADMINISTRATOR = "the first administrator's password"
     PASSWORD = "a user's password"
     NEW_PASSWORD = "a user's changed password"
+    SET_PASSWORD = "a password that staff set"
     WRONG_PASSWORD = "a mistyped password"
     WRONG_TOKEN = "a bearer token that is none"
     ACCESS_TOKEN = "an access token's signature"
     REFRESH_TOKEN = "a refresh token's signature"
     API_KEY = "an API key"
+    # OAuth
+    CLIENT_SECRET = "the secret of an OAuth client"
+    AUTHORIZATION_CODE = "an authorization code"
+    CODE_VERIFIER = "a PKCE verifier"
+    OAUTH_ACCESS_TOKEN = "an OAuth access token"
+    OAUTH_REFRESH_TOKEN = "an OAuth refresh token"
+    WRONG_CREDENTIAL = "a client's secret, code, verifier or token that is none"
+    SESSION_KEY = "the key of a browser's session"
     # Of the operator
     SECRET_KEY = "APG_SECRET_KEY"
     ENCRYPTION_KEY = "a key of APG_ENCRYPTION_KEYS"
+    NEXT_ENCRYPTION_KEY = "the next key of APG_ENCRYPTION_KEYS"
     MAIL_PASSWORD = "the password in APG_EMAIL_URL"
-    # OAuth: the client's secret, the code, and both tokens are added here, and made in play.py.
 
 
 # What processes are given, and the platform's own therefore have in their environment.
-IN_THE_ENVIRONMENT = frozenset({Kind.SECRET_KEY, Kind.ENCRYPTION_KEY, Kind.MAIL_PASSWORD, Kind.ADMINISTRATOR})
+IN_THE_ENVIRONMENT = frozenset(
+    {Kind.SECRET_KEY, Kind.ENCRYPTION_KEY, Kind.NEXT_ENCRYPTION_KEY, Kind.MAIL_PASSWORD, Kind.ADMINISTRATOR}
+)
 # Made by the platform while it is used.
-_MADE_LATER = frozenset({Kind.ACCESS_TOKEN, Kind.REFRESH_TOKEN, Kind.API_KEY})
+_MADE_LATER = frozenset({
+    Kind.ACCESS_TOKEN, Kind.REFRESH_TOKEN, Kind.API_KEY, Kind.CLIENT_SECRET, Kind.AUTHORIZATION_CODE,
+    Kind.OAUTH_ACCESS_TOKEN, Kind.OAUTH_REFRESH_TOKEN, Kind.SESSION_KEY,
+})  # fmt: skip
 # Places that take no quotes and backslashes.
-_PLAIN = frozenset({Kind.SECRET_KEY, Kind.SIGNALLED, Kind.WRONG_TOKEN, Kind.HEADER})
+_PLAIN = frozenset({
+    Kind.SECRET_KEY, Kind.SIGNALLED, Kind.WRONG_TOKEN, Kind.WRONG_CREDENTIAL, Kind.CODE_VERIFIER, Kind.HEADER,
+    Kind.EARLIER, Kind.IMPORTED, Kind.BROKEN_IMPORT, Kind.IN_BULK, Kind.REFUSED_IN_BULK, Kind.IN_A_TEMPLATE,
+    Kind.FILLED_IN,
+})  # fmt: skip
 
 
 def make_canaries(searcher: Searcher) -> dict[Kind, str]:
@@ -83,7 +109,7 @@ def make_canaries(searcher: Searcher) -> dict[Kind, str]:
     for kind in Kind:
         if kind in _MADE_LATER:
             continue
-        if kind == Kind.ENCRYPTION_KEY:
+        if kind in {Kind.ENCRYPTION_KEY, Kind.NEXT_ENCRYPTION_KEY}:
             key = secrets.token_bytes(32)
             values[kind] = searcher.add(kind, base64.b64encode(key).decode())
             searcher.add(kind, key.hex())

@@ -17,6 +17,7 @@ class Place(StrEnum):
     ROW_TEXT = "planted in a row's text"
     ROW_JSON = "planted in a row's JSON"
     ROW_BYTES = "planted in a row's bytes"
+    SESSION = "planted in a row of the sessions"
     VALKEY_VALUE = "planted in a value of Valkey"
     VALKEY_KEY = "planted in a key of Valkey"
     VALKEY_MESSAGE = "planted in a message over Valkey"
@@ -35,6 +36,7 @@ FOUND_IN = {
     Place.ROW_TEXT: "the database",
     Place.ROW_JSON: "the database",
     Place.ROW_BYTES: "the database",
+    Place.SESSION: "the table of sessions",
     Place.VALKEY_VALUE: "Valkey's key b'planted",
     Place.VALKEY_KEY: "Valkey's key",
     Place.VALKEY_MESSAGE: "what Valkey was told",
@@ -81,6 +83,7 @@ def _in_stores(stack: Stack, values: dict[Place, str]) -> None:
     with connect(stack.servers) as connection:
         connection.execute("CREATE TABLE planted (a text, b jsonb, c bytea)")
         connection.execute("INSERT INTO planted VALUES (%s, %s, %s)", row)
+        connection.execute("INSERT INTO django_session VALUES ('planted', %s, now())", (values[Place.SESSION],))
         connection.execute(f"DO $$ BEGIN RAISE WARNING '{values[Place.POSTGRES_LOG]}'; END $$".encode())
     with stack.servers.redis() as redis:
         redis.set("planted", values[Place.VALKEY_VALUE] * 3)

@@ -1,9 +1,7 @@
 """What the sweep does with the platform: every person, every address, and every way of going wrong, over HTTP."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -11,68 +9,22 @@ from core.ids import new_id
 from core.types import JSONValue
 from tests.acceptance.canary import definitions
 from tests.acceptance.canary.browser import Browser
-from tests.acceptance.canary.far_end import FarEnd
+from tests.acceptance.canary.calls import ENDED, TOKENS, Calls
 from tests.acceptance.canary.kinds import Kind
-from tests.acceptance.canary.search import Searcher
-from tests.acceptance.canary.stack import Stack
+from tests.acceptance.canary.lifecycle_play import LifecyclePlay
+from tests.acceptance.canary.oauth_play import OAuthPlay
+from tests.acceptance.canary.templates_play import play_templates
 from tests.eventually import eventually
+from tests.faults.harness import Process
 
 ADMINISTRATOR = "admin@example.com"
 MAX_BODY_BYTES = 65_536
-_ENDED = {"completed", "failed", "cancelled"}
-_TOKENS = frozenset({Kind.ACCESS_TOKEN, Kind.REFRESH_TOKEN})
-_IN_THE_ADMIN = {"user", "session", "secret", "workflow"}
+_IN_THE_ADMIN = {"user", "session", "secret", "workflow", "oauthapplication", "apikey", "auditentry", "template"}
 
 
 @dataclass
-class Play:
-    """One run: the platform, its far end, and what was made so far."""
-
-    stack: Stack
-    values: dict[Kind, str] = field(repr=False)
-    searcher: Searcher = field(repr=False)
-    far: FarEnd
-    database_port: int
-    tokens: dict[str, str] = field(default_factory=dict, repr=False)
-    users: dict[str, str] = field(default_factory=dict)
-    statuses: list[tuple[int, str]] = field(default_factory=list)
-    executions: list[str] = field(default_factory=list)
-
-    # --- calls
-
-    def call(
-        self,
-        who: str,
-        method: str,
-        path: str,
-        body: JSONValue = None,
-        *,
-        tells: frozenset[str] = frozenset(),
-        raw: bytes | None = None,
-        headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> Any:
-        """`data` of the answer, None where it has none."""
-        sent = {"Content-Type": "application/json", **headers}
-        if who:
-            sent.setdefault("Authorization", f"Bearer {self.tokens[who]}")
-        text = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
-        status, _, answer = self.stack.web.send(method, f"/api/v1{path}", text, sent, tells=tells)
-        self.statuses.append((status, f"{method} {path}"))
-        return json.loads(answer).get("data")
-
-    def log_in(self, who: str, name: str, password: str) -> dict[str, str]:
-        """The tokens of a login, which its answer alone may tell."""
-        body = {"username": name, "password": password}
-        return self._take_tokens(who, self.call("", "POST", "/auth/login", body, tells=_TOKENS))
-
-    def _take_tokens(self, who: str, data: dict[str, str]) -> dict[str, str]:
-        for kind, name in ((Kind.ACCESS_TOKEN, "access_token"), (Kind.REFRESH_TOKEN, "refresh_token")):
-            # The rest of a token says who and until when; without the signature it is worth nothing.
-            self.searcher.add(kind, data[name].rpartition(".")[2])
-        self.tokens[who] = data["access_token"]
-        return data
-
-    # --- the acts
+class Play(Calls):
+    """Everything that is done, by act."""
 
     def everything(self) -> None:
         """All of it, in order."""
@@ -86,12 +38,22 @@ class Play:
         waiting = self.executions[-1]
         self.break_off(workflows, worker)
         self.signal_and_retry(waiting)
+        workflows |= LifecyclePlay(self, workflows).everything()
+        workflows |= play_templates(self, workflows["literals"])
         self.settle()
         self.read_everything(workflows)
+        staff = Browser(self)
+        staff.log_in("/admin/login/?next=/admin/", ADMINISTRATOR,
+                     (self.values[Kind.WRONG_PASSWORD], self.values[Kind.ADMINISTRATOR]))  # fmt: skip
+        OAuthPlay(self, staff).everything(workflows["child"])
         self.credentials()
-        passwords = self.values[Kind.WRONG_PASSWORD], self.values[Kind.ADMINISTRATOR]
-        pages = Browser(self.stack.web).walk(ADMINISTRATOR, passwords)
+        rotations = self.rotate_keys()
+        self.set_password(staff)
+        pages = staff.walk()
         assert {path.split("/")[3] for path in pages if "/change/" in path} >= _IN_THE_ADMIN, pages
+        for rotation, code in zip(rotations, (1, 0), strict=True):
+            assert rotation.popen.wait(60) == code
+            assert "accounts_secret.sealed_value" in rotation.text()
 
     def _is_up(self) -> bool:
         try:
@@ -203,24 +165,11 @@ class Play:
         batch = [{"workflow_id": workflows["ways"], "parameters": each} for each in (wrong, parameters)]
         self.call("alice", "POST", "/v2/workflows/execute-batch", {"executions": batch})
 
-    def execute(
-        self,
-        workflow_id: str,
-        parameters: dict[str, Any] | None = None,
-        headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> str:
-        """The execution's id."""
-        body = {"parameters": parameters or {}}
-        found = self.call("alice", "POST", f"/workflows/{workflow_id}/execute", body, headers=headers)["execution_id"]
-        if found not in self.executions:
-            self.executions.append(str(found))
-        return str(found)
-
     def break_off(self, workflows: dict[str, str], worker: Any) -> None:
         """A component whose worker is killed, one that is cancelled and one that takes too long."""
         # What the other workflows run is seen beside the worker first.
         eventually(lambda: self.stack.watchers[0].sandboxes, timeout=60)
-        eventually(lambda: self.status(self.executions[0]) in _ENDED, timeout=60, interval=0.2)
+        eventually(lambda: self.status(self.executions[0]) in ENDED, timeout=60, interval=0.2)
         killed = self.execute(workflows["killed"])
         eventually(lambda: self.running(killed), timeout=60, interval=0.2)
         worker.kill()
@@ -243,23 +192,12 @@ class Play:
         self.call("alice", "POST", f"/executions/{execution}/signals/kept", {"data": field})
         data = {"note": f"it is {values[Kind.SIGNAL_VALUE]}"}
         self.call("alice", "POST", f"/executions/{execution}/signals/go", {"data": data})
-        eventually(lambda: self.status(execution) in _ENDED, timeout=60, interval=0.2)
+        eventually(lambda: self.status(execution) in ENDED, timeout=60, interval=0.2)
         again: dict[str, Any] = {"from_component": "repeat"}
         self.call("alice", "POST", f"/executions/{execution}/retry", {**again, "preview": True})
         self.executions.append(self.call("alice", "POST", f"/executions/{execution}/retry", again)["id"])
         unknown = {"from_component": f"x{values[Kind.SECRET]}"[:64]}
         self.call("vera", "POST", f"/executions/{execution}/retry", unknown)
-
-    def settle(self) -> None:
-        """Everything has ended."""
-        eventually(lambda: all(self.status(id_) in _ENDED for id_ in self.executions), timeout=60, interval=0.2)
-
-    def status(self, execution: str) -> str:
-        return str(self.call("alice", "GET", f"/executions/{execution}")["status"])
-
-    def running(self, execution: str) -> bool:
-        runs = self.call("alice", "GET", f"/executions/{execution}/components")
-        return any(run["status"] == "running" for run in runs)
 
     def read_everything(self, workflows: dict[str, str]) -> None:
         """Every list and every object, by the owner, by her key and by a viewer."""
@@ -282,7 +220,7 @@ class Play:
         """Refreshed, used twice, mistyped, changed, ended; and what the audit log says of it all."""
         pair = self.log_in("vera", "vera@example.com", self.values[Kind.PASSWORD])
         body = {"refresh_token": pair["refresh_token"]}
-        self._take_tokens("vera", self.call("", "POST", "/auth/refresh", body, tells=_TOKENS))
+        self.take_tokens("vera", self.call("", "POST", "/auth/refresh", body, tells=TOKENS))
         self.call("", "POST", "/auth/refresh", body)
         self.call("", "POST", "/auth/refresh", {"refresh_token": self.values[Kind.WRONG_TOKEN]})
         for name in ("alice@example.com", "nobody@example.com"):
@@ -300,3 +238,33 @@ class Play:
         self.call("alice", "GET", "/auth/me")
         self.call("staff", "GET", "/audit?limit=1000")
         self.call("staff", "GET", f"/audit?action={quote('login.refused')}")
+
+    def rotate_keys(self) -> list[Process]:
+        """The next key before the one that has sealed so far; one row does not open, which is told.
+
+        The rotation, which ends with 1, and a dry run, both under way.
+        """
+        last = "length(sealed_value) - 1"
+        altered = f"set_byte(sealed_value, {last}, get_byte(sealed_value, {last}) # 1)"
+        name = Kind.REPLACED_SECRET.name
+        self.stack.execute_sql(f"UPDATE accounts_secret SET sealed_value = {altered} WHERE name = '{name}'")
+        ring = f"{self.values[Kind.NEXT_ENCRYPTION_KEY]},{self.values[Kind.ENCRYPTION_KEY]}"
+        return [
+            self.stack.launch("rotate", "manage.py", "rotate_keys", *options, APG_ENCRYPTION_KEYS=ring)
+            for options in ((), ("--dry-run",))
+        ]
+
+    def set_password(self, staff: Browser) -> None:
+        """Staff make a user in the admin and set another's password, mistyped first."""
+        new, wrong = self.values[Kind.SET_PASSWORD], self.values[Kind.WRONG_PASSWORD]
+        user = {"email": "xena@example.com", "username": "xena", "tier": "free"}
+        # Django gives the browser that changed a password a session with a new key.
+        new_session = frozenset({Kind.SESSION_KEY})
+        for address, fields, tells in (
+            ("/admin/accounts/user/add/", user, frozenset[str]()),
+            (f"/admin/accounts/user/{self.users['vera']}/password/", {}, new_session),
+        ):
+            page = staff.load("GET", address)
+            passwords = {**fields, "usable_password": "true", "password1": new}
+            assert staff.submit(page, address, {**passwords, "password2": wrong}).status == 200
+            assert staff.submit(page, address, {**passwords, "password2": new}, tells).status == 302

@@ -1,6 +1,7 @@
 """The platform as processes of the sweep's own, and everything that it says: answers, output, stores, files, /proc."""
 
 import http.client
+import json
 import os
 import re
 import socket
@@ -22,6 +23,7 @@ from tests.faults.harness import ROOT, Process, Servers, connect
 
 _BYTEA = re.compile(rb"\\x((?:[0-9a-f]{2})+)")
 _SANDBOX = "apg-script"
+_SESSIONS = "django_session"
 
 
 @dataclass
@@ -152,14 +154,14 @@ class Stack:
         self.watchers.append(Watcher(process, self.environment_kinds))
         return self.watchers[-1]
 
-    def launch(self, name: str, *arguments: str) -> Process:
-        """A process of the platform's environment: Python with the arguments."""
+    def launch(self, name: str, *arguments: str, **other: str) -> Process:
+        """A process of the platform's environment, but for what is `other` in it: Python with the arguments."""
         log = self.folder / "logs" / f"{name}-{len(self.processes)}.log"
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
         environment = {
             **kept, **self.settings, "DATABASE_URL": self.servers.database_url, "REDIS_URL": self.servers.redis_url,
             "APG_DATA_DIR": str(self.folder / "data"), "TMPDIR": str(self.folder / "tmp"), "APG_LOG_LEVEL": "DEBUG",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONDONTWRITEBYTECODE": "1", **other,
         }  # fmt: skip
         with log.open("wb") as file:
             popen = subprocess.Popen(
@@ -178,6 +180,7 @@ class Stack:
         for watcher in self.watchers:
             yield from watcher.sinks.values()
         yield Sink("the database", _with_bytes(self._dump()))
+        yield Sink("the table of sessions", self._sessions())
         yield Sink("what Valkey was told", bytes(self.monitor.heard))
         yield from self._valkey_keys()
         yield Sink("PostgreSQL's log", (self.folder / "data" / "postgres" / "log").read_bytes())
@@ -187,9 +190,16 @@ class Stack:
         server = urlsplit(self.servers.database_url)
         program = PostgresServer(self.folder / "data" / "postgres", cleanup_mode=None).bin_path / "pg_dump"
         host = parse_qs(server.query)["host"][0]
-        command = [str(program), "-h", host, "-U", server.username or "postgres", "--inserts", server.path[1:]]
+        options = ["--inserts", f"--exclude-table-data=public.{_SESSIONS}"]
+        command = [str(program), "-h", host, "-U", server.username or "postgres", *options, server.path[1:]]
         done = subprocess.run(command, capture_output=True, check=True)
         return done.stdout
+
+    def _sessions(self) -> bytes:
+        """All of Django's table of sessions but the column `session_key`: it has the keys themselves by design."""
+        with connect(self.servers) as connection:
+            rows = connection.execute(f"SELECT to_jsonb({_SESSIONS}) - 'session_key' FROM {_SESSIONS}".encode())
+            return json.dumps(rows.fetchall()).encode()
 
     def _valkey_keys(self) -> Iterator[Sink]:
         with self.servers.redis() as redis:

@@ -43,7 +43,7 @@ def swept() -> Iterator[Swept]:
     with far_end() as far, mail_server() as mail:
         settings = {
             "APG_SECRET_KEY": values[Kind.SECRET_KEY],
-            "APG_ENCRYPTION_KEYS": values[Kind.ENCRYPTION_KEY],
+            "APG_ENCRYPTION_KEYS": f"{values[Kind.ENCRYPTION_KEY]},{values[Kind.NEXT_ENCRYPTION_KEY]}",
             "APG_EMAIL_URL": f"smtp://user:{quote(values[Kind.MAIL_PASSWORD], safe='')}@127.0.0.1:{mail.port}",
             "APG_EMAIL_FROM": "apg@example.com",
             "APG_ADMIN_EMAIL": ADMINISTRATOR,
@@ -69,7 +69,7 @@ def swept() -> Iterator[Swept]:
 
 def test_the_play_met_no_error_of_the_platform_and_all_that_it_was_meant_to(swept: Swept) -> None:
     statuses = swept.play.statuses
-    assert [told for told in statuses if told[0] >= 500] == []
+    assert [told for told in statuses if told[0] >= 500 or told[0] == 429] == []
     assert {status for status, _ in statuses} >= {200, 201, 400, 401, 403, 409, 413, 422}
     assert set(swept.searcher.values) == {*Kind, *Place}
     assert swept.play.stack.watchers[0].sandboxes

@@ -2,7 +2,7 @@
 
 import pytest
 from django.contrib import admin as django_admin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from accounts.api_keys import create_api_key
@@ -54,6 +54,40 @@ def test_a_password_set_in_the_admin_ends_sessions(browser: Client, alice_api: A
     assert alice_api.get("/api/v1/auth/me").status == 401
     assert told("admin.changed") == [("admin@example.com", "user", alice.pk)]
     assert "a-long-unusual-phrase" not in str(list(AuditEntry.objects.values_list("details")))
+
+
+@pytest.fixture
+def helpdesk(bob: User, empty_redis: None) -> Client:
+    """Logged in to the admin as bob, who is staff, may do anything with users and groups, and is no superuser."""
+    User.objects.filter(pk=bob.pk).update(is_staff=True)
+    bob.user_permissions.set(Permission.objects.filter(content_type__model__in=["user", "group"]))
+    client = Client()
+    client.force_login(User.objects.get(pk=bob.pk))
+    return client
+
+
+def test_who_is_no_superuser_makes_none(helpdesk: Client, bob: User) -> None:
+    strong = Group.objects.create(name="strong")
+    strong.permissions.set(Permission.objects.all())
+    rights = {"is_superuser": "on", "is_staff": "on", "groups": [strong.pk]}
+    assert helpdesk.post(f"/admin/accounts/user/{bob.pk}/change/", user_form(bob, **rights)).status_code == 302
+    bob.refresh_from_db()
+    assert (bob.is_staff, bob.is_superuser, list(bob.groups.all())) == (True, False, [])
+    permissions = [permission.pk for permission in Permission.objects.all()]
+    helpdesk.post("/admin/auth/group/add/", {"name": "made", "permissions": permissions})
+    assert not Group.objects.get(name="made").permissions.exists()
+
+
+def test_who_is_no_superuser_leaves_superusers_alone(helpdesk: Client, admin: User) -> None:
+    path = f"/admin/accounts/user/{admin.pk}"
+    form = {"password1": "a-long-unusual-phrase", "password2": "a-long-unusual-phrase", "usable_password": "true"}
+    assert helpdesk.post(f"{path}/password/", form).status_code == 403
+    assert helpdesk.post(f"{path}/change/", user_form(admin, is_active=None)).status_code == 403
+    assert helpdesk.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
+    helpdesk.post("/admin/accounts/user/", {"action": "delete_selected", "_selected_action": [admin.pk], "post": "yes"})
+    kept = User.objects.get(pk=admin.pk)
+    assert (kept.is_active, kept.password) == (True, admin.password)
+    assert told("admin.changed") == []
 
 
 def test_a_group_is_made_and_deleted(browser: Client) -> None:

@@ -3,17 +3,22 @@
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
+import psycopg
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 
 from accounts import services, tokens
 from accounts.models import Session, User
+from core.errors import AuthenticationFailedError
 from core.ids import new_id
 from tests.api import Api
 from tests.conftest import PASSWORD
+from tests.eventually import eventually
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +32,11 @@ def pair_of(user: User) -> services.TokenPair:
 @pytest.mark.parametrize("login", ["alice@example.com", "ALICE@example.com", "alice", " alice "])
 def test_login_by_email_or_username_in_any_case(api: Api, alice: User, login: str) -> None:
     assert api.post(LOGIN, {"username": login, "password": PASSWORD}).status == 200
+
+
+def test_an_email_is_its_owners_login_though_anothers_username(alice: User, bob: User) -> None:
+    User.objects.filter(pk=alice.pk).update(username="bob@example.com")
+    assert User.objects.by_login("bob@example.com") == bob
 
 
 def test_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, alice: User, bob: User) -> None:
@@ -62,6 +72,22 @@ def test_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) ->
     assert api.post(LOGIN, {"username": "alice", "password": PASSWORD}).status == 429
 
 
+@pytest.mark.parametrize("spelling", ["ALICE", " alice ", "al\u0130ce", "ALI\u0307CE"])
+def test_another_spelling_of_a_name_is_counted_as_the_name(api: Api, alice: User, spelling: str) -> None:
+    for _ in range(10):
+        assert api.post(LOGIN, {"username": "alice", "password": "wrong"}).status == 401
+    assert api.post(LOGIN, {"username": spelling, "password": PASSWORD}).status == 429
+
+
+def test_what_is_one_letter_in_another_case_is_counted_as_one() -> None:
+    apart = [
+        letter
+        for letter in map(chr, [*range(0xD800), *range(0xE000, 0x110000)])
+        if services.counted_login(f"a{letter}a") != services.counted_login(f"a{letter.lower()}a")
+    ]
+    assert apart == []
+
+
 def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: User) -> None:
     first = pair_of(alice).refresh_token
     second = api.post("/api/v1/auth/refresh", {"refresh_token": first})
@@ -69,6 +95,56 @@ def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: Use
     assert api.post("/api/v1/auth/refresh", {"refresh_token": first}).status == 401
     assert api.post("/api/v1/auth/refresh", {"refresh_token": second.data["refresh_token"]}).status == 401
     assert Api(second.data["access_token"]).get("/api/v1/auth/me").status == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_refreshes_at_once_one_passes_and_the_other_is_a_reuse(api: Api, alice: User) -> None:
+    token = pair_of(alice).refresh_token
+    with ThreadPoolExecutor(2) as threads, psycopg.connect(**connection.get_connection_params()) as holder:
+        holder.execute("SELECT 1 FROM accounts_session FOR UPDATE")
+        both = [threads.submit(refreshed, token) for _ in range(2)]
+        eventually(lambda: waiting() == 2)
+        holder.commit()
+        found = [each.result(timeout=20) for each in both]
+    assert sum(pair is not None for pair in found) == 1
+    assert Session.objects.exclude(revoked_at=None).count() == 1
+
+
+def refreshed(token: str) -> services.TokenPair | None:
+    try:
+        return services.refresh(refresh_token=token)
+    except AuthenticationFailedError:
+        return None
+    finally:
+        connection.close()
+
+
+def waiting() -> int:
+    """How many connections wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("change", ["password = 'another'", "is_active = false"])
+@pytest.mark.django_db(transaction=True)
+def test_a_login_during_which_the_account_changes_is_refused(alice: User, empty_redis: None, change: str) -> None:
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(**connection.get_connection_params()) as changing:
+        changing.execute(f"UPDATE accounts_user SET {change}")
+        login = thread.submit(logged_in, alice)
+        eventually(waiting)
+        changing.commit()
+        assert login.result(timeout=20) is None
+    assert not Session.objects.exists()
+
+
+def logged_in(user: User) -> services.TokenPair | None:
+    try:
+        return pair_of(user)
+    except AuthenticationFailedError:
+        return None
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize("end", ["log out", "password", "disable"])

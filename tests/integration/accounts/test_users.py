@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 
 from accounts.groups import group_id, group_key
 from accounts.models import User
@@ -101,6 +101,17 @@ def test_staff_who_are_no_superuser_leave_superusers_alone(
     answer = as_user(alice).call("PATCH", f"{USERS}/{admin.pk}", {"password": "a-long-unusual-phrase"})
     assert (answer.status, answer.code) == (403, "AUTHORIZATION_ERROR")
     assert log_in("admin", PASSWORD) == 200
+
+
+def test_staff_who_are_no_superuser_take_no_rights_from_a_group(as_user: Callable[..., Api], alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    strong, team = Group.objects.create(name="strong"), Group.objects.create(name="team")
+    strong.permissions.set(Permission.objects.all())
+    staff = as_user(alice)
+    answer = staff.call("PATCH", f"{GROUPS}/{group_id(strong.pk)}", {"members": [alice.pk]})
+    assert (answer.status, answer.code) == (403, "AUTHORIZATION_ERROR")
+    assert staff.call("PATCH", f"{GROUPS}/{group_id(team.pk)}", {"members": [alice.pk]}).status == 200
+    assert [group.name for group in alice.groups.all()] == ["team"]
 
 
 @pytest.mark.parametrize("path", [USERS, GROUPS, "/audit"])

@@ -14,7 +14,7 @@ from executions.models import ComponentRun, Execution
 from executions.services import StartRequest, start_execution
 from executions.states import ExecutionStatus
 from tests.api import Api
-from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
+from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, opened, start, transform
 from tests.stand_ins import http_receiver
 from workflows.models import WorkflowVersion
 from workflows.services import update_workflow
@@ -76,8 +76,9 @@ def test_an_echoed_literal_is_told_nowhere_and_still_used(alice: User, alice_api
     doorbells.work()
     found = outputs(execution)
     assert found["a"] == {"password": REDACTED, "token": REDACTED}
-    assert found["b"] == f"{REDACTED} {len(PASSWORD)}"
-    assert found["d"] is True
+    assert (found["b"], found["d"]) == (REDACTED, REDACTED)
+    real = opened(execution)
+    assert (real["b"], real["d"]) == (f"{TOKEN} {len(PASSWORD)}", True)
     execution.refresh_from_db()
     assert execution.status == ExecutionStatus.FAILED
     answers = [
@@ -94,7 +95,8 @@ def test_a_default_that_is_secret_is_used_and_hidden(alice: User, doorbells: Doo
     definition = linear(transform("a", "{{ token | length }}"), transform("b", "{{ [token] }}"))
     execution = start(alice, {**definition, "parameters": declared})
     doorbells.work()
-    assert outputs(execution) == {"a": len(TOKEN), "b": [REDACTED]}
+    assert outputs(execution) == {"a": REDACTED, "b": [REDACTED]}
+    assert opened(execution) == {"a": len(TOKEN), "b": [TOKEN]}
     assert TOKEN not in told(execution)
 
 

@@ -194,6 +194,18 @@ def test_an_owner_pays_no_query_for_a_role(alice_api: Api, workflow: str, alice:
     assert len(captured) == 0
 
 
+def test_who_edits_a_workflow_of_staff_runs_nobody_elses(
+    admin_api: Api, alice_api: Api, bob_api: Api, bob: User
+) -> None:
+    hidden, outer = make(alice_api, "hidden"), make(admin_api, "outer")
+    share(admin_api, outer, user_id=bob.pk, role="editor")
+    child = {"id": "c", "type": "sub_workflow", "config": {"workflow_id": hidden}}
+    assert bob_api.call("PATCH", f"/workflows/{outer}", {"definition": {"components": [child]}}).status == 200
+    answer = bob_api.post(f"/workflows/{outer}/execute", {})
+    assert (answer.status, answer.code) == (422, "WORKFLOW_INVALID")
+    assert not Execution.objects.exists()
+
+
 def test_a_sub_workflow_is_one_that_the_owner_may_execute(
     alice_api: Api, bob_api: Api, alice: User, bob: User, workflow: str
 ) -> None:

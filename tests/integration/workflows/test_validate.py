@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from accounts.models import User
+from accounts.secret_store import create_secret
 from core.types import JSONObject
 from events.models import Event
 from tests.api import Api
@@ -116,3 +118,17 @@ def test_each_component_has_the_printed_fields_and_its_own_address(caller: Api) 
 def test_a_type_that_is_none_is_404(caller: Api, type_: str) -> None:
     answer = caller.get(f"/components/{type_}/schema")
     assert (answer.status, answer.code) == (404, "RESOURCE_NOT_FOUND")
+
+
+def test_only_who_may_edit_learns_what_the_owner_has(alice_api: Api, bob_api: Api, alice: User, bob: User) -> None:
+    create_secret(owner=alice, name="HERS", value="a-value-of-hers")
+    hidden, seen = make(alice_api, "hidden"), make(alice_api, "seen")
+    child = {"id": "child", "type": "sub_workflow", "config": {"workflow_id": hidden}}
+    asking = [sends("{{ secrets.HERS }}"), sends("{{ secrets.NONE }}"), {"components": [child]}]
+    shared = alice_api.post(f"/workflows/{seen}/shares", {"user_id": bob.pk, "role": "operator"})
+    answers = [bob_api.post(f"/workflows/{seen}/validate", {"definition": each}) for each in asking]
+    assert [answer.data["is_valid"] for answer in answers] == [True, True, True]
+    alice_api.call("DELETE", f"/workflows/{seen}/shares/{shared.data['id']}")
+    alice_api.post(f"/workflows/{seen}/shares", {"user_id": bob.pk, "role": "editor"})
+    answers = [bob_api.post(f"/workflows/{seen}/validate", {"definition": each}) for each in asking]
+    assert [answer.data["is_valid"] for answer in answers] == [True, False, True]
