@@ -12,10 +12,8 @@ from django.utils import timezone
 from accounts import oauth_admin as oauth_admin  # registers the applications
 from accounts.access_end import end_access
 from accounts.audited_admin import AuditedAdmin, ReadOnlyAdmin
-from accounts.forms import AdminSignInForm
 from accounts.models import ApiKey, AuditEntry, Secret, Session, User
 
-admin.site.login_form = AdminSignInForm
 admin.site.unregister(Group)
 
 

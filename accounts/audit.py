@@ -27,6 +27,7 @@ class Action(StrEnum):
     SESSION_ENDED = "session.ended"
     REFRESH_REUSED = "session.refresh_reused"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an action
+    PASSWORD_REFUSED = "password.refused"  # noqa: S105 - the name of an action
     USER_CREATED = "user.created"
     USER_UPDATED = "user.updated"
     GROUP_CREATED = "group.created"
@@ -38,6 +39,8 @@ class Action(StrEnum):
     SECRET_UPDATED = "secret.updated"  # noqa: S105 - the name of an action
     SECRET_DELETED = "secret.deleted"  # noqa: S105 - the name of an action
     OAUTH_ALLOWED = "oauth.allowed"
+    OAUTH_DENIED = "oauth.denied"
+    OAUTH_ISSUED = "oauth.issued"
     OAUTH_REUSED = "oauth.reused"
     WORKFLOW_CREATED = "workflow.created"
     WORKFLOW_UPDATED = "workflow.updated"
@@ -112,7 +115,7 @@ def entry(
         address=(client_address(origin.request) or None) if origin else None,
         request_id=current_request_id(),
         action=str(action),
-        object_type="" if thing is None else _type_name(type(thing).__name__),
+        object_type="" if thing is None else _type_name(thing._meta.object_name or ""),
         object_id=object_id or ("" if thing is None else str(thing.pk)),
         details=details,
     )

@@ -1,15 +1,17 @@
-"""The log-in forms of pages: the same check, in the same words and under the same throttle as the API's login."""
+"""The log-in and password forms of pages: the same checks, words and throttle as the API's."""
 
 import math
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, UsernameField
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, UsernameField
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 
 from accounts import audit
 from accounts.audit import Action
-from accounts.services import check_credentials
+from accounts.models import User
+from accounts.services import check_credentials, knows_password, set_password
 from accounts.throttling import client_address
 from core.errors import AuthenticationFailedError, RateLimitedError
 
@@ -49,6 +51,32 @@ class AdminSignInForm(SignInForm):
         if not user.is_staff:
             audit.record(Action.LOGIN_REFUSED, user)
             raise ValidationError("Invalid username or password")
+
+
+class OwnPasswordForm(PasswordChangeForm):
+    """One's own password in the admin: the same check, throttle and rules as `POST auth/password`."""
+
+    def clean_old_password(self) -> str:
+        """Raises ValidationError."""
+        current: str = self.cleaned_data["old_password"]
+        assert isinstance(self.user, User), "it is for who logged in"
+        try:
+            if not knows_password(self.user, current):
+                raise ValidationError("This is not your current password.")
+        except RateLimitedError as error:
+            raise ValidationError(f"Too many attempts. Try again in {_in_words(error.retry_after)}.") from None
+        return current
+
+    def save(self, commit: bool = True) -> Any:
+        assert isinstance(self.user, User), "it is for who logged in"
+        set_password(self.user, self.cleaned_data["new_password1"], by=self.user)
+        return self.user
+
+
+def record_sign_out(request: HttpRequest) -> None:
+    """Who ends the session of a browser, if there is one."""
+    if isinstance(request.user, User):
+        audit.record(Action.SESSION_ENDED, request.user, actor=request.user)
 
 
 def _in_words(seconds: int) -> str:

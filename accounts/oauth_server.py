@@ -213,6 +213,10 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has no ty
         )
         self._set_token_value(access_token, token["access_token"])
         access_token.save()
+        if request.user is None:
+            # Of a program by itself; what a person allows is told when they do.
+            owner = request.client.user
+            audit.record(Action.OAUTH_ISSUED, request.client, actor=owner, scopes=sorted(token["scope"].split()))
         return access_token
 
     def _create_refresh_token(self, request: Request, code: str, access_token: Any, previous: Any) -> Any:

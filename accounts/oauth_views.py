@@ -22,7 +22,7 @@ from oauthlib.common import add_params_to_uri
 
 from accounts import audit
 from accounts.audit import Action
-from accounts.forms import SignInForm
+from accounts.forms import SignInForm, record_sign_out
 from accounts.models import User
 from accounts.oauth import introspected
 from accounts.scopes import DESCRIPTIONS
@@ -228,7 +228,8 @@ class AuthorizeView(OAuthLibMixin, _Page):  # type: ignore[misc]  # the toolkit 
             )
             application, user = asked["request"].client, self.request.user
             assert isinstance(user, User), "asked before"
-            audit.record(Action.OAUTH_ALLOWED, application, actor=user, name=application.name, scopes=scopes)
+            action = Action.OAUTH_ALLOWED if allow else Action.OAUTH_DENIED
+            audit.record(action, application, actor=user, name=application.name, scopes=scopes)
         return str(uri)
 
     def _refused(self, error: OAuthToolkitError) -> HttpResponse:
@@ -264,3 +265,7 @@ class SignOutView(_Page, LogoutView):  # type: ignore[misc]  # its `dispatch` sa
 
     http_method_names = ["post"]
     next_page = "sign-in"
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        record_sign_out(request)
+        return super().post(request, *args, **kwargs)

@@ -13,6 +13,7 @@ from accounts.groups import group_id
 from accounts.models import SECRET_NAME, ApiKey, AuditEntry, Secret, Tier, User
 from accounts.scopes import EVERYTHING, Scope
 from accounts.services import TokenPair
+from core.ids import parse_id
 from core.serializers import (
     IdField,
     StrictBooleanField,
@@ -88,6 +89,14 @@ class GroupSerializer(StrictSerializer):
 
     name = StrictCharField(min_length=1, max_length=150)
     members = serializers.ListField(child=IdField(), max_length=10_000, required=False, default=list)
+
+    def validate_name(self, value: str) -> str:
+        # An approval's `approvers` are ids of users and names of groups.
+        try:
+            parse_id(value)
+        except ValueError:
+            return value
+        raise serializers.ValidationError("May not read as an id.")
 
 
 class SecretValueSerializer(StrictSerializer):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import audit, tokens
 from accounts.audit import Action
 from accounts.models import Session, User
-from accounts.throttling import LOGIN_ACCOUNT, LOGIN_ADDRESS, counted_address, take
+from accounts.throttling import LOGIN_ACCOUNT, LOGIN_ACCOUNT_ANYWHERE, LOGIN_ADDRESS, counted_address, take
 from core.errors import AuthenticationFailedError, Problem, RateLimitedError, ValidationFailedError
 from core.ids import new_id
 
@@ -37,10 +37,15 @@ class TokenPair:
 def check_credentials(*, login: str, password: str, address: str) -> User:
     """The active user of an e-mail or username and its password, whoever asks: the API, a page or the admin.
 
-    Throttled by address and by account. Raises RateLimitedError, and AuthenticationFailedError, in the same
-    words and after the same work whether the user exists or not.
+    Throttled by address, by account and address, and by account. Raises RateLimitedError, and
+    AuthenticationFailedError, in the same words and after the same work whether the user exists or not.
     """
-    for limit, who in ((LOGIN_ADDRESS, counted_address(address)), (LOGIN_ACCOUNT, counted_login(login))):
+    place, account = counted_address(address), counted_login(login)
+    for limit, who in (
+        (LOGIN_ADDRESS, place),
+        (LOGIN_ACCOUNT, f"{account} {place}"),
+        (LOGIN_ACCOUNT_ANYWHERE, account),
+    ):
         taken = take(limit, who)
         if not taken.allowed:
             raise RateLimitedError(taken.retry_after)
@@ -136,21 +141,32 @@ def change_password(*, user: User, current: str, password: str) -> None:
 
     Throttled like a login. Raises RateLimitedError, ValidationFailedError naming the field.
     """
-    taken = take(LOGIN_ACCOUNT, user.pk)
-    if not taken.allowed:
-        raise RateLimitedError(taken.retry_after)
-    if len(current) > MAX_PASSWORD_CHARS or not user.check_password(current):
+    if not knows_password(user, current):
         raise ValidationFailedError(problems=[Problem("This is not the current password", field="current_password")])
     check_password_rules(password, user, field="new_password")
     set_password(user, password)
 
 
-def set_password(user: User, password: str) -> None:
-    """Store a checked password. Every session of the user ends by `accounts.passwords`, wherever it is changed."""
+def knows_password(user: User, current: str) -> bool:
+    """Whether this is the password of a user who is logged in. Throttled like a login. Raises RateLimitedError."""
+    taken = take(LOGIN_ACCOUNT, user.pk)
+    if not taken.allowed:
+        raise RateLimitedError(taken.retry_after)
+    known = len(current) <= MAX_PASSWORD_CHARS and user.check_password(current)
+    if not known:
+        audit.record(Action.PASSWORD_REFUSED, user, actor=user)
+    return known
+
+
+def set_password(user: User, password: str, *, by: User | None = None) -> None:
+    """Store a checked password; `by` whom, where it is not the caller of the API.
+
+    Every session of the user ends by `accounts.passwords`, wherever it is changed.
+    """
     with transaction.atomic():
         user.set_password(password)
         user.save(update_fields=["password"])
-        audit.record(Action.PASSWORD_CHANGED, user)
+        audit.record(Action.PASSWORD_CHANGED, user, actor=by)
 
 
 def check_password_rules(password: str, user: User, *, field: str) -> None:

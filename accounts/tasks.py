@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from accounts.access_end import forget_ended_sessions
 from accounts.oauth import forget_ended_access
 from core.connections import drop_dead_connections
 
@@ -12,3 +13,4 @@ def forget() -> None:
     """Once an hour, by beat."""
     drop_dead_connections()
     forget_ended_access(timezone.now())
+    forget_ended_sessions(timezone.now())

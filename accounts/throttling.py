@@ -63,7 +63,9 @@ class Limit:
 
 
 LOGIN_ADDRESS = Limit("login-address", 60, 600)
+# Of one address, so that a stranger does not lock out its owner; and from anywhere, against many addresses.
 LOGIN_ACCOUNT = Limit("login-account", 10, 600)
+LOGIN_ACCOUNT_ANYWHERE = Limit("login-account-anywhere", 100, 600)
 
 
 @dataclass(frozen=True, slots=True)

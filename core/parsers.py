@@ -11,7 +11,7 @@ from core.errors import BadRequestError, Problem, TooLargeError, ValidationFaile
 from core.types import JSONObject, JSONValue
 
 # A document holds one definition, and reading YAML takes some ten times as long as reading JSON.
-MAX_YAML_BYTES = 2 * 1024 * 1024
+MAX_YAML_BYTES = 1024 * 1024
 
 
 class StrictJSONParser(BaseParser):

@@ -192,9 +192,7 @@ class CancelView(View):
         execution = queries.get_visible(caller(request), execution_id)
         access.require(caller(request), access.Action.EXECUTE, execution.workflow)
         interventions.cancel_execution(execution)
-        return reply(
-            _data(queries.get_visible(caller(request), execution_id)), message="Execution cancellation requested"
-        )
+        return reply(_moved(request, execution_id), message="Execution cancellation requested")
 
 
 class LogListView(View):
@@ -264,9 +262,7 @@ class RetryView(View):
         if preview:
             return reply({"components": interventions.preview_retry(execution, wanted)}, message="Nothing was started")
         started = interventions.retry_execution(execution=execution, user=caller(request).user, request=wanted)
-        return reply(
-            _data(queries.get_visible(caller(request), started.pk)), message="Execution retry started", status=201
-        )
+        return reply(_moved(request, started.pk), message="Execution retry started", status=201)
 
 
 class SignalView(View):
@@ -301,6 +297,14 @@ class DiagnosisView(View):
         """
         execution = queries.get_visible(caller(request), execution_id)
         return reply(diagnosis_data(execution, diagnose(execution, caller(request))))
+
+
+def _moved(request: Request, execution_id: str) -> dict[str, object]:
+    """The execution as it is now; for who may manage and not read, no more than where it stands."""
+    execution = queries.get_visible(caller(request), execution_id)
+    if caller(request).allows(Scope.EXECUTION_READ):
+        return _data(execution)
+    return {"id": execution.pk, "workflow_id": execution.workflow_id, "status": execution.status}
 
 
 def _data(execution: Execution) -> dict[str, object]:

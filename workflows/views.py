@@ -143,8 +143,12 @@ class WorkflowView(View):
 
 def changed(request: Request, workflow: Workflow, message: str, status: int = 200) -> Response:
     """What a change of a workflow answers: the workflow as it is now."""
+    # Who may write is not told by that what stands there.
+    reads = caller(request).allows(Scope.WORKFLOW_READ)
     data = detail(
-        workflow, access.permissions(caller(request), workflow), definition=queries.current_definition(workflow)
+        workflow,
+        access.permissions(caller(request), workflow),
+        definition=queries.current_definition(workflow) if reads else None,
     )
     return reply(data, message=message, status=status, headers={"ETag": f'"{workflow.version}"'})
 

@@ -10,7 +10,9 @@ from accounts.audited_admin import AuditedAdmin
 from accounts.groups import group_id
 from accounts.models import ApiKey, AuditEntry, Secret, Session, User
 from accounts.secret_store import create_secret
+from core.redis import client
 from tests.api import Api
+from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -88,6 +90,34 @@ def test_who_is_no_superuser_leaves_superusers_alone(helpdesk: Client, admin: Us
     kept = User.objects.get(pk=admin.pk)
     assert (kept.is_active, kept.password) == (True, admin.password)
     assert told("admin.changed") == []
+
+
+OWN = {"old_password": PASSWORD, "new_password1": "a-long-unusual-phrase", "new_password2": "a-long-unusual-phrase"}
+
+
+def test_ones_own_password_is_changed_under_the_same_throttle_and_recorded(browser: Client, admin: User) -> None:
+    wrong = {**OWN, "old_password": "wrong"}
+    pages = [browser.post("/admin/password_change/", wrong).content.decode() for _ in range(11)]
+    assert ["not your current password" in page for page in pages] == [True] * 10 + [False]
+    assert "Too many attempts" in pages[-1]
+    assert told("password.refused") == [("admin@example.com", "user", admin.pk)] * 10
+    client().flushdb()
+    assert browser.post("/admin/password_change/", OWN).status_code == 302
+    assert told("password.changed") == [("admin@example.com", "user", admin.pk)]
+    admin.refresh_from_db()
+    assert admin.check_password("a-long-unusual-phrase")
+
+
+def test_a_weak_password_of_ones_own_is_refused(browser: Client, admin: User) -> None:
+    weak = {**OWN, "new_password1": "12345", "new_password2": "12345"}
+    assert browser.post("/admin/password_change/", weak).status_code == 200
+    admin.refresh_from_db()
+    assert admin.check_password(PASSWORD)
+
+
+def test_a_log_out_is_recorded(browser: Client, admin: User) -> None:
+    browser.post("/admin/logout/")
+    assert told("session.ended") == [("admin@example.com", "user", admin.pk)]
 
 
 def test_a_group_is_made_and_deleted(browser: Client) -> None:

@@ -64,6 +64,13 @@ def test_a_key_does_what_its_permissions_say_and_no_more(alice_api: Api) -> None
     assert everything.post("/workflows", {"name": "w", "definition": DEFINITION}).status == 201
 
 
+def test_who_may_write_and_not_read_is_told_no_definition(alice_api: Api) -> None:
+    id_ = alice_api.post("/workflows", {"name": "w", "definition": DEFINITION}).data["id"]
+    writer = Api(key=make(alice_api, permissions=["workflow.write"]).data["key"])
+    answer = writer.call("PATCH", f"/workflows/{id_}", {"description": "d"})
+    assert (answer.status, answer.data["description"], "definition" in answer.data) == (200, "d", False)
+
+
 def test_a_key_never_exceeds_its_owner(alice_api: Api, as_user: Callable[..., Api], bob: User) -> None:
     workflow = as_user(bob).post("/workflows", {"name": "w", "definition": DEFINITION}).data["id"]
     caller = Api(key=make(alice_api, permissions=["*"]).data["key"])

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -11,8 +12,10 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
+from django.utils import timezone
 
 from accounts import services, tokens
+from accounts.access_end import forget_ended_sessions
 from accounts.models import Session, User
 from core.errors import AuthenticationFailedError
 from core.ids import new_id
@@ -86,6 +89,20 @@ def test_what_is_one_letter_in_another_case_is_counted_as_one() -> None:
         if services.counted_login(f"a{letter}a") != services.counted_login(f"a{letter.lower()}a")
     ]
     assert apart == []
+
+
+def test_a_stranger_locks_out_nobody_and_many_together_are_stopped(api: Api, alice: User, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = ("127.0.0.1/32",)
+
+    def login(address: str, password: str) -> int:
+        body = {"username": "alice", "password": password}
+        return api.call("POST", LOGIN, body, X_Forwarded_For=address).status
+
+    assert [login("192.0.2.1", "wrong") for _ in range(11)][-1] == 429
+    assert login("192.0.2.2", PASSWORD) == 200
+    statuses = [login(f"198.51.100.{number // 9}", "wrong") for number in range(100)]
+    assert statuses.index(429) == 89
+    assert login("192.0.2.3", PASSWORD) == 429
 
 
 def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: User) -> None:
@@ -178,6 +195,17 @@ def test_a_password_set_by_a_command_ends_tokens_too(alice: User) -> None:
     user.set_password("another-good-password")
     user.save()
     assert Api(token).get("/api/v1/auth/me").status == 401
+
+
+def test_sessions_that_ended_long_ago_are_forgotten(alice: User) -> None:
+    kept, revoked, expired = (pair_of(alice) for _ in range(3))
+    ids = [tokens.read("refresh", pair.refresh_token).session_id for pair in (kept, revoked, expired)]
+    now = timezone.now()
+    Session.objects.filter(pk=ids[1]).update(revoked_at=now - timedelta(days=15))
+    Session.objects.filter(pk=ids[2]).update(expires_at=now - timedelta(days=15))
+    assert forget_ended_sessions(now) == 2
+    assert [session.pk for session in Session.objects.all()] == [ids[0]]
+    assert forget_ended_sessions(now) == 0
 
 
 def test_a_better_hash_of_the_same_password_ends_nothing(alice: User, settings: Any) -> None:

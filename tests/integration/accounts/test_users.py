@@ -163,6 +163,7 @@ def test_bad_groups_are_refused(staff: Api) -> None:
     assert staff.post(GROUPS, {"name": "x", "members": [unknown]}).fields == ["members[0]"]
     assert staff.post(GROUPS, {"name": "x", "members": ["bob"]}).fields == ["members[0]"]
     assert staff.get(f"{GROUPS}/{unknown}").status == 404
+    assert staff.post(GROUPS, {"name": unknown}).fields == ["name"]
     assert Group.objects.count() == 1
 
 

@@ -1,0 +1,29 @@
+"""The admin as a site of ours: its log-in, its log-out and one's own password are the platform's."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.auth.views import PasswordChangeView
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.forms import AdminSignInForm, OwnPasswordForm, record_sign_out
+
+
+class APGAdminSite(AdminSite):
+    """Named in `accounts.admin_config`; pages register themselves with it as `admin.site`."""
+
+    login_form = AdminSignInForm
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        view = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            template_name="registration/password_change_form.html",
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return view(request)
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        record_sign_out(request)
+        return super().logout(request, extra_context)
