@@ -151,7 +151,7 @@ def test_the_page_is_made_of_files_of_this_server_and_nothing_inline(anybody: Cl
     assert response.status_code == 200
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page)
     files = [address.removeprefix("/static/") for address in addresses if address.startswith("/static/")]
-    assert [address for address in addresses if not address.startswith("/static/")] == ["schema"]
+    assert [address for address in addresses if not address.startswith("/static/")] == ["/api/v1/schema"]
     assert len(files) == 4
     assert [file for file in files if finders.find(file) is None] == []
     assert re.findall(r"<script(?![^>]*src=)|<style|style=|\son\w+=", page) == []
