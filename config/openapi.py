@@ -28,8 +28,9 @@ other bases. A trailing slash changes nothing.
 status and by `errors[].code`. Unknown addresses are 404, methods that an address has not are 405, both in that \
 shape. Every answer carries the headers `X-Request-ID` and `X-RateLimit-…`.
 
-**Bodies** are JSON and read strictly: an unknown field is 422 and named. Ids are ULIDs; inputs take the equal UUID \
-too. Times are ISO 8601 in UTC; inputs take any offset.
+**Bodies** are JSON and read strictly: an unknown field is 422 and named, `"5"` and `5.0` are no integers, text holds \
+no NUL, duplicate keys are 400. White space around names is dropped. Ids are ULIDs; inputs take the equal UUID too. \
+Times are ISO 8601 in UTC; inputs take any offset.
 
 **Credentials.** One of: the access token of `auth/login` or a token of OAuth 2 as `Authorization: Bearer …`, or an \
 API key as `X-API-Key: …`. A scope is needed of each, and a login has them all. What the caller may not see is 404.

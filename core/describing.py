@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 from core.pagination import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from core.query import MAX_TEXT_CHARS
 from core.serializers import StrictSerializer
-from core.shapes import GIVEN_ID, Named, Schema, array, boolean, enum, integer, text
+from core.shapes import GIVEN_ID, GIVEN_TIME, Named, Schema, array, boolean, enum, integer, text
 from core.types import JSONObject
 
 Method = TypeVar("Method", bound=Callable[..., object])
@@ -85,10 +85,9 @@ def number_parameter(name: str, description: str, *, default: int, low: int, hig
 
 def time_parameters(subject: str) -> tuple[Parameter, Parameter]:
     """As `core.query.time_range` reads them."""
-    time = text(anyOf=[{"format": "date-time"}, {"format": "date"}], examples=["2025-01-01T00:00:00Z"])
     return (
-        Parameter("start_date", time, f"Only {subject} at this time or later; a date alone is its midnight in UTC"),
-        Parameter("end_date", time, f"Only {subject} at this time or earlier"),
+        Parameter("start_date", GIVEN_TIME, f"Only {subject} at this time or later"),
+        Parameter("end_date", GIVEN_TIME, f"Only {subject} at this time or earlier"),
     )
 
 

@@ -89,7 +89,7 @@ class EntriesField(serializers.ListField):
 class TimeField(serializers.Field[datetime, Any, str, Any]):
     """An ISO 8601 time of a body, read as UTC where it names no offset."""
 
-    shape: ClassVar[Schema] = GIVEN_TIME
+    shape: ClassVar[Named] = GIVEN_TIME
     default_error_messages = {"invalid": "Must be an ISO 8601 date and time."}
 
     def to_internal_value(self, data: Any) -> datetime:

@@ -104,4 +104,16 @@ GIVEN_ID = Named(
     ),
 )
 TIME = Named("Time", text("A time in UTC", format="date-time", pattern="Z$"))
-GIVEN_TIME = text("An ISO 8601 time with any offset; without one it is read as UTC")
+# What `core.times.parse_time` takes.
+GIVEN_TIME = Named(
+    "GivenTime",
+    text(
+        "An ISO 8601 time from 1970 on with any offset; without one it is read as UTC, a date alone as its midnight",
+        anyOf=[
+            {"format": "date-time"},
+            {"format": "date"},
+            {"pattern": r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?$"},
+        ],
+        examples=["2025-01-01T00:00:00Z"],
+    ),
+)
