@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help openapi run test faults soak check bench bench-size bench-memory migrate lock clean
+.PHONY: help openapi run test faults soak check bench bench-size bench-memory bench-million migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -49,6 +49,10 @@ bench-size: $(VENV)/dev.installed ## whether a component costs the same with a m
 
 bench-memory: $(VENV)/dev.installed ## whether memory grows over 100,000 executions
 	$(BIN)/python -m benchmarks.memory
+
+# Takes 12 GB of disk and some ten minutes to fill, the first time; MILLION takes arguments of `python -m benchmarks.million`.
+bench-million: $(VENV)/dev.installed ## whether lists keep their bars with a million executions; kept in var/million
+	$(BIN)/python -m benchmarks.million $(MILLION)
 
 migrate: $(VENV)/runtime.installed ## bring the database of DATABASE_URL up to date
 	$(BIN)/python manage.py migrate

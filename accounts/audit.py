@@ -1,7 +1,7 @@
 """The audit log: who did what, when, from where, to which object (append-only; the database refuses changes)."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -142,6 +142,11 @@ def recording(action: Action, thing: models.Model, **options: Any) -> Iterator[N
 def entries() -> QuerySet[AuditEntry]:
     """All entries, the newest first."""
     return AuditEntry.objects.order_by("-pk")
+
+
+def by_ids(ids: Sequence[str]) -> QuerySet[AuditEntry]:
+    """Those entries, in no order."""
+    return AuditEntry.objects.filter(pk__in=ids)
 
 
 @cache

@@ -5,8 +5,9 @@ from ipaddress import ip_address
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from accounts import audit
 from accounts.audit import Action
-from accounts.models import AuditEntry, Tier, User
+from accounts.models import Tier, User
 from core.describing import (
     boolean_parameter,
     choice_parameter,
@@ -14,6 +15,7 @@ from core.describing import (
     text_parameter,
     time_parameters,
 )
+from core.pagination import Keys
 from core.query import bad_parameter, boolean, choice, identifier, text, time_range
 
 USER_FILTERS = (
@@ -44,8 +46,12 @@ def filter_users(users: QuerySet[User], query: QueryDict) -> QuerySet[User]:
     return users
 
 
-def filter_entries(entries: QuerySet[AuditEntry], query: QueryDict) -> QuerySet[AuditEntry]:
-    """Apply action, actor_id, object_type, object_id, address, start_date, end_date. Raises BadRequestError."""
+def entry_keys(query: QueryDict) -> Keys:
+    """Entries of the audit log, the newest first. Raises BadRequestError.
+
+    By action, actor_id, object_type, object_id, address, start_date, end_date.
+    """
+    entries = audit.entries()
     if (action := choice(query, "action", list(Action))) is not None:
         entries = entries.filter(action=action)
     if (actor_id := identifier(query, "actor_id")) is not None:
@@ -63,4 +69,5 @@ def filter_entries(entries: QuerySet[AuditEntry], query: QueryDict) -> QuerySet[
         entries = entries.filter(at__gte=start)
     if end:
         entries = entries.filter(at__lte=end)
-    return entries
+    # Within a range an index has the entries by time, which is all but the order of ids.
+    return Keys((entries.order_by("-at", "-pk") if start or end else entries).values_list("pk"))

@@ -188,7 +188,9 @@ class AuditEntry(models.Model):
             models.Index(fields=["actor_id", "-id"], name="audit_actor"),
             models.Index(fields=["object_type", "object_id", "-id"], name="audit_object"),
             models.Index(fields=["action", "-id"], name="audit_action"),
-            models.Index(fields=["-at"], name="audit_at"),
+            models.Index(fields=["object_type", "-id"], name="audit_object_type"),
+            models.Index(fields=["address", "-id"], name="audit_address"),
+            models.Index(fields=["-at", "-id"], name="audit_time"),
         ]
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from rest_framework.response import Response
 
 from accounts import audit, groups, users
 from accounts.authentication import caller
-from accounts.filters import AUDIT_FILTERS, USER_FILTERS, filter_entries, filter_users
+from accounts.filters import AUDIT_FILTERS, USER_FILTERS, entry_keys, filter_users
 from accounts.scopes import Scope
 from accounts.serializers import (
     GroupSerializer,
@@ -18,7 +18,7 @@ from accounts.serializers import (
 from accounts.shapes import AUDIT_ENTRY, GROUP, USER
 from core.describing import Answers, PageOf
 from core.envelope import reply
-from core.pagination import paginate
+from core.pagination import paginate, paginate_keys
 from core.views import View
 
 
@@ -127,5 +127,5 @@ class AuditListView(View):
     @Answers(PageOf(AUDIT_ENTRY), parameters=AUDIT_FILTERS)
     def get(self, request: Request) -> Response:
         """List audit entries."""
-        page = paginate(filter_entries(audit.entries(), request.query_params), request.query_params)
+        page = paginate_keys(entry_keys(request.query_params), audit.by_ids, request.query_params)
         return reply([audit_data(entry) for entry in page.items], metadata=page.metadata)

@@ -5,11 +5,11 @@ import platform as machine
 import sys
 from importlib.metadata import version
 
-from benchmarks import fan_out, gate, hop, latency, loop, throughput
+from benchmarks import fan_out, gate, hop, latency, loop, request, throughput
 from benchmarks.report import Report, show
 from benchmarks.stack import CONCURRENCY, RefusedError, Stack, platform
 
-QUESTIONS = (latency, hop, fan_out, loop, throughput, gate)
+QUESTIONS = (latency, hop, fan_out, loop, throughput, gate, request)
 
 
 def main() -> None:

@@ -204,16 +204,16 @@ def platform(*, plain: bool = False) -> Iterator[Stack]:
             "APG_ADMIN_EMAIL": EMAIL,
             "APG_ADMIN_PASSWORD": _PASSWORD,
             "APG_LOG_LEVEL": "WARNING",
-            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
         }
         os.environ["REDIS_URL"] = redis_url  # for benchmarks.plain_celery in this process
-        _manage(environment, "migrate")
-        _manage(environment, "ensure_admin")
+        manage(environment, "migrate")
+        manage(environment, "ensure_admin")
         unlimited = (
             "from accounts.models import User; "
             "User.objects.update(tier='custom', requests_per_hour=10**8, concurrent_executions=10**6)"
         )
-        _manage(environment, "shell", "-c", unlimited)
+        manage(environment, "shell", "-c", unlimited)
         commands = {
             "web": [sys.executable, "-m", "config.web", "--port", str(port)],
             "worker": _celery("config"),
@@ -240,7 +240,8 @@ def platform(*, plain: bool = False) -> Iterator[Stack]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _manage(environment: dict[str, str], *arguments: str) -> None:
+def manage(environment: dict[str, str], *arguments: str) -> None:
+    """Run a management command. Raises CalledProcessError."""
     subprocess.run([sys.executable, "manage.py", *arguments], env=environment, check=True, capture_output=True)
 
 

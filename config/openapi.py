@@ -44,6 +44,7 @@ _TAGS = {
     "secrets": "Values that workflows use and nobody reads",
     "audit": "Who did what",
     "health": "Whether the platform works",
+    "stats": "How much it does",
 }
 _SECURITY_SCHEMES: JSONObject = {
     "bearerAuth": {

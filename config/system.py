@@ -1,60 +1,30 @@
-"""What looks at every part of the platform: health and liveness."""
+"""REST: health and statistics of the platform; liveness."""
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import psutil
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import caller
+from accounts.scopes import Scope
+from config import machine, probes
+from config.shapes import HEALTH, STATS
 from core.describing import Answers
-from core.envelope import envelope, error_headers
+from core.envelope import envelope, error_headers, reply
 from core.errors import UnavailableError
-from core.redis import client
-from core.shapes import Named, Schema, enum, integer, number, record, text
 from core.views import View
-from executions.models import ComponentRun, Worker
-from executions.states import RunStatus
+from executions import listing
+from workflows import queries as workflows
 
-_HEARTBEAT_LATE = timedelta(seconds=15)
-_STATUS = enum(["healthy", "degraded", "unhealthy"])
-_ASKED: Schema = record({"status": _STATUS, "response_time_ms": number()}, optional=["response_time_ms"])
-_HEALTH = Named(
-    "Health",
-    record(
-        {
-            "status": _STATUS,
-            "version": text(),
-            "uptime_seconds": integer(),
-            "components": record(
-                {
-                    "database": _ASKED,
-                    "redis": _ASKED,
-                    "workflow_engine": record({"status": _STATUS, "workers": integer()}, optional=["workers"]),
-                    "scheduler": record({"status": _STATUS, "queue_depth": integer()}, optional=["queue_depth"]),
-                }
-            ),
-        }
-    ),
-    example={
-        "status": "healthy",
-        "version": "1.0.0",
-        "uptime_seconds": 86400,
-        "components": {
-            "database": {"status": "healthy", "response_time_ms": 5},
-            "redis": {"status": "healthy", "response_time_ms": 2},
-            "workflow_engine": {"status": "healthy", "workers": 2},
-            "scheduler": {"status": "healthy", "queue_depth": 12},
-        },
-    },
-)
+_PROBE_SECONDS = 2.0
 
 
 class HealthView(View):
@@ -63,33 +33,15 @@ class HealthView(View):
     public = True
     authentication_classes = ()
 
-    @Answers(_HEALTH, also={503: _HEALTH})
+    @Answers(HEALTH, also={503: HEALTH})
     def get(self, request: Request) -> Response:
         """Check health.
 
         503 where PostgreSQL is away, with the same data.
         """
-        database = _timed(_ask_database)
-        redis = _timed(_ask_redis)
-        engine: dict[str, Any] = {"status": "unhealthy"}
-        scheduler: dict[str, Any] = {"status": "unhealthy"}
-        if database["status"] == "healthy":
-            late = timezone.now() - _HEARTBEAT_LATE
-            workers = Worker.objects.filter(heartbeat_at__gte=late).count()
-            engine = {"status": "healthy" if workers else "degraded", "workers": workers}
-            # The sweeps that schedule live in the workers; without one nothing is started.
-            scheduler = {
-                "status": engine["status"],
-                "queue_depth": ComponentRun.objects.filter(status=RunStatus.QUEUED).count(),
-            }
-        components = {
-            "database": database,
-            "redis": redis,
-            "workflow_engine": engine,
-            "scheduler": scheduler,
-        }
+        components = _components()
         statuses = {component["status"] for component in components.values()}
-        if database["status"] != "healthy":
+        if components["database"]["status"] != "healthy":
             status = "unhealthy"
         else:
             status = "healthy" if statuses == {"healthy"} else "degraded"
@@ -102,6 +54,38 @@ class HealthView(View):
         healthy = status != "unhealthy"
         body = envelope(success=healthy, data=data)
         return Response(body) if healthy else Response(body, status=503, headers=error_headers(UnavailableError()))
+
+
+class StatsView(View):
+    """`GET stats`: the numbers of what the caller sees, their own and what is shared with them; for staff of all."""
+
+    scopes = {"GET": Scope.SYSTEM_READ}
+
+    @Answers(STATS)
+    def get(self, request: Request) -> Response:
+        """Get statistics.
+
+        Of the workflows that the caller sees, and their executions; for staff of all.
+        """
+        who = caller(request)
+        numbers = listing.totals(who, timezone.now())
+        data = {
+            "workflows": workflows.totals(who),
+            "executions": {
+                "today": numbers.today,
+                "this_week": numbers.this_week,
+                "this_month": numbers.this_month,
+                "success_rate": numbers.success_rate,
+            },
+            "system": {
+                "cpu_usage": machine.cpu_usage(),
+                "memory_usage": machine.memory_usage(),
+                "disk_usage": machine.disk_usage(),
+                "queue_depth": numbers.queue_depth,
+                "workers": probes.live_workers(),
+            },
+        }
+        return reply(data)
 
 
 def liveness_middleware(
@@ -120,19 +104,26 @@ def liveness_middleware(
     return middleware
 
 
-def _ask_database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-
-
-def _ask_redis() -> None:
-    client().ping()
-
-
-def _timed(ask: Callable[[], None]) -> dict[str, Any]:
-    started = time.perf_counter()
+def _components() -> dict[str, dict[str, Any]]:
+    # Both are asked before either is waited for.
+    asked_database, asked_redis = probes.database.ask(), probes.redis.ask()
+    deadline = time.monotonic() + _PROBE_SECONDS
+    database: dict[str, Any] = {"status": "unhealthy"}
+    redis, engine, scheduler = dict(database), dict(database), dict(database)
     try:
-        ask()
-    except (DatabaseError, RedisError):
-        return {"status": "unhealthy"}
-    return {"status": "healthy", "response_time_ms": round((time.perf_counter() - started) * 1000, 1)}
+        facts = asked_database.result(_PROBE_SECONDS)
+    except (DatabaseError, TimeoutError):
+        pass
+    else:
+        database = {"status": "healthy", "response_time_ms": facts.response_time_ms}
+        # The sweeps that schedule live in the workers; without one nothing is started.
+        status = "healthy" if facts.workers else "degraded"
+        engine = {"status": status, "workers": facts.workers}
+        scheduler = {"status": status, "queue_depth": facts.queue_depth}
+    try:
+        took = asked_redis.result(max(deadline - time.monotonic(), 0))
+    except (RedisError, TimeoutError):
+        pass
+    else:
+        redis = {"status": "healthy", "response_time_ms": took}
+    return {"database": database, "redis": redis, "workflow_engine": engine, "scheduler": scheduler}

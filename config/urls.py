@@ -21,6 +21,7 @@ resources: list[URLPattern | URLResolver] = [
     path("", include("accounts.resource_urls")),
     path("v2/", include(bulk)),
     path("health", system.HealthView.as_view()),
+    path("stats", system.StatsView.as_view()),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from datetime import datetime
 from typing import Any
 
 import uuid_utils.compat as uuid_utils
@@ -19,6 +20,11 @@ _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f
 def new_id() -> str:
     """A new ULID, later than every one made before it in this process (UUIDv7, RFC 9562 §5.7)."""
     return bytes_to_ulid(uuid_utils.uuid7().bytes)
+
+
+def first_id(moment: datetime) -> str:
+    """No id made at the moment or later is smaller, and none made before it is larger; for ranges of ids."""
+    return bytes_to_ulid((int(moment.timestamp() * 1000) << 80).to_bytes(16))
 
 
 def parse_id(text: str) -> str:

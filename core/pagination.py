@@ -1,6 +1,6 @@
 """limit/offset pages (contract §3): parameters, slice, and the metadata that lists add."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,3 +48,31 @@ def paginate(rows: QuerySet[Any, Any] | Sequence[Any], query: QueryDict) -> Page
     # Past the end there is nothing to ask the database for, however far the offset is.
     items = list(rows[offset : offset + limit]) if offset < total else []
     return Page(items, total, limit, offset)
+
+
+class Keys:
+    """The primary keys of a long list in its order, from an index alone: tuples with the key first."""
+
+    def __init__(self, ordered: QuerySet[Any, Any]) -> None:
+        self.ordered = ordered
+
+    def count(self) -> int:
+        """How many there are; one query."""
+        return self.ordered.order_by().count()
+
+    def slice(self, total: int, limit: int, offset: int) -> list[Any]:
+        """The keys of a page of a list of `total`; one query. Beyond the middle it is less far from the end."""
+        if offset <= total // 2:
+            return [key[0] for key in self.ordered[offset : offset + limit]]
+        stop = total - offset
+        return [key[0] for key in self.ordered.reverse()[max(stop - limit, 0) : stop]][::-1]
+
+
+def paginate_keys(keys: Keys, load: Callable[[Sequence[Any]], Iterable[Any]], query: QueryDict) -> Page:
+    """The page of a long list: only its own rows are read, by `load`, which gets their keys. Raises BadRequestError."""
+    limit, offset = page_bounds(query)
+    total = keys.count()
+    found = keys.slice(total, limit, offset) if offset < total else []
+    rows = {row.pk: row for row in load(found)} if found else {}
+    # One may have been deleted since.
+    return Page([rows[pk] for pk in found if pk in rows], total, limit, offset)

@@ -27,11 +27,15 @@ class ThreadedHandler(ASGIHandler):
     times, more for each middleware; that took more time than our views. All of them are synchronous, and what
     is asynchronous (sockets) never comes here. As the threads stay, so do their database connections: no pool.
     A body is kept in memory while it arrives; `core.front_door` in front of this caps it.
+    Health is answered by threads of its own: a frozen server holds all others, and is then asked about.
     """
+
+    HEALTH = "/health"
 
     def __init__(self, threads: int) -> None:
         super().__init__()
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._health_executor = ThreadPoolExecutor(2, thread_name_prefix="health")
 
     def load_middleware(self, is_async: bool = False) -> None:
         """The synchronous chain, whatever Django's handler asks for."""
@@ -45,12 +49,13 @@ class ThreadedHandler(ASGIHandler):
         except RequestAborted:
             return
         loop = asyncio.get_running_loop()
+        executor = self._health_executor if scope["path"].rstrip("/").endswith(self.HEALTH) else self._executor
         # A context of its own: nothing that a request binds is left for the thread's next one.
-        answering = loop.run_in_executor(self._executor, copy_context().run, self._answer, scope, body)
+        answering = loop.run_in_executor(executor, copy_context().run, self._answer, scope, body)
         response = await answering
         await self.send_response(response, send)
         if response.streaming:
-            await loop.run_in_executor(self._executor, response.close)
+            await loop.run_in_executor(executor, response.close)
 
     async def read_body(self, receive: Receive) -> IO[bytes]:
         """The whole body. Raises RequestAborted if the client went away before its end."""

@@ -1,6 +1,6 @@
 """Times on the wire: ISO 8601, UTC, `Z`; inputs take any offset and a naive time is read as UTC (contract §2)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 
 def iso(value: datetime) -> str:
@@ -17,3 +17,8 @@ def parse_time(text: str) -> datetime:
     if not 1970 <= value.year <= 9998:
         raise ValueError("year out of range")
     return value.astimezone(UTC)
+
+
+def midnight(day: date) -> datetime:
+    """The day's beginning, in UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -7,13 +7,14 @@ SKIP LOCKED or conditional moves, and is harmless when run twice or by many work
 import logging
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone
 
 from core.errors import ErrorCode
 from executions import admission, conclude, dispatch, services
 from executions.failpoints import failpoint
 from executions.states import ExecutionStatus
-from executions.transitions import running, starting, sweeping, waiting
+from executions.transitions import running, starting, sweeping, tallying, waiting
 from executions.transitions.statements import LockHeldError, patient_for
 
 logger = logging.getLogger(__name__)
@@ -123,6 +124,12 @@ def let_in_held() -> int:
     return len(runs)
 
 
+def seal_days() -> int:
+    """Days that are over, all of whose executions have ended, are counted in advance."""
+    with transaction.atomic():
+        return tallying.seal(timezone.now().date(), BATCH)
+
+
 SWEEPS: dict[str, Callable[[], int]] = {
     "stop_overdue": stop_overdue,
     "queue_scheduled": queue_scheduled,
@@ -134,4 +141,5 @@ SWEEPS: dict[str, Callable[[], int]] = {
     "ring_unclaimed": ring_unclaimed,
     "rescue_expired": rescue_expired,
     "complete_unfinished": complete_unfinished,
+    "seal_days": seal_days,
 }

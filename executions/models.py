@@ -74,13 +74,19 @@ class Execution(models.Model):
     heading for while running components finish. `sealed_hidden` lists texts that this execution must not tell beside
     its own secrets: those of the parent that started it, or of the execution that it retries. `sequence` numbers its
     ledger events and `remaining` counts the runs that are not final; both change only in statements that lock this
-    row first. What every hop changes stands in no index, so that those updates stay within their page.
+    row first. `workflow_owner_id` is the workflow's `created_by`, so that one index has what an owner sees in the
+    order of lists; the database fills it in where it is not given. What every hop changes stands in no index, so
+    that those updates stay within their page.
     """
 
     id = id_field()
-    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="executions")
+    # No indexes by the workflow and by the user alone: those below start with them.
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, db_index=False, related_name="executions")
+    workflow_owner_id = ULIDField(null=True)
     version = models.ForeignKey(WorkflowVersion, on_delete=models.CASCADE, related_name="+")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="executions")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, db_index=False, related_name="executions"
+    )
     # Without constraints in the database: a row updated twice in one transaction has its foreign keys checked at the
     # commit, and the check would wait for whoever holds the parent's run, who may be waiting for this row.
     retry_of = models.ForeignKey(
@@ -137,7 +143,24 @@ class Execution(models.Model):
             models.CheckConstraint(condition=models.Q(remaining__gte=0), name="execution_remaining_positive"),
         ]
         indexes = [
-            models.Index(fields=["workflow", "-id"], name="execution_workflow"),
+            # Lists are counted and skipped through within these, without a look at the rows.
+            models.Index(
+                fields=["workflow", "-id"], include=["status", "started_at", "created_by"], name="execution_of_workflow"
+            ),
+            models.Index(
+                fields=["workflow_owner_id", "-id"], include=["status", "created_by"], name="execution_of_owner"
+            ),
+            models.Index(
+                fields=["workflow_owner_id", "-started_at", "-id"],
+                condition=models.Q(started_at__isnull=False),
+                name="execution_of_owner_started",
+            ),
+            models.Index(fields=["status", "-id"], name="execution_status"),
+            models.Index(
+                fields=["-started_at", "-id"],
+                condition=models.Q(started_at__isnull=False),
+                name="execution_started",
+            ),
             models.Index(fields=["created_by", "-id"], name="execution_account"),
             models.Index(
                 fields=["created_by"],
@@ -184,6 +207,15 @@ class Execution(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class ComponentRunQuerySet(models.QuerySet["ComponentRun"]):
+    """Named filters of component runs."""
+
+    def in_queue(self) -> Self:
+        """Those that want a worker."""
+        # Said in full, as the partial index of the queue has it.
+        return self.filter(status=RunStatus.QUEUED, held=False)
 
 
 class ComponentRun(models.Model):
@@ -241,6 +273,8 @@ class ComponentRun(models.Model):
     cpu_seconds = models.FloatField(default=0, db_default=0)
     memory_mb = models.IntegerField(default=0, db_default=0)
     network_bytes = models.BigIntegerField(default=0, db_default=0)
+
+    objects = ComponentRunQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -382,3 +416,32 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ExecutionTally(models.Model):
+    """How many executions of a status were made, or started, on a day (UTC), of those of sealed days.
+
+    Kept by `transitions.tallying` and by triggers; for lists and statistics of everybody's executions.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=7, choices=[("made", "Made"), ("started", "Started")])
+    day = models.DateField()
+    status = models.CharField(max_length=9)
+    count = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "day", "status"], name="execution_tally_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.day} {self.status}: {self.count}"
+
+
+class TallyState(models.Model):
+    """The one row that says which days are sealed: those before `sealed_until`."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    sealed_until = models.DateField(null=True)
+
+    def __str__(self) -> str:
+        return str(self.sealed_until)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -169,6 +170,7 @@ def prepare(
         "priority": request.priority or workflow.priority,
         "progress": progress or Progress(),
         "workflow": workflow.pk,
+        "workflow_owner": workflow.created_by_id,
         "version": version_id,
         "parameters": shown,
         "sealed_parameters": sealed,
@@ -363,9 +365,16 @@ def _require_parts(compiled: plans.Compiled, workflow: Workflow) -> None:
 
 def _checked(compiled: plans.Compiled, given: JSONObject) -> JSONObject:
     try:
-        return check(compiled.definition.parameters, given)
+        values = check(compiled.definition.parameters, given)
     except ParameterError as error:
         raise ValidationFailedError("Invalid parameters", problems=error.problems) from None
+    # Every list of executions shows them, and `start` hands them on as its output.
+    size = len(dumps(values))
+    if size > settings.MAX_OUTPUT_BYTES:
+        details = {"expected": f"at most {settings.MAX_OUTPUT_BYTES} bytes", "received": f"{size} bytes"}
+        problem = Problem("More than an output may hold", field="parameters", details=details)
+        raise ValidationFailedError("Invalid parameters", problems=[problem])
+    return values
 
 
 def _earlier(user: User, key: str, digest: bytes) -> Execution | None:

@@ -12,15 +12,15 @@ from core.describing import IDEMPOTENCY_KEY, Answers, PageOf, choice_parameter, 
 from core.envelope import failed_item, reply
 from core.errors import APGError, BadRequestError, NotFoundError, Problem, ValidationFailedError
 from core.ids import parse_id
-from core.pagination import paginate
+from core.pagination import paginate, paginate_keys
 from core.query import choice, text, whole_number
 from core.types import JSONObject, JSONValue
 from core.views import View
 from events import ledger
 from events.event_types import LOG_LEVELS
-from executions import batch, interventions, queries, services
+from executions import batch, interventions, listing, queries, services
 from executions.diagnosis import diagnose
-from executions.filters import EXECUTION_FILTERS, filter_executions
+from executions.filters import EXECUTION_FILTERS, execution_filter
 from executions.models import Execution
 from executions.serializers import (
     BatchItemSerializer,
@@ -156,16 +156,18 @@ def _idempotency_key(request: Request) -> str | None:
 
 
 class ExecutionListView(View):
-    """`GET executions`."""
+    """`GET executions`: the newest first; within a range of starts, the last started first."""
 
     scopes = {"GET": Scope.EXECUTION_READ}
 
     @Answers(PageOf(EXECUTION), parameters=EXECUTION_FILTERS)
     def get(self, request: Request) -> Response:
-        """List executions."""
+        """List executions.
+
+        The last made first; with `start_date` or `end_date` the last started first.
+        """
         query = request.query_params
-        visible = filter_executions(queries.visible_to(caller(request)), query).order_by("-pk")
-        page = paginate(queries.with_progress(visible).select_related("workflow", "version"), query)
+        page = paginate_keys(listing.keys(caller(request), execution_filter(query)), listing.by_ids, query)
         return reply([_data(execution) for execution in page.items], metadata=page.metadata)
 
 

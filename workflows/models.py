@@ -105,3 +105,21 @@ class Share(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workflow_id} {self.role}"
+
+
+class WorkflowTally(models.Model):
+    """How many executions of a workflow ended which way, of those made before the day `counted_until` (UTC).
+
+    Kept by `executions.transitions.tallying`: those made later are to be added. No row: nothing is counted yet.
+    """
+
+    workflow = models.OneToOneField(
+        Workflow, on_delete=models.CASCADE, primary_key=True, db_constraint=False, related_name="tally"
+    )
+    completed = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    cancelled = models.BigIntegerField()
+    counted_until = models.DateField()
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id} until {self.counted_until}"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from core.ids import to_uuid
+from core.ids import from_uuid, to_uuid
 from executions.transitions.statements import fetch_all, fetch_one
 
 _ENDED = """
@@ -70,3 +70,27 @@ def results_size(loop_run_id: str, first_index: int) -> int:
 def item_results(loop_run_id: str, first_index: int) -> list[dict[str, Any]]:
     """The last outputs of each ended item from an index on, in order: a row for each, one without for none."""
     return fetch_all(_RESULTS, {"loop": to_uuid(loop_run_id), "first": first_index})
+
+
+# From each workflow no more than the page can need, in the order that its index has: all of them together would be
+# read and sorted first.
+_PAGE = """
+SELECT id FROM (
+    (SELECT id FROM executions_execution WHERE workflow_owner_id = %(owner)s {status}
+     ORDER BY id {order} LIMIT %(needed)s)
+    UNION ALL
+    SELECT each.id FROM unnest(%(others)s::uuid[]) AS workflow (id) CROSS JOIN LATERAL (
+        SELECT id FROM executions_execution WHERE workflow_id = workflow.id {status}
+        ORDER BY id {order} LIMIT %(needed)s) AS each
+) AS found ORDER BY id {order} OFFSET %(offset)s LIMIT %(limit)s
+"""
+
+
+def page_of_workflows(
+    owner_id: str, others: Collection[str], status: str | None, *, limit: int, offset: int, newest_first: bool
+) -> list[str]:
+    """Ids of the executions (of a status) of an owner's workflows and of `others`, not theirs; one page of them."""
+    sql = _PAGE.format(status="AND status = %(status)s" if status else "", order="DESC" if newest_first else "ASC")
+    parameters = {"owner": to_uuid(owner_id), "others": [to_uuid(id_) for id_ in others], "status": status}
+    rows = fetch_all(sql, {**parameters, "limit": limit, "offset": offset, "needed": offset + limit})
+    return [from_uuid(row["id"]) for row in rows]

@@ -77,12 +77,12 @@ WITH slot AS MATERIALIZED (
                                carried, carried_sealed, carried_taken_out, position)
 ), execution AS (
     INSERT INTO executions_execution (
-        id, workflow_id, version_id, created_by_id, status, priority, parameters, sealed_parameters, sealed_hidden,
-        tags, trigger, request_id, total_components, remaining, ended_components, scheduled_at, admitted_at,
-        deadline_at, timeout_seconds, max_parallel, concurrency_key, concurrency_limit, parent_run_id, depth,
-        retry_of_id
+        id, workflow_id, workflow_owner_id, version_id, created_by_id, status, priority, parameters,
+        sealed_parameters, sealed_hidden, tags, trigger, request_id, total_components, remaining, ended_components,
+        scheduled_at, admitted_at, deadline_at, timeout_seconds, max_parallel, concurrency_key, concurrency_limit,
+        parent_run_id, depth, retry_of_id
     )
-    SELECT %(execution)s, %(workflow)s, %(version)s, %(account)s,
+    SELECT %(execution)s, %(workflow)s, %(workflow_owner)s, %(version)s, %(account)s,
            CASE WHEN %(due)s THEN 'queued' ELSE 'pending' END,
            %(priority)s, %(parameters)s::jsonb, %(sealed_parameters)s, %(sealed_hidden)s,
            %(tags)s::text[], %(trigger)s::jsonb, %(request_id)s, (SELECT count(*) FROM plan),
@@ -187,6 +187,9 @@ def holders(workflow_id: str, concurrency_key: str) -> list[str]:
     return [from_uuid(row["id"]) for row in fetch_all(_HOLDERS, parameters)]
 
 
+_IDS = ("workflow", "workflow_owner", "version", "parent_run", "retry_of")
+
+
 def start(
     *,
     execution_id: str,
@@ -199,8 +202,9 @@ def start(
 ) -> Started:
     """Store an execution with its runs; admit it where the account, and its key, have a slot and its time has come.
 
-    `facts`: workflow, version, parent_run, retry_of (ids or None), parameters, sealed_parameters, sealed_hidden, tags,
-    trigger, request_id, due, scheduled_at, timeout_seconds, max_parallel, concurrency_key, concurrency_limit, depth.
+    `facts`: workflow, workflow_owner, version, parent_run, retry_of (ids or None), parameters, sealed_parameters,
+    sealed_hidden, tags, trigger, request_id, due, scheduled_at, timeout_seconds, max_parallel, concurrency_key,
+    concurrency_limit, depth.
     Needs a transaction in which `lock_workflow_and_account`, and `holders` where there is a key, came before.
     """
     assert connection.in_atomic_block
@@ -208,7 +212,7 @@ def start(
     carried = [progress.carried.get(id_) for id_ in plan.component_ids]
     parameters = {
         **facts,
-        **{name: _to_uuid(facts[name]) for name in ("workflow", "version", "parent_run", "retry_of")},
+        **{name: _to_uuid(facts[name]) for name in _IDS},
         "execution": to_uuid(execution_id),
         "parameters": storable_dumps(facts["parameters"]),
         "trigger": storable_dumps(facts["trigger"]),

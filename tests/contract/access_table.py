@@ -175,4 +175,5 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ),
     # --- the platform
     ("HealthView", "GET"): Row(kind="public"),
+    ("StatsView", "GET"): Row(Scope.SYSTEM_READ),
 }  # fmt: skip

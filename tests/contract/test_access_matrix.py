@@ -118,7 +118,7 @@ def call(world: World, row: Row, caller: str, method: str, path: str) -> Answer:
 
 
 @pytest.mark.parametrize(("name", "method"), CELLS, ids=[f"{name}-{method}" for name, method in CELLS])
-def test_the_matrix(empty_redis: None, name: str, method: str) -> None:
+def test_a5_a8_the_matrix(empty_redis: None, name: str, method: str) -> None:
     row = ROWS[name, method]
     world = make_world(row.scope)
     for address in ENDPOINTS[name][1]:

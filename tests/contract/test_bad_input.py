@@ -1,26 +1,27 @@
 """Bad input at every endpoint of the first run: the status, the code and the field that it is answered with."""
 
+import gzip
 import json
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from accounts.models import User
 from core.ids import new_id, to_uuid
+from core.strict_json import StrictJSONError, loads
+from executions.models import Execution
+from executions.states import ExecutionStatus
 from templates_app.models import Template
-from tests.api import BASES, Api
+from tests.api import Api
+from tests.integration.workflows.conftest import execution
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db
 
 LONE = {"components": [{"id": "start", "type": "start", "config": {"trigger_type": "manual"}}], "connections": []}
-
-
-@pytest.fixture(params=BASES)
-def caller(request: pytest.FixtureRequest, as_user: Callable[..., Api], alice: User) -> Api:
-    """Alice, at each base address."""
-    return as_user(alice, request.param)
 
 
 def workflow_of(caller: Api, definition: Any = LONE, name: str = "w") -> str:
@@ -40,6 +41,7 @@ BODIES = {
     "huge integer": b'{"priority": ' + b"9" * 5000 + b"}",
     "duplicate keys": b'{"name": "a", "name": "b"}',
     "deep": b'{"definition": ' + b"[" * 100_000 + b"}",
+    "deeper by one": b'{"definition": ' + b"[" * 64 + b"]" * 64 + b"}",
     "a list": b"[]",
     "a number": b"3",
     "null": b"null",
@@ -48,10 +50,17 @@ BODIES = {
 
 @pytest.mark.parametrize("raw", BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize("path", ["/workflows", "/workflows/validate", "/templates"])
-def test_b1_to_b6_a_body_that_is_no_json_object_is_400(caller: Api, path: str, raw: bytes) -> None:
+def test_b1_b2_b3_b4_b6_a_body_that_is_no_json_object_is_400(caller: Api, path: str, raw: bytes) -> None:
     answer = caller.call("POST", path, raw=raw)
     assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
     assert Workflow.objects.count() == 0
+
+
+def test_b4_a_hundred_thousand_brackets_cost_no_time() -> None:
+    started = time.process_time()
+    with pytest.raises(StrictJSONError, match="nested deeper than 64"):
+        loads(b"[" * 100_000)
+    assert time.process_time() - started < 0.05
 
 
 @pytest.mark.parametrize("raw", [b'{"name": "a\\u0000b"}', b'{"name": "\\ud800"}', b'{"a\\u0000": 1}'])
@@ -61,7 +70,8 @@ def test_b5_text_that_cannot_be_stored_is_422(caller: Api, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/xml"]
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/xml", ""],
 )
 def test_b7_another_content_type_is_400(caller: Api, content_type: str) -> None:
     answer = caller.call("POST", "/workflows", raw=b"{}", content_type=content_type)
@@ -72,6 +82,13 @@ def test_b8_a_body_over_the_limit_is_413(caller: Api, settings: Any) -> None:
     settings.APG_MAX_BODY_BYTES = 2000
     answer = caller.call("POST", "/workflows", raw=json.dumps({"name": "x" * 2000}).encode())
     assert (answer.status, answer.code) == (413, "VALIDATION_ERROR")
+
+
+def test_b8_a_packed_body_is_not_unpacked(caller: Api) -> None:
+    packed = gzip.compress(b" " * 50_000_000 + json.dumps({"name": "w", "definition": LONE}).encode())
+    answer = caller.call("POST", "/workflows", raw=packed, Content_Encoding="gzip")
+    assert (answer.status, answer.code) == (400, "VALIDATION_ERROR")
+    assert Workflow.objects.count() == 0
 
 
 PAGES = ["limit=-1", "limit=0", "limit=abc", "limit=1000000000", "limit=9223372036854775808", "limit=1.5", "limit=",
@@ -126,7 +143,7 @@ def test_l2_a_far_offset_is_an_empty_page(caller: Api) -> None:
         ("/executions", "start_date=2026-01-02&end_date=2026-01-01", "start_date"),
     ],
 )
-def test_l3_to_l6_bad_filters_are_400_and_named(caller: Api, path: str, query: str, field: str) -> None:
+def test_l3_l4_l5_l6_bad_filters_are_400_and_named(caller: Api, path: str, query: str, field: str) -> None:
     answer = caller.get(f"{path}?{query}")
     assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", [field])
 
@@ -137,6 +154,14 @@ def test_bad_filters_of_logs_are_400_and_named(caller: Api) -> None:
         answer = caller.get(f"/executions/{id_}/logs?{query}")
         assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", [query.partition("=")[0]])
     assert caller.get(f"/executions/{id_}/events?since=-1").fields == ["since"]
+
+
+@pytest.mark.parametrize("date", ["2025-01-01", "2025-01-01T00:00:00", "2025-01-01T02:00:00%2B02:00"])
+def test_l4_a_date_without_a_zone_is_utc(caller: Api, date: str) -> None:
+    row = execution(workflow_of(caller), ExecutionStatus.COMPLETED)
+    for began, found in ((datetime(2024, 12, 31, 23, 59, 59, tzinfo=UTC), 0), (datetime(2025, 1, 1, tzinfo=UTC), 1)):
+        Execution.objects.filter(pk=row.pk).update(started_at=began)
+        assert caller.get(f"/executions?start_date={date}").body["metadata"]["total_count"] == found
 
 
 @pytest.mark.parametrize("search", ["%25", "_", "%5C", "%27", ".*", "(a%2B)%2B%24"])
@@ -189,7 +214,7 @@ def test_l7_ids_in_lower_case_and_as_uuid_are_the_same(caller: Api) -> None:
         ({"__class__": "x"}, "__class__"),
     ],
 )
-def test_o1_to_o3_invalid_and_read_only_fields_are_422_and_named(
+def test_o1_o2_o3_invalid_and_read_only_fields_are_422_and_named(
     caller: Api, change: dict[str, Any], field: str
 ) -> None:
     answer = caller.post("/workflows", {"name": "w", "definition": LONE, **change})
@@ -202,7 +227,7 @@ def test_o1_markup_is_stored_as_text(caller: Api) -> None:
     assert caller.get(f"/workflows/{id_}").data["name"] == "<script>\u202e"
 
 
-def test_a_name_twice_is_409_and_a_stale_version_too(caller: Api) -> None:
+def test_o4_o5_a_name_twice_is_409_and_a_stale_version_too(caller: Api) -> None:
     id_ = workflow_of(caller)
     again = caller.post("/workflows", {"name": "w", "definition": LONE})
     assert (again.status, again.code) == (409, "RESOURCE_CONFLICT")
@@ -220,6 +245,7 @@ def edges(*pairs: tuple[str, str]) -> list[dict[str, str]]:
 
 
 AB = [component("a"), component("b")]
+P = {"name": "p", "type": "string"}
 CIRCLE = [component(f"c{n}") for n in range(1000)]
 DEFINITIONS: dict[str, tuple[Any, str]] = {
     "d1 cycle of two": ({"components": AB, "connections": edges(("a", "b"), ("b", "a"))}, "definition.connections"),
@@ -229,12 +255,14 @@ DEFINITIONS: dict[str, tuple[Any, str]] = {
     ),
     "d1 self-loop": ({"components": AB, "connections": edges(("a", "a"))}, "definition.connections[0]"),
     "d2 dangling": ({"components": AB, "connections": edges(("a", "z"))}, "definition.connections[0].target"),
+    "d2 dangling source": ({"components": AB, "connections": edges(("z", "a"))}, "definition.connections[0].source"),
     "d2 duplicate": (
         {"components": AB, "connections": edges(("a", "b"), ("a", "b"))},
         "definition.connections[1]",
     ),
     "d3 duplicate id": ({"components": [*AB, component("a")]}, "definition.components[2].id"),
     "d3 ids differing in case": ({"components": [*AB, component("A")]}, "definition.components[2].id"),
+    "d3 ids beyond ASCII": ({"components": [component("e\u0301")]}, "definition.components[0].id"),
     "d4 no components": ({"components": []}, "definition.components"),
     "d4 two starts": (
         {"components": [component(id_, "start", trigger_type="manual") for id_ in ("s", "t")]},
@@ -256,10 +284,46 @@ DEFINITIONS: dict[str, tuple[Any, str]] = {
         {"components": AB, "connections": [{"source": "a", "target": "b", "type": "conditional"}]},
         "definition.connections[0].condition",
     ),
-    "e1 expression": (
-        {"components": [component("a", message="{{ ''.__class__() }}")]},
-        "definition.components[0].config.message",
+    "d10 a condition that is none": (
+        {
+            "components": AB,
+            "connections": [{"source": "a", "target": "b", "type": "conditional", "condition": "1 +"}],
+        },
+        "definition.connections[0].condition",
     ),
+    "d7 too many components": ({"components": [component(f"c{n}") for n in range(2001)]}, "definition.components"),
+    "d7 too many connections": (
+        {"components": AB, "connections": edges(("a", "b")) * 5001},
+        "definition.connections",
+    ),
+    "d8 position of text": (
+        {"components": [{**component("a"), "position": {"x": "1", "y": 2}}]},
+        "definition.components[0].position.x",
+    ),
+    "d8 an unknown key": ({"components": [{**component("a"), "x": 1}]}, "definition.components[0].x"),
+    "d8 a megabyte of text": ({"components": [component("a", message="x" * 1_048_576)]}, "definition"),
+    "d9 a name twice": ({"components": AB, "parameters": [P, P]}, "definition.parameters[1].name"),
+    "d9 a default of another type": (
+        {"components": AB, "parameters": [{**P, "default_value": 5}]},
+        "definition.parameters[0].default_value",
+    ),
+    "d11 a pattern without an end": (
+        {"components": AB, "parameters": [{**P, "validation_rules": {"pattern": "(?=a)" * 5000}}]},
+        "definition.parameters[0].validation_rules.pattern",
+    ),
+    **{
+        f"e1 {expression[:20]}": (
+            {"components": [component("a", message=expression)]},
+            "definition.components[0].config.message",
+        )
+        for expression in (
+            "{{ ''.__class__() }}",
+            "{{ x.constructor.constructor('return 1')() }}",
+            "{% for x in y %}",
+            "{{ {{ x }} }}",
+            "{{ " + "(" * 10_000 + ")" * 10_000 + " }}",
+        )
+    },
     "s6 file": (
         {"components": [component("a", "http_request", url="file:///etc/passwd", method="GET")]},
         "definition.components[0].config.url",
@@ -273,7 +337,9 @@ DEFINITIONS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("definition", "field"), DEFINITIONS.values(), ids=DEFINITIONS.keys())
-def test_d1_to_d6_a_faulty_definition_is_refused_and_validate_agrees(caller: Api, definition: Any, field: str) -> None:
+def test_d1_d2_d3_d4_d5_d6_d7_d8_d9_d10_d11_e1_e7_a_faulty_definition_is_refused_and_validate_agrees(
+    caller: Api, definition: Any, field: str
+) -> None:
     answer = caller.post("/workflows", {"name": "w", "definition": definition})
     assert (answer.status, answer.code) == (422, "VALIDATION_ERROR")
     assert field in answer.fields
@@ -281,11 +347,11 @@ def test_d1_to_d6_a_faulty_definition_is_refused_and_validate_agrees(caller: Api
     assert judged.status == 200
     assert judged.data["is_valid"] is False
     assert field in [error["field"] for error in judged.data["errors"]]
-    assert Workflow.objects.count() == 0
+    assert (Workflow.objects.count(), Execution.objects.count()) == (0, 0)
 
 
 @pytest.mark.parametrize(("definition", "field"), DEFINITIONS.values(), ids=DEFINITIONS.keys())
-def test_d1_to_d6_a_faulty_definition_is_no_template(caller: Api, definition: Any, field: str) -> None:
+def test_d1_d2_d3_d4_d5_d6_a_faulty_definition_is_no_template(caller: Api, definition: Any, field: str) -> None:
     answer = caller.post("/templates", {"name": "t", "workflow_definition": definition})
     assert (answer.status, answer.code) == (422, "VALIDATION_ERROR")
     assert field.replace("definition", "workflow_definition", 1) in answer.fields
@@ -303,23 +369,23 @@ def test_d1_to_d6_a_faulty_definition_is_no_template(caller: Api, definition: An
         ({"definition": LONE}, "definition"),
     ],
 )
-def test_execute_refuses_invalid_fields(caller: Api, body: dict[str, Any], field: str) -> None:
+def test_x2_x6_execute_refuses_invalid_fields(caller: Api, body: dict[str, Any], field: str) -> None:
     answer = caller.post(f"/workflows/{workflow_of(caller)}/execute", body)
     assert (answer.status, answer.fields) == (422, [field])
 
 
-def test_unknown_paths_and_methods_answer_in_the_envelope(caller: Api) -> None:
+def test_b9_b12_unknown_paths_and_methods_answer_in_the_envelope(caller: Api) -> None:
     assert caller.get("/nothing").code == "RESOURCE_NOT_FOUND"
     answer = caller.call("PUT", "/workflows", {})
     assert (answer.status, answer.code) == (405, "VALIDATION_ERROR")
     assert set(answer.body) == {"success", "data", "message", "errors", "metadata"}
 
 
-def test_a_trailing_slash_answers_the_same(caller: Api) -> None:
+def test_b12_a_trailing_slash_answers_the_same(caller: Api) -> None:
     assert caller.post("/workflows/", {"name": "w", "definition": LONE}).status == 201
 
 
-def test_without_a_token_everything_but_health_and_login_is_401(api: Api) -> None:
+def test_a1_without_a_token_everything_but_health_and_login_is_401(api: Api) -> None:
     for path in ("/workflows", "/executions", "/components", "/templates", f"/workflows/{new_id()}", "/api/v1/auth/me"):
         answer = api.get(path)
         assert (answer.status, answer.code) == (401, "AUTHENTICATION_ERROR")
@@ -327,7 +393,7 @@ def test_without_a_token_everything_but_health_and_login_is_401(api: Api) -> Non
     assert api.get("/health").status == 200
 
 
-def test_others_see_nothing_and_count_nothing(caller: Api, as_user: Callable[..., Api], bob: User) -> None:
+def test_a8_others_see_nothing_and_count_nothing(caller: Api, as_user: Callable[..., Api], bob: User) -> None:
     id_ = workflow_of(caller)
     stranger = as_user(bob)
     for method, path in (

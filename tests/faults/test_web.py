@@ -69,3 +69,24 @@ def test_f16_a_frozen_broker_delays_no_answer_for_long(world: World, figure: Fig
     shares = f"{len(took)} of {len(took)} accepted, slowest {max(took):.1f} s"
     figure("answers while Valkey is frozen", f"{shares}; all done {drained:.1f} s after it went on")
     eventually(lambda: client.call("GET", "/health")[0] == 200)
+
+
+def test_health_answers_within_seconds_while_postgres_is_frozen(world: World, figure: Figure) -> None:
+    _, client = world.web()
+    client.log_in(world.user, PASSWORD)
+    world.worker(1)
+    eventually(lambda: client.call("GET", "/health")[1]["data"]["status"] == "healthy", timeout=30)
+    took: list[float] = []
+    world.servers.freeze_postgres()
+    try:
+        for _ in range(3):
+            asked_at = time.monotonic()
+            status, answer = client.call("GET", "/health", timeout=30)
+            took.append(time.monotonic() - asked_at)
+            assert (status, answer["data"]["status"]) == (503, "unhealthy")
+            assert answer["data"]["components"]["redis"]["status"] == "healthy"
+    finally:
+        world.servers.thaw_postgres()
+    assert max(took) < 4
+    figure("health while PostgreSQL is frozen", f"slowest of {len(took)} answers {max(took):.1f} s")
+    eventually(lambda: client.call("GET", "/health")[1]["data"]["status"] == "healthy", timeout=30)

@@ -216,14 +216,14 @@ HOST_ACCESS = [
 
 @pytest.mark.parametrize("source", HOST_ACCESS)
 @pytest.mark.parametrize("read", [render, evaluate_condition])
-def test_no_spelling_reaches_the_host_language(source: str, read: Callable[..., Any]) -> None:
+def test_e1_e2_no_spelling_reaches_the_host_language(source: str, read: Callable[..., Any]) -> None:
     text = "{{ " + source + " }}" if read is render else source
     with pytest.raises(ExpressionError) as caught:
         read(text, SCOPE, now=NOW)
     assert caught.value.kind in ("syntax", "undefined", "type")
 
 
-def test_names_of_the_host_language_are_plain_data_where_the_data_has_them() -> None:
+def test_e2_names_of_the_host_language_are_plain_data_where_the_data_has_them() -> None:
     names = ["__class__", "__proto__", "constructor", "__mro__", "self", "config", "request", "loop", "items", "now"]
     scope = {"d": {name: index for index, name in enumerate(names)}, **dict.fromkeys(names, "own")}
     for index, name in enumerate(names):
@@ -370,7 +370,7 @@ def fits(text: str, scope: dict[str, Any]) -> float:
 
 
 @pytest.mark.parametrize("source", HOSTILE, ids=lambda source: source[:60])
-def test_hostile_expressions_end_within_100_milliseconds(source: str) -> None:
+def test_e3_hostile_expressions_end_within_100_milliseconds(source: str) -> None:
     text = "{{ " + source + " }}"
     # The best of three: a busy machine may disturb one measurement, not what the expression costs.
     # A coverage tracer makes each line several times as slow.
@@ -384,7 +384,7 @@ def test_hostile_expressions_end_within_100_milliseconds(source: str) -> None:
      "1e308*10", "'a' * 9000000", "range(10000) * 40"],
     ids=lambda source: source[:30],
 )  # fmt: skip
-def test_what_is_too_much_is_a_budget_error(source: str) -> None:
+def test_e3_what_is_too_much_is_a_budget_error(source: str) -> None:
     error = attempt("{{ " + source + " }}")
     assert isinstance(error, ExpressionError)
     assert error.kind == "budget"
@@ -400,7 +400,7 @@ def test_many_expressions_of_one_text_are_bounded_together() -> None:
     assert (error.kind, error.position) == ("budget", "line 1, column 11663")
 
 
-def test_memory_stays_flat_under_hostile_expressions() -> None:
+def test_e3_memory_stays_flat_under_hostile_expressions() -> None:
     peaks = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
     for _ in range(2):
         for source in HOSTILE:
@@ -506,20 +506,20 @@ def test_what_is_beyond_the_bounds_is_refused_on_its_text_wherever_it_runs(sourc
     ["v", "[v][0]", "d.v", "v ~ ''", "v | default('')", "[v] | join", "d | tojson | fromjson | values | first",
      "v | replace('q', v)", "[v] | map('string') | first"],
 )  # fmt: skip
-def test_text_that_comes_out_of_data_is_never_evaluated(text: str, source: str) -> None:
+def test_e4_text_that_comes_out_of_data_is_never_evaluated(text: str, source: str) -> None:
     scope = {"v": text, "d": {"v": text}, "secret": "hunter2", "x": "hunter2"}
     assert render("{{ " + source + " }}", scope, now=NOW) == text
     assert render("<{{ " + source + " }}>", scope, now=NOW) == f"<{text}>"
     assert render({"k": ["{{ " + source + " }}"]}, scope, now=NOW) == {"k": [text]}
 
 
-def test_an_expression_built_from_data_is_not_evaluated_either() -> None:
+def test_e4_an_expression_built_from_data_is_not_evaluated_either() -> None:
     assert render("{{ '{' ~ '{ secret }' ~ '}' }}", SCOPE, now=NOW) == "{{ secret }}"
     assert render("{{ open }}{{ open }} secret }}", {"open": "{"}, now=NOW) == "{{ secret }}"
 
 
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "'; DROP TABLE x; --", "../../etc/passwd", "?a=b&c#d"])
-def test_values_reach_their_place_unchanged_and_urlencode_makes_them_one_part(value: str) -> None:
+def test_e5_values_reach_their_place_unchanged_and_urlencode_makes_them_one_part(value: str) -> None:
     assert render("{{ v }}", {"v": value}, now=NOW) == value
     encoded = str(render("{{ v | urlencode }}", {"v": value}, now=NOW))
     assert not set(encoded) & set("\r\n/?&#' ;")

@@ -152,7 +152,7 @@ def test_answer_that_comes_before_the_body_is_read_counts() -> None:
         {"Accept": "a", "accept": "b"},
     ],
 )
-def test_header_that_could_change_the_message_is_refused(headers: dict[str, str]) -> None:
+def test_e5_header_that_could_change_the_message_is_refused(headers: dict[str, str]) -> None:
     with peer(response()) as far:
         error = refusal(far.url(), headers=headers)
     assert (error.kind, error.permanent, far.requests) == ("invalid_header", True, [])
@@ -192,7 +192,7 @@ def test_query_joins_the_one_of_the_url_and_the_fragment_stays_here() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "127.0.0.1.nip.io"])
-def test_loopback_is_refused_without_an_entry_and_nothing_is_sent(host: str) -> None:
+def test_s1_s7_loopback_is_refused_without_an_entry_and_nothing_is_sent(host: str) -> None:
     with peer(response()) as far:
         error = refusal(far.url(host=host), policy=OutboundPolicy())
     assert (error.kind, error.permanent, error.bytes_sent, far.requests) == ("refused", True, 0, [])
@@ -200,7 +200,7 @@ def test_loopback_is_refused_without_an_entry_and_nothing_is_sent(host: str) -> 
 
 @pytest.mark.parametrize("denied", ["10.0.0.1", "::1", "169.254.169.254", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
 @pytest.mark.parametrize("denied_first", [True, False])
-def test_one_denied_answer_refuses_the_name(denied: str, denied_first: bool) -> None:
+def test_s4_one_denied_answer_refuses_the_name(denied: str, denied_first: bool) -> None:
     answers = (denied, "127.0.0.1") if denied_first else ("127.0.0.1", denied)
     with peer(response()) as far:
         error = refusal(far.url(host="mixed.example"), resolver=Resolver(answers))
@@ -208,7 +208,7 @@ def test_one_denied_answer_refuses_the_name(denied: str, denied_first: bool) -> 
     assert str(error) == "address is not allowed: mixed.example"
 
 
-def test_connection_goes_to_the_address_that_was_checked() -> None:
+def test_s4_connection_goes_to_the_address_that_was_checked() -> None:
     rebinding = Resolver(("127.0.0.1",), ("10.0.0.1",))
     with peer(response(b"pinned")) as far:
         got = fetch(far.url(host="rebind.example"), resolver=rebinding)
@@ -216,7 +216,7 @@ def test_connection_goes_to_the_address_that_was_checked() -> None:
     assert header(far.requests[0], "Host") == f"rebind.example:{far.port}"
 
 
-def test_every_hop_is_looked_up_and_checked_anew() -> None:
+def test_s4_s5_every_hop_is_looked_up_and_checked_anew() -> None:
     rebinding = Resolver(("127.0.0.1",), ("10.0.0.1",))
     with peer(redirect("/again")) as far:
         error = refusal(far.url(host="rebind.example"), resolver=rebinding)
@@ -230,14 +230,14 @@ def test_next_address_is_tried_when_one_does_not_answer() -> None:
     assert got.body == b"second"
 
 
-def test_refused_address_reads_the_same_with_and_without_a_listener() -> None:
+def test_s8_refused_address_reads_the_same_with_and_without_a_listener() -> None:
     with peer(response()) as far:
         behind_open_port = refusal(far.url(), policy=OutboundPolicy())
     behind_closed_port = refusal(far.url(), policy=OutboundPolicy())
     assert str(behind_open_port) == str(behind_closed_port) == "address is not allowed: 127.0.0.1"
 
 
-def test_unknown_name_and_closed_port_read_the_same() -> None:
+def test_s8_unknown_name_and_closed_port_read_the_same() -> None:
     with peer(response()) as far:
         pass
     closed = refusal(far.url(host="name.example"), resolver=Resolver(("127.0.0.1",)))
@@ -309,7 +309,7 @@ def test_redirect_keeps_or_changes_the_method_as_browsers_do(status: int, method
         "http://[::1",
     ],
 )
-def test_redirect_to_what_may_not_be_reached_is_refused(status: int, location: str) -> None:
+def test_s5_redirect_to_what_may_not_be_reached_is_refused(status: int, location: str) -> None:
     policy = OutboundPolicy(("start.example",))
     with peer(redirect(location, status)) as far:
         error = refusal(far.url(host="start.example"), policy=policy, resolver=Resolver(("127.0.0.1",)))
@@ -326,7 +326,7 @@ def test_redirect_that_parsers_read_differently_is_refused(location: str) -> Non
     assert len(far.requests) == 1
 
 
-def test_sixth_redirect_is_refused() -> None:
+def test_s5_sixth_redirect_is_refused() -> None:
     with peer(redirect("/loop")) as far:
         error = refusal(far.url())
     assert (error.kind, error.permanent, len(far.requests)) == ("too_many_redirects", True, 6)
@@ -358,7 +358,7 @@ def test_utf8_location_is_encoded() -> None:
 CREDENTIALS = {"Authorization": "Bearer t", "Cookie": "s=1", "X-API-Key": "k", "x-auth-token": "t", "X-Mine": "m"}
 
 
-def test_credentials_stay_behind_when_the_origin_changes() -> None:
+def test_s5_credentials_stay_behind_when_the_origin_changes() -> None:
     with peer(response()) as other, peer(redirect(other.url(), 307)) as far:
         fetch(far.url(), "POST", body=b"b", headers=CREDENTIALS | {"X-Plain": "p"}, sensitive_headers=["x-mine"])
     assert all(header(far.requests[0], name) == value for name, value in CREDENTIALS.items())

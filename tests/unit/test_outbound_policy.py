@@ -63,7 +63,7 @@ def test_public_url_passes(url: str) -> None:
         "999.0.0.1",
     ],
 )
-def test_host_of_this_machine_is_refused_in_any_spelling(host: str) -> None:
+def test_s1_host_of_this_machine_is_refused_in_any_spelling(host: str) -> None:
     assert refusal(f"http://{host}/") == "refused"
 
 
@@ -90,7 +90,7 @@ def test_host_outside_ascii_is_not_valid(host: str) -> None:
         "instance-data",
     ],
 )
-def test_metadata_service_is_refused(host: str) -> None:
+def test_s2_metadata_service_is_refused(host: str) -> None:
     assert refusal(f"http://{host}/latest/meta-data/") == "refused"
 
 
@@ -106,7 +106,7 @@ def test_metadata_service_is_refused(host: str) -> None:
         *("2001:10::1", "2001:20::1", "3fff::1", "4000::1"),
     ],
 )
-def test_special_address_is_refused_as_literal_and_as_answer(address: str) -> None:
+def test_s3_special_address_is_refused_as_literal_and_as_answer(address: str) -> None:
     host = f"[{address}]" if ":" in address else address
     assert refusal(f"https://{host}/") == "refused"
     assert not NOTHING_ALLOWED.permits_address("name.example", 443, ip_address(address))
@@ -186,12 +186,12 @@ def test_carried_ipv4_addresses_are_found(address: str, carried: tuple[str, ...]
         ("http://example.com/" + "a" * 8192, "invalid_url"),
     ],
 )
-def test_url_that_tries_something_else_is_refused(url: str, kind: str) -> None:
+def test_s6_url_that_tries_something_else_is_refused(url: str, kind: str) -> None:
     assert refusal(url) == kind
 
 
 @pytest.mark.parametrize("port", [22, 23, 25, 53, 110, 445, 3306, 5432, 6379, 9042, 11211, 27017])
-def test_port_of_another_protocol_is_refused(port: int) -> None:
+def test_s6_port_of_another_protocol_is_refused(port: int) -> None:
     assert refusal(f"http://example.com:{port}/") == "refused"
 
 

@@ -270,7 +270,7 @@ def test_a_concurrency_key_reads_parameters_and_no_component() -> None:
     assert warned(raw) == [(None, "settings.concurrency.key: Component a does not run before this one")]
 
 
-def test_validating_opens_no_connection_and_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e7_validating_opens_no_connection_and_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a connection was opened")
 
@@ -286,19 +286,20 @@ def test_every_external_type_is_a_type() -> None:
         )
 
 
-def test_at_its_limits_a_definition_is_judged_in_a_second() -> None:
+def test_d7_at_its_limits_a_definition_is_judged_in_a_second() -> None:
+    """Of this process's own time: what else the machine does is no fault of the judging."""
     components = [log(f"c{number}", "{{ input }}") for number in range(2000)]
     connections = [{"source": f"c{source}", "target": f"c{source + step}"} for source in range(1996) for step in (1, 2)]
     raw = definition(*components, connections=connections)
-    started = time.perf_counter()
+    started = time.process_time()
     assert report(raw).is_valid
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     small = definition(*components[:200], connections=edges(*(f"c{n}>c{n + 1}" for n in range(199))))
     parse(small)
     assert min(_seconds(small) for _ in range(5)) < 0.02
 
 
 def _seconds(raw: JSONObject) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     parse(raw)
-    return time.perf_counter() - started
+    return time.process_time() - started

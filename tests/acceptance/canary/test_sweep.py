@@ -79,7 +79,7 @@ def test_the_play_met_no_error_of_the_platform_and_all_that_it_was_meant_to(swep
 
 
 @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.name.lower())
-def test_no_secret_leaves_the_platform(kind: Kind, swept: Swept) -> None:
+def test_p1_no_secret_leaves_the_platform(kind: Kind, swept: Swept) -> None:
     found = swept.of(kind)
     if found:
         one_of_each = {hit.sink.partition(" of ")[0]: hit for hit in found}

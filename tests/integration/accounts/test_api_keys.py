@@ -54,7 +54,7 @@ def test_a_key_works_in_its_header_and_as_a_bearer_token(alice_api: Api) -> None
         assert (me.data["email"], me.data["scopes"]) == ("alice@example.com", ["workflow.read"])
 
 
-def test_a_key_does_what_its_permissions_say_and_no_more(alice_api: Api) -> None:
+def test_a5_a_key_does_what_its_permissions_say_and_no_more(alice_api: Api) -> None:
     caller = Api(key=make(alice_api).data["key"])
     answer = caller.post("/workflows", {"name": "w", "definition": DEFINITION})
     assert (answer.status, answer.code) == (403, "AUTHORIZATION_ERROR")
@@ -71,7 +71,7 @@ def test_who_may_write_and_not_read_is_told_no_definition(alice_api: Api) -> Non
     assert (answer.status, answer.data["description"], "definition" in answer.data) == (200, "d", False)
 
 
-def test_a_key_never_exceeds_its_owner(alice_api: Api, as_user: Callable[..., Api], bob: User) -> None:
+def test_a4_a_key_never_exceeds_its_owner(alice_api: Api, as_user: Callable[..., Api], bob: User) -> None:
     workflow = as_user(bob).post("/workflows", {"name": "w", "definition": DEFINITION}).data["id"]
     caller = Api(key=make(alice_api, permissions=["*"]).data["key"])
     assert caller.get(f"/workflows/{workflow}").status == 404
@@ -84,7 +84,7 @@ def test_a_key_never_exceeds_its_owner(alice_api: Api, as_user: Callable[..., Ap
     [("GET", KEYS, None), ("POST", KEYS, {"name": "x", "permissions": ["*"]}), ("POST", "/api/v1/auth/password", {}),
      ("GET", "/api/v1/auth/users", None), ("POST", "/api/v1/auth/users", {}), ("GET", "/api/v1/auth/groups", None)],
 )  # fmt: skip
-def test_a_key_cannot_manage_keys_or_accounts_even_of_staff(
+def test_a6_a_key_cannot_manage_keys_or_accounts_even_of_staff(
     as_user: Callable[..., Api], admin: User, method: str, path: str, body: Any
 ) -> None:
     _, key = create_api_key(owner=admin, name="k", permissions=["*"])
@@ -93,7 +93,7 @@ def test_a_key_cannot_manage_keys_or_accounts_even_of_staff(
     assert admin.api_keys.count() == 1
 
 
-def test_a_deleted_key_is_refused_at_once(alice_api: Api) -> None:
+def test_a4_a_deleted_key_is_refused_at_once(alice_api: Api) -> None:
     made = make(alice_api)
     caller = Api(key=made.data["key"])
     assert caller.get("/workflows").status == 200
@@ -104,7 +104,7 @@ def test_a_deleted_key_is_refused_at_once(alice_api: Api) -> None:
     assert alice_api.call("DELETE", f"{KEYS}/{made.data['id']}").status == 404
 
 
-def test_an_expired_key_and_one_of_a_disabled_user_are_refused(alice_api: Api, alice: User) -> None:
+def test_a4_an_expired_key_and_one_of_a_disabled_user_are_refused(alice_api: Api, alice: User) -> None:
     made = make(alice_api, expires_at=iso(timezone.now() + timedelta(hours=1)))
     caller = Api(key=made.data["key"])
     assert caller.get("/workflows").status == 200
@@ -116,7 +116,7 @@ def test_an_expired_key_and_one_of_a_disabled_user_are_refused(alice_api: Api, a
     assert caller.get("/workflows").status == 401
 
 
-def test_keys_that_are_no_keys_are_refused(alice_api: Api) -> None:
+def test_a4_keys_that_are_no_keys_are_refused(alice_api: Api) -> None:
     key = make(alice_api).data["key"]
     other = make(alice_api).data["key"]
     for text in ("", " ", "apg_", key[:-1], key + "x", key[:-1] + ("A" if key[-1] != "A" else "B"), key.upper(),
@@ -125,7 +125,7 @@ def test_keys_that_are_no_keys_are_refused(alice_api: Api) -> None:
     assert Api(key=f" {key} ").get("/workflows").status == 200
 
 
-def test_two_credentials_at_once_are_refused(alice_api: Api) -> None:
+def test_a1_two_credentials_at_once_are_refused(alice_api: Api) -> None:
     key = make(alice_api).data["key"]
     assert Api(alice_api.token, key=key).get("/workflows").status == 401
 
@@ -157,7 +157,7 @@ def test_last_use_is_kept_by_the_minute(alice_api: Api) -> None:
      ({"expires_at": "9998-01-01T00:00:00Z"}, "expires_at"), ({"expires_at": "tomorrow"}, "expires_at"),
      ({"expires_at": 5}, "expires_at"), ({"key": "apg_mine"}, "key"), ({"owner": "x"}, "owner")],
 )  # fmt: skip
-def test_a_bad_field_is_422_and_named(alice_api: Api, fields: dict[str, Any], field: str) -> None:
+def test_a4_a_bad_field_is_422_and_named(alice_api: Api, fields: dict[str, Any], field: str) -> None:
     answer = make(alice_api, **fields)
     assert (answer.status, answer.code, answer.fields) == (422, "VALIDATION_ERROR", [field])
     assert ApiKey.objects.count() == 0

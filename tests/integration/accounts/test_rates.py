@@ -26,6 +26,7 @@ from core.redis import client
 from core.views import View
 from executions.models import Execution
 from tests.api import Api
+from tests.contract.reference import provokes
 from tests.stand_ins import postgres_over_tcp
 from tests.web import web_server
 from workflows.services import create_workflow
@@ -363,6 +364,7 @@ def test_a_redis_that_hangs_is_asked_once_for_many_requests(browser: Client, fre
 
 
 @pytest.mark.django_db(transaction=True)
+@provokes(503, "SYSTEM_ERROR")
 def test_whom_a_database_that_is_away_cannot_tell_counts_by_address(as_user: Callable[..., Api], alice: User) -> None:
     token = as_user(alice).token.encode()
     lines = b"Host: localhost\r\nConnection: close\r\nAuthorization: Bearer " + token + b"\r\n\r\n"
@@ -377,6 +379,7 @@ def test_whom_a_database_that_is_away_cannot_tell_counts_by_address(as_user: Cal
             answer = web.send(b"GET " + path + b" HTTP/1.1\r\n" + lines)
             assert (answer.status, answer.headers["x-ratelimit-remaining"]) == (status, "6")
             assert answer.headers.get("retry-after") == ("5" if status == 503 else None)
+            assert (b'"code":"SYSTEM_ERROR"' in answer.body) is (path == b"/api/v1/auth/me")
             for told in (b"127.0.0.1", b"psycopg", b"refused", b"server", b"Error", b"SELECT"):
                 assert told not in answer.body
 

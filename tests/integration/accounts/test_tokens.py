@@ -42,7 +42,7 @@ def test_an_email_is_its_owners_login_though_anothers_username(alice: User, bob:
     assert User.objects.by_login("bob@example.com") == bob
 
 
-def test_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, alice: User, bob: User) -> None:
+def test_a7_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, alice: User, bob: User) -> None:
     User.objects.filter(pk=bob.pk).update(is_active=False)
     bodies = [
         {"username": "alice", "password": "wrong"},
@@ -61,12 +61,12 @@ def test_wrong_password_unknown_user_and_disabled_user_read_the_same(api: Api, a
     [({"username": "a"}, "password"), ({"username": None, "password": "x"}, "username"),
      ({"username": ["a"], "password": "x"}, "username"), ({"username": "a", "password": "x", "admin": True}, "admin")],
 )  # fmt: skip
-def test_a_bad_login_body_is_422_and_named(api: Api, body: dict[str, Any], field: str) -> None:
+def test_a7_a_bad_login_body_is_422_and_named(api: Api, body: dict[str, Any], field: str) -> None:
     answer = api.post(LOGIN, body)
     assert (answer.status, answer.fields) == (422, [field])
 
 
-def test_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) -> None:
+def test_a7_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) -> None:
     answers = [api.post(LOGIN, {"username": "alice", "password": "wrong"}) for _ in range(11)]
     assert [answer.status for answer in answers] == [401] * 10 + [429]
     last = answers[-1]
@@ -76,7 +76,7 @@ def test_an_account_is_throttled_with_the_four_headers(api: Api, alice: User) ->
 
 
 @pytest.mark.parametrize("spelling", ["ALICE", " alice ", "al\u0130ce", "ALI\u0307CE"])
-def test_another_spelling_of_a_name_is_counted_as_the_name(api: Api, alice: User, spelling: str) -> None:
+def test_a7_another_spelling_of_a_name_is_counted_as_the_name(api: Api, alice: User, spelling: str) -> None:
     for _ in range(10):
         assert api.post(LOGIN, {"username": "alice", "password": "wrong"}).status == 401
     assert api.post(LOGIN, {"username": spelling, "password": PASSWORD}).status == 429
@@ -91,7 +91,7 @@ def test_what_is_one_letter_in_another_case_is_counted_as_one() -> None:
     assert apart == []
 
 
-def test_a_stranger_locks_out_nobody_and_many_together_are_stopped(api: Api, alice: User, settings: Any) -> None:
+def test_a7_a_stranger_locks_out_nobody_and_many_together_are_stopped(api: Api, alice: User, settings: Any) -> None:
     settings.TRUSTED_PROXIES = ("127.0.0.1/32",)
 
     def login(address: str, password: str) -> int:
@@ -105,7 +105,7 @@ def test_a_stranger_locks_out_nobody_and_many_together_are_stopped(api: Api, ali
     assert login("192.0.2.3", PASSWORD) == 429
 
 
-def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: User) -> None:
+def test_a3_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: User) -> None:
     first = pair_of(alice).refresh_token
     second = api.post("/api/v1/auth/refresh", {"refresh_token": first})
     assert second.status == 200
@@ -115,7 +115,7 @@ def test_refresh_rotates_and_a_reused_token_ends_the_family(api: Api, alice: Use
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_refreshes_at_once_one_passes_and_the_other_is_a_reuse(api: Api, alice: User) -> None:
+def test_a3_of_two_refreshes_at_once_one_passes_and_the_other_is_a_reuse(api: Api, alice: User) -> None:
     token = pair_of(alice).refresh_token
     with ThreadPoolExecutor(2) as threads, psycopg.connect(**connection.get_connection_params()) as holder:
         holder.execute("SELECT 1 FROM accounts_session FOR UPDATE")
@@ -165,7 +165,7 @@ def logged_in(user: User) -> services.TokenPair | None:
 
 
 @pytest.mark.parametrize("end", ["log out", "password", "disable"])
-def test_logout_a_new_password_and_disabling_end_tokens_at_once(api: Api, alice: User, end: str) -> None:
+def test_a3_logout_a_new_password_and_disabling_end_tokens_at_once(api: Api, alice: User, end: str) -> None:
     pair = pair_of(alice)
     caller = Api(pair.access_token)
     assert caller.get("/api/v1/auth/me").data["email"] == "alice@example.com"
@@ -253,7 +253,7 @@ def forged(alice: User) -> dict[str, str]:
     }
 
 
-def test_forged_tokens_are_401(api: Api, alice: User) -> None:
+def test_a2_forged_tokens_are_401(api: Api, alice: User) -> None:
     for name, token in forged(alice).items():
         answer = Api(token).get("/api/v1/auth/me")
         assert (name, answer.status, answer.code) == (name, 401, "AUTHENTICATION_ERROR")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def test_it_answers_with_status_headers_and_body(handler: ThreadedHandler) -> No
 
 def test_a_connection_is_kept_from_request_to_request(handler: ThreadedHandler) -> None:
     first = backend(handler)
-    assert ask(handler, "/api/v1/health")[0]["status"] == 200
+    assert ask(handler, "/api/v1/nothing")[0]["status"] == 404
     assert backend(handler) == first
 
 
@@ -64,10 +65,19 @@ def test_a_connection_that_the_server_closed_fails_no_request(handler: ThreadedH
     gone = backend(handler)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [gone])
-    assert ask(handler, "/api/v1/health")[0]["status"] == 200
+    assert ask(handler, "/api/v1/nothing")[0]["status"] == 404
     assert backend(handler) != gone
 
 
 def test_a_client_that_leaves_before_its_body_is_here_is_not_answered(handler: ThreadedHandler) -> None:
     arriving = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
     assert ask(handler, "/api/v1/health", arriving=arriving) == []
+
+
+@pytest.mark.parametrize("path", ["/api/v1/health", "/api/v1/workflow_orchestration/health/"])
+def test_health_is_answered_while_every_thread_is_held(handler: ThreadedHandler, path: str) -> None:
+    thaw = Event()
+    held = handler._executor.submit(thaw.wait, 30)
+    assert ask(handler, path)[0]["status"] == 200
+    assert not held.done()
+    thaw.set()

@@ -286,7 +286,7 @@ def _end(run: Held, execution: Execution) -> None:
     conclude.end_run(run, compiled, ended, settled, holder=HOLDER, keep=True)
 
 
-def test_cancelling_an_ended_execution_conflicts(alice: User, doorbells: Doorbells) -> None:
+def test_x3_cancelling_an_ended_execution_conflicts(alice: User, doorbells: Doorbells) -> None:
     execution = start(alice, linear(log("a")))
     doorbells.work()
     with pytest.raises(ConflictError):
@@ -307,7 +307,7 @@ def test_over_the_tier_executions_wait_and_start_by_priority_then_age(alice: Use
     assert list(ends) == [first.pk, high.pk, low.pk, low_too.pk]
 
 
-def test_a_scheduled_execution_waits_for_its_time(alice: User, doorbells: Doorbells) -> None:
+def test_x2_a_scheduled_execution_waits_for_its_time(alice: User, doorbells: Doorbells) -> None:
     from datetime import timedelta
 
     from django.utils import timezone
@@ -359,7 +359,7 @@ def test_secret_parameters_are_sealed_shown_redacted_and_usable(alice: User, doo
     assert secret not in str(stored)
 
 
-def test_a_missing_parameter_is_named_and_nothing_is_stored(alice: User, doorbells: Doorbells) -> None:
+def test_x1_a_missing_parameter_is_named_and_nothing_is_stored(alice: User, doorbells: Doorbells) -> None:
     definition = {**linear(log("a")), "parameters": [{"name": "size", "type": "integer", "required": True}]}
     with pytest.raises(ValidationFailedError) as caught:
         start(alice, definition)
@@ -368,7 +368,7 @@ def test_a_missing_parameter_is_named_and_nothing_is_stored(alice: User, doorbel
 
 
 @pytest.mark.parametrize("status", ["inactive", "archived"])
-def test_an_inactive_workflow_cannot_be_executed(alice: User, doorbells: Doorbells, status: str) -> None:
+def test_o7_an_inactive_workflow_cannot_be_executed(alice: User, doorbells: Doorbells, status: str) -> None:
     workflow = make_workflow(alice, linear(log("a")))
     workflow.status = status
     with pytest.raises(ConflictError):

@@ -34,7 +34,9 @@ def test_a_retry_runs_all_again_with_other_parameters(alice: User, alice_api: Ap
     assert (again.status, again.results, again.parameters) == ("completed", 50, {"n": 4, "m": 2})
 
 
-def test_from_a_component_outputs_before_it_are_taken_over(alice: User, alice_api: Api, doorbells: Doorbells) -> None:
+def test_x4_from_a_component_outputs_before_it_are_taken_over(
+    alice: User, alice_api: Api, doorbells: Doorbells
+) -> None:
     execution = start(alice, broken(then="{{ a.output + factor }}"), parameters={"n": 1})
     doorbells.work()
     body = {"from_component": "b", "parameters": {"n": 1000, "factor": 2}}
@@ -89,7 +91,7 @@ def test_a_preview_names_what_would_run_and_starts_nothing(alice: User, alice_ap
     assert Execution.objects.count() == 1
 
 
-def test_only_what_has_ended_is_retried(alice: User, alice_api: Api, doorbells: Doorbells) -> None:
+def test_x3_only_what_has_ended_is_retried(alice: User, alice_api: Api, doorbells: Doorbells) -> None:
     execution = start(alice, linear(log("a")))
     assert alice_api.post(f"/executions/{execution.pk}/retry").status == 409
     assert Execution.objects.count() == 1
@@ -109,7 +111,7 @@ def test_only_what_has_ended_is_retried(alice: User, alice_api: Api, doorbells: 
         ({"other": 1}, 422, "other"),
     ],
 )
-def test_bad_input_is_named_and_starts_nothing(
+def test_x3_bad_input_is_named_and_starts_nothing(
     alice: User, alice_api: Api, doorbells: Doorbells, body: JSONObject, status: int, field: str
 ) -> None:
     definition: JSONObject = {

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from core.ids import first_id, new_id
 from core.types import JSONObject
 from events.models import Event
 from executions.models import Execution
@@ -36,7 +37,10 @@ def execution(workflow_id: str, status: ExecutionStatus, created_at: datetime | 
     """A stored execution of the workflow in that state."""
     workflow = Workflow.objects.get(pk=workflow_id)
     ended = status in FINAL_EXECUTION
+    made_at = created_at or timezone.now()
     return Execution.objects.create(
+        # In the order of time, as ids are; the end is what makes it one of its own.
+        id=first_id(made_at)[:13] + new_id()[13:],
         workflow=workflow,
         version=WorkflowVersion.objects.get(workflow=workflow, number=workflow.version),
         created_by=workflow.created_by,
@@ -44,7 +48,7 @@ def execution(workflow_id: str, status: ExecutionStatus, created_at: datetime | 
         status=status,
         total_components=1,
         remaining=0 if ended else 1,
-        created_at=created_at or timezone.now(),
+        created_at=made_at,
         completed_at=timezone.now() if ended else None,
     )
 

@@ -99,7 +99,7 @@ def test_values_at_their_limits_are_kept(alice_api: Api, change: dict[str, Any],
         ({"created_at": "2026-01-01T00:00:00Z"}, "created_at"),
     ],
 )
-def test_values_beyond_them_are_422_and_named(caller: Api, change: dict[str, Any], field: str) -> None:
+def test_o1_o2_values_beyond_them_are_422_and_named(caller: Api, change: dict[str, Any], field: str) -> None:
     answer = caller.post("/workflows", {**FULL, **change})
     assert (answer.status, answer.code, answer.fields) == (422, "VALIDATION_ERROR", [field])
     assert (Workflow.objects.count(), Event.objects.count()) == (0, 0)
@@ -126,7 +126,7 @@ def test_a_definition_of_the_size_limit_is_taken_and_one_byte_more_refused(calle
         assert (judged["is_valid"], [error["field"] for error in judged["errors"]]) == (False, ["definition"])
 
 
-def test_names_are_unique_for_each_owner_alone(alice_api: Api, bob_api: Api) -> None:
+def test_o4_names_are_unique_for_each_owner_alone(alice_api: Api, bob_api: Api) -> None:
     make(alice_api, "Same")
     make(bob_api, "Same")
     refused = alice_api.post("/workflows", {"name": " Same ", "definition": LONE})

@@ -40,7 +40,7 @@ def test_delete_answers_as_printed_and_all_goes_but_the_ledger(caller: Api, alic
     assert caller.call("DELETE", f"/workflows/{id_}").status == 404
 
 
-def test_executions_that_have_not_ended_forbid_it_and_are_counted(caller: Api) -> None:
+def test_o6_executions_that_have_not_ended_forbid_it_and_are_counted(caller: Api) -> None:
     id_ = make(caller)
     for status in [*ACTIVE, *ENDED]:
         execution(id_, status)
@@ -52,7 +52,7 @@ def test_executions_that_have_not_ended_forbid_it_and_are_counted(caller: Api) -
     assert told(id_) == ["workflow.created"]
 
 
-def test_force_cancels_them_first(caller: Api) -> None:
+def test_o6_force_cancels_them_first(caller: Api) -> None:
     id_ = make(caller)
     ids = [execution(id_, status).pk for status in ACTIVE]
     ended = execution(id_, ExecutionStatus.COMPLETED).pk

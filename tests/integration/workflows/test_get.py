@@ -78,7 +78,7 @@ def test_a_bad_option_is_400_and_named(caller: Api, name: str, value: str) -> No
 
 @pytest.mark.parametrize(
     ("query", "queries"),
-    [("", 3), ("?include_definition=false", 2), ("?include_stats=true", 4)],
+    [("", 3), ("?include_definition=false", 2), ("?include_stats=true", 6)],
 )
 def test_get_takes_few_queries(
     alice_api: Api, django_assert_num_queries: Callable[[int], Any], query: str, queries: int

@@ -73,7 +73,9 @@ def whole(workflow_id: str) -> JSONObject:
     return whole_definition(version)
 
 
-def test_no_answer_and_no_table_holds_a_literal_secret(caller: Api, admin_api: Api, admin: User, alice: User) -> None:
+def test_p4_no_answer_and_no_table_holds_a_literal_secret(
+    caller: Api, admin_api: Api, admin: User, alice: User
+) -> None:
     created = caller.post("/workflows", {"name": "w", "definition": DEFINITION})
     id_ = created.data["id"]
     shown = caller.get(f"/workflows/{id_}")
@@ -106,7 +108,7 @@ def test_no_answer_and_no_table_holds_a_literal_secret(caller: Api, admin_api: A
         assert base64.b64encode(canary.encode()).decode()[:-4] not in tables
 
 
-def test_a_put_of_what_get_gave_changes_nothing(caller: Api) -> None:
+def test_p4_a_put_of_what_get_gave_changes_nothing(caller: Api) -> None:
     id_ = make(caller, definition=DEFINITION)
     shown = caller.get(f"/workflows/{id_}").data["definition"]
     for method, body in (("PUT", {"name": "w", "definition": shown}), ("PATCH", {"definition": shown})):

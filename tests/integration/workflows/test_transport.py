@@ -29,7 +29,7 @@ BODIES: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize(("raw", "status"), BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize(("method", "path"), WRITES)
-def test_b1_to_b6_an_unreadable_body_is_refused_and_changes_nothing(
+def test_b1_b2_b3_b4_b5_b6_an_unreadable_body_is_refused_and_changes_nothing(
     caller: Api, method: str, path: str, raw: bytes, status: int
 ) -> None:
     id_ = make(caller)

@@ -70,7 +70,7 @@ def test_patch_changes_only_what_it_names(caller: Api) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_invalid_and_read_only_fields_are_422_and_change_nothing(
+def test_o3_invalid_and_read_only_fields_are_422_and_change_nothing(
     caller: Api, method: str, body: dict[str, Any], field: str
 ) -> None:
     id_ = make(caller)
@@ -146,7 +146,7 @@ def test_activating_what_no_longer_passes_validation_is_workflow_invalid(caller:
     assert patch(caller, id_, status="active", definition=LONE).data["status"] == "active"
 
 
-def test_a_name_that_the_owner_has_given_already_is_409(caller: Api) -> None:
+def test_o4_a_name_that_the_owner_has_given_already_is_409(caller: Api) -> None:
     make(caller, "Taken")
     id_ = make(caller, "Free")
     answer = patch(caller, id_, name="Taken", definition=sends(1))
@@ -177,7 +177,7 @@ def test_a_name_that_the_owner_has_given_already_is_409(caller: Api) -> None:
         ("", None, 400, ["If-Match"]),
     ],
 )
-def test_a_stale_version_is_409_and_an_unreadable_one_400(
+def test_o5_a_stale_version_is_409_and_an_unreadable_one_400(
     caller: Api, header: str | None, body: int | None, status: int, fields: list[str]
 ) -> None:
     id_ = make(caller)

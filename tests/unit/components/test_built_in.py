@@ -275,7 +275,7 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("host", PRIVATE)
-def test_s1_to_s3_http_request_refuses_private_addresses_for_good(host: str) -> None:
+def test_s1_s2_s3_http_request_refuses_private_addresses_for_good(host: str) -> None:
     outcome = run("http_request", {"url": f"http://{host}/", "method": "GET"}, context(policy=OutboundPolicy()))
     assert isinstance(outcome, Failed)
     assert (outcome.code, outcome.permanent) == (ErrorCode.COMPONENT_ERROR, True)

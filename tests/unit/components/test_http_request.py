@@ -219,7 +219,7 @@ def test_a_failure_names_the_status_and_repeats_nothing_of_the_answer(peer: Peer
     assert given.network_bytes > 0
 
 
-def test_a_header_with_a_line_break_is_refused_before_anything_is_sent(peer: Peer) -> None:
+def test_e5_a_header_with_a_line_break_is_refused_before_anything_is_sent(peer: Peer) -> None:
     outcome = run("http_request", {"url": peer.address, "method": "GET", "headers": {"X-A": "s3cret\r\nX-B: 1"}})
     assert isinstance(outcome, Failed)
     assert outcome.permanent

@@ -18,6 +18,7 @@ from tests.eventually import eventually
 from tests.unit.components.context import context, run
 from workflows.components import registry
 from workflows.components.base import Completed, Failed
+from workflows.components.sandbox import ScriptLimits, run_script
 from workflows.components.script import Script
 from workflows.definition import parse
 from workflows.expressions import References
@@ -166,10 +167,19 @@ def test_what_is_printed_goes_to_the_log_up_to_a_cap() -> None:
     run("script", {"code": "print('one', 2)\nprint('three', end='')\nresult = 1"}, given)
     assert [(line.level, line.message) for line in given.lines] == [("info", "one 2"), ("info", "three")]
     given = context()
-    assert run("script", {"code": "for i in range(10 ** 6): print('x' * 99)\nresult = 1"}, given) == Completed(1)
+    assert run("script", {"code": "for i in range(10 ** 4): print('x' * 99)\nresult = 1"}, given) == Completed(1)
     assert len(given.lines) == 101
     assert {line.message for line in given.lines[:-1]} == {"x" * 99}
     assert given.lines[-1].message == "… the rest of what the script printed is left out"
+
+
+def test_all_pieces_of_what_is_printed_have_come_when_the_script_returns() -> None:
+    for count in (1, 100, 20_000):
+        pieces: list[str] = []
+        limits = ScriptLimits(seconds=60, memory_bytes=64 * 1024 * 1024, output_bytes=100)
+        code = f"for i in range({count}): print(i)\nresult = 1"
+        assert run_script(code, {}, limits, pieces.append) == 1
+        assert "".join(pieces) == "".join(f"{number}\n" for number in range(count))
 
 
 def test_what_was_printed_before_a_failure_is_told_too() -> None:

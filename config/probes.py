@@ -1,0 +1,90 @@
+"""Asks PostgreSQL and Valkey how they are, within a time however frozen they are."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import timedelta
+from threading import Lock, Thread
+from typing import Generic, TypeVar
+
+from django.db import connection
+from django.utils import timezone
+
+from core.redis import client
+from executions.models import ComponentRun, Worker
+
+T = TypeVar("T")
+
+_HEARTBEAT_LATE = timedelta(seconds=15)
+
+
+class Probe(Generic[T]):
+    """One question that may never be answered: whoever asks meanwhile waits for the same answer.
+
+    A client library waits for ever for a server that is frozen, not gone. The question therefore has a thread, of
+    which there is at most one, and the one who asks waits only so long.
+    """
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+        self._lock = Lock()
+        self._asked: Future[T] | None = None
+
+    def ask(self) -> "Future[T]":
+        """The answer to come; its `result(seconds)` raises TimeoutError, or what the question raised."""
+        with self._lock:
+            if self._asked is None or self._asked.done():
+                self._asked = Future()
+                # A daemon: a frozen server must not keep the process from ending.
+                Thread(target=self._run, args=(self._asked,), daemon=True, name="probe").start()
+            return self._asked
+
+    def _run(self, asked: "Future[T]") -> None:
+        try:
+            answer = self._ask()
+        except Exception as error:
+            asked.set_exception(error)
+        else:
+            asked.set_result(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """PostgreSQL's answer: how long it took, the workers that live, the runs that want one."""
+
+    response_time_ms: float
+    workers: int
+    queue_depth: int
+
+
+def live_workers() -> int:
+    """Workers whose heart has beaten a moment ago."""
+    return Worker.objects.filter(heartbeat_at__gte=timezone.now() - _HEARTBEAT_LATE).count()
+
+
+def _ask_database() -> EngineFacts:
+    try:
+        connection.ensure_connection()
+        started = time.perf_counter()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        took = _milliseconds(started)
+        return EngineFacts(took, live_workers(), ComponentRun.objects.in_queue().count())
+    finally:
+        # The thread ends, and nobody else would close its connection.
+        connection.close()
+
+
+def _ask_redis() -> float:
+    started = time.perf_counter()
+    client().ping()
+    return _milliseconds(started)
+
+
+def _milliseconds(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)
+
+
+database = Probe(_ask_database)
+redis = Probe(_ask_redis)

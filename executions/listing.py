@@ -1,0 +1,166 @@
+"""Lists of executions and their numbers: what a caller sees, in parts that an index has, and counted exactly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.db.models import QuerySet
+
+from accounts.callers import Caller
+from core.ids import first_id
+from core.pagination import Keys
+from core.times import midnight
+from executions import queries
+from executions.models import ComponentRun, Execution, ExecutionQuerySet
+from executions.states import ExecutionStatus
+from executions.transitions import reading, tallying
+from workflows import access
+from workflows.queries import success_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which executions are wanted; `start` and `end` bound `started_at`, both included. None is any."""
+
+    workflow_id: str | None = None
+    user_id: str | None = None
+    status: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def by_start(self) -> bool:
+        """Whether the list is in the order of starts: an index then has the range as it is shown."""
+        return self.start is not None or self.end is not None
+
+    def apply(self, executions: ExecutionQuerySet) -> ExecutionQuerySet:
+        """Those of the executions that are wanted."""
+        wanted: dict[str, object] = {
+            "workflow": self.workflow_id,
+            "created_by": self.user_id,
+            "status": self.status,
+            "started_at__gte": self.start,
+            "started_at__lte": self.end,
+        }
+        return executions.filter(**{name: value for name, value in wanted.items() if value is not None})
+
+
+def keys(caller: Caller, wanted: Filter = Filter()) -> Keys:
+    """What the caller sees of what is wanted, the newest first; in a range of starts the last started first."""
+    others: list[str] = []
+    if wanted.workflow_id is not None:
+        # Whether it is seen is asked first: with a condition on its owner, too, an index would not do.
+        seen = access.visible_to(caller).filter(pk=wanted.workflow_id).exists()
+        parts = [wanted.apply(Execution.objects.all() if seen else Execution.objects.none())]
+    else:
+        others = [] if caller.user.is_staff else access.ids_shared_with(caller.user.pk)
+        parts = [wanted.apply(part) for part in _parts(caller, others)]
+    columns, order = (("pk", "started_at"), ("-started_at", "-pk")) if wanted.by_start else (("pk",), ("-pk",))
+    first, *more = (part.values_list(*columns) for part in parts)
+    ordered = (first.union(*more, all=True) if more else first).order_by(*order)
+    if wanted.workflow_id is not None or wanted.user_id is not None:
+        return Keys(ordered)
+    if caller.user.is_staff:
+        return _AllKeys(ordered, wanted)
+    return Keys(ordered) if wanted.by_start else _OwnKeys(ordered, caller.user.pk, others, wanted.status)
+
+
+def parts_visible_to(caller: Caller) -> list[ExecutionQuerySet]:
+    """The executions that the caller sees, in parts that have nothing in common and that an index finds in order.
+
+    One query, for what is shared. In one condition all parts would be found, and then read and sorted.
+    """
+    return _parts(caller, [] if caller.user.is_staff else access.ids_shared_with(caller.user.pk))
+
+
+def _parts(caller: Caller, others: Sequence[str]) -> list[ExecutionQuerySet]:
+    everything = Execution.objects.all()
+    if caller.user.is_staff:
+        return [everything]
+    own = everything.filter(workflow_owner_id=caller.user.pk)
+    return [own, everything.filter(workflow__in=others)] if others else [own]
+
+
+class _OwnKeys(Keys):
+    """The executions of a user's own workflows and of `others`, by what has been counted in advance."""
+
+    def __init__(self, ordered: QuerySet[Any, Any], owner_id: str, others: Sequence[str], status: str | None) -> None:
+        super().__init__(ordered)
+        self._owner_id, self._others, self._status = owner_id, others, status
+
+    def count(self) -> int:
+        counted = tallying.of_workflows(self._owner_id, self._others, self._status)
+        return super().count() if counted is None else counted
+
+    def slice(self, total: int, limit: int, offset: int) -> list[Any]:
+        if not self._others:
+            return super().slice(total, limit, offset)
+        read = partial(reading.page_of_workflows, self._owner_id, self._others, self._status)
+        if offset <= total // 2:
+            return read(limit=limit, offset=offset, newest_first=True)
+        stop = total - offset
+        start = max(stop - limit, 0)
+        return read(limit=stop - start, offset=start, newest_first=False)[::-1]
+
+
+class _AllKeys(Keys):
+    """Everybody's executions, by the days that have been counted in advance."""
+
+    def __init__(self, ordered: QuerySet[Any, Any], wanted: Filter) -> None:
+        super().__init__(ordered)
+        self._wanted = wanted
+        self._days: Sequence[tallying.DayCount] = ()
+
+    def count(self) -> int:
+        wanted = self._wanted
+        if wanted.by_start:
+            counted = tallying.started(wanted.start, wanted.end, wanted.status)
+            return super().count() if counted is None else counted
+        self._days = tallying.made(wanted.status) or ()
+        return sum(day.executions for day in self._days) if self._days else super().count()
+
+    def slice(self, total: int, limit: int, offset: int) -> list[Any]:
+        for day, count in self._days:
+            if offset < count:
+                if day is None:
+                    break
+                from_day = self.ordered.filter(pk__lt=first_id(midnight(day) + timedelta(days=1)))
+                return [key[0] for key in from_day[offset : offset + limit]]
+            offset -= count
+        return super().slice(total, limit, offset)
+
+
+def by_ids(ids: Sequence[str]) -> QuerySet[Execution]:
+    """Those executions as lists show them, in no order."""
+    found = Execution.objects.filter(pk__in=ids).select_related("workflow", "version").defer("version__definition")
+    return queries.with_progress(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Executions in numbers: those made since the beginning of today, this week (Monday) and this month, in UTC.
+
+    `success_rate` 0.0–1.0, 0.0 when none has ended either way; `queue_depth` counts component runs.
+    """
+
+    today: int
+    this_week: int
+    this_month: int
+    success_rate: float
+    queue_depth: int
+
+
+def totals(caller: Caller, now: datetime) -> Totals:
+    """The numbers of the executions that the caller sees."""
+    parts = parts_visible_to(caller)
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    starts = (today, today - timedelta(days=today.weekday()), today.replace(day=1))
+    made = [sum(part.filter(pk__gte=first_id(start)).count() for part in parts) for start in starts]
+    completed, failed = (
+        keys(caller, Filter(status=status)).count() for status in (ExecutionStatus.COMPLETED, ExecutionStatus.FAILED)
+    )
+    queued = ComponentRun.objects.in_queue()
+    depth = sum(queued.filter(execution__in=part).count() for part in parts)
+    return Totals(made[0], made[1], made[2], success_rate(completed, failed), depth)

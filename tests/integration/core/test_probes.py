@@ -1,0 +1,106 @@
+"""Health's questions: bounded in time, one at a time, and gone when answered."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import pytest
+from django.db import InterfaceError, connection
+from django.utils import timezone
+
+from config import probes
+from config.probes import Probe
+from executions.models import Worker
+from tests.api import Api
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextmanager
+def frozen(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
+    """Nobody answers the probe until the block is left."""
+    thaw = Event()
+
+    def ask() -> Any:
+        thaw.wait(30)
+        raise InterfaceError
+
+    monkeypatch.setattr(probes, name, Probe(ask))
+    yield
+    thaw.set()
+
+
+def test_workers_and_all_parts_healthy(api: Api) -> None:
+    Worker.objects.create(name="w1")
+    answer = api.get("/health")
+    parts = answer.data["components"]
+    assert (answer.status, answer.data["status"]) == (200, "healthy")
+    assert {name: sorted(part) for name, part in parts.items()} == {
+        "database": ["response_time_ms", "status"],
+        "redis": ["response_time_ms", "status"],
+        "workflow_engine": ["status", "workers"],
+        "scheduler": ["queue_depth", "status"],
+    }
+    assert parts["workflow_engine"] == {"status": "healthy", "workers": 1}
+    assert parts["scheduler"] == {"status": "healthy", "queue_depth": 0}
+
+
+def test_workers_whose_heart_stopped_do_not_count(api: Api) -> None:
+    Worker.objects.create(name="w1")
+    Worker.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    answer = api.get("/health")
+    assert (answer.status, answer.data["status"]) == (200, "degraded")
+    assert answer.data["components"]["workflow_engine"] == {"status": "degraded", "workers": 0}
+
+
+def test_a_frozen_database_is_unhealthy_within_seconds(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    with frozen(monkeypatch, "database"):
+        began = monotonic()
+        answer = api.get("/health")
+        took = monotonic() - began
+    assert took < 4
+    assert (answer.status, answer.data["status"], answer.body["success"]) == (503, "unhealthy", False)
+    assert answer.data["components"]["database"] == {"status": "unhealthy"}
+    assert answer.data["components"]["redis"]["status"] == "healthy"
+    assert answer.data["components"]["scheduler"] == {"status": "unhealthy"}
+
+
+def test_a_frozen_redis_degrades_within_seconds(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    Worker.objects.create(name="w1")
+    with frozen(monkeypatch, "redis"):
+        answer = api.get("/health")
+    assert (answer.status, answer.data["status"]) == (200, "degraded")
+    assert answer.data["components"]["redis"] == {"status": "unhealthy"}
+
+
+def test_who_asks_meanwhile_waits_for_the_same_answer() -> None:
+    asked, go = [], Event()
+
+    def ask() -> int:
+        asked.append(1)
+        go.wait(10)
+        return len(asked)
+
+    probe = Probe(ask)
+    first, second = probe.ask(), probe.ask()
+    go.set()
+    assert (first.result(10), second.result(10)) == (1, 1)
+    assert probe.ask().result(10) == 2
+
+
+def test_a_probe_leaves_no_connection_behind(api: Api) -> None:
+    with closing(connection.copy()) as other, other.cursor() as cursor:
+
+        def connections() -> int:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+            return int(cursor.fetchone()[0])
+
+        before = connections()
+        for _ in range(3):
+            api.get("/health")
+        # PostgreSQL lets go of a closed connection's process a moment later.
+        eventually(lambda: connections() <= before)
