@@ -8,8 +8,30 @@ from django.http import QueryDict
 from accounts import audit
 from accounts.audit import Action
 from accounts.models import Tier, User
+from core.describing import (
+    boolean_parameter,
+    choice_parameter,
+    id_parameter,
+    text_parameter,
+    time_parameters,
+)
 from core.pagination import Keys
 from core.query import bad_parameter, boolean, choice, identifier, text, time_range
+
+USER_FILTERS = (
+    text_parameter("search", "Text in the e-mail or the username, in any case"),
+    choice_parameter("tier", Tier.values, "Only users of this tier"),
+    boolean_parameter("is_active", "Only those who may log in, or who may not"),
+    boolean_parameter("is_staff", "Only staff, or only others"),
+)
+AUDIT_FILTERS = (
+    choice_parameter("action", list(Action), "Only entries of this action"),
+    id_parameter("actor_id", "Only what this user did"),
+    text_parameter("object_type", "Only what was done to objects of this type"),
+    text_parameter("object_id", "Only what was done to this object"),
+    text_parameter("address", "Only what came from this IP address"),
+    *time_parameters("entries made"),
+)
 
 
 def filter_users(users: QuerySet[User], query: QueryDict) -> QuerySet[User]:

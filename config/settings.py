@@ -52,6 +52,9 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "rest_framework",
     "django_filters",
+    # The command `spectacular`, and the files of the documentation page.
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "channels",
     "graphene_django",
     "oauth2_provider",
@@ -169,6 +172,18 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "core.exception_handler.handle",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": None,
+    # Imported when the OpenAPI document is made, not before.
+    "DEFAULT_SCHEMA_CLASS": "core.openapi.ViewSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "OAS_VERSION": "3.1.1",
+    "TITLE": "APG Workflow Orchestration",
+    "VERSION": APG_VERSION,
+    "PREPROCESSING_HOOKS": ["config.openapi.canonical_only"],
+    "POSTPROCESSING_HOOKS": ["config.openapi.complete"],
+    "ENFORCE_NON_BLANK_FIELDS": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SORT_OPERATION_PARAMETERS": False,
 }
 APG_MAX_BODY_BYTES = env.integer("APG_MAX_BODY_BYTES", 5 * 1024 * 1024, low=1024, high=2**30)
 DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES

@@ -16,6 +16,8 @@ from rest_framework.response import Response
 from accounts.authentication import caller
 from accounts.scopes import Scope
 from config import machine, probes
+from config.shapes import HEALTH, STATS
+from core.describing import Answers
 from core.envelope import envelope, error_headers, reply
 from core.errors import UnavailableError
 from core.views import View
@@ -31,7 +33,12 @@ class HealthView(View):
     public = True
     authentication_classes = ()
 
+    @Answers(HEALTH, also={503: HEALTH})
     def get(self, request: Request) -> Response:
+        """Check health.
+
+        503 where PostgreSQL is away, with the same data.
+        """
         components = _components()
         statuses = {component["status"] for component in components.values()}
         if components["database"]["status"] != "healthy":
@@ -54,7 +61,12 @@ class StatsView(View):
 
     scopes = {"GET": Scope.SYSTEM_READ}
 
+    @Answers(STATS)
     def get(self, request: Request) -> Response:
+        """Get statistics.
+
+        Of the workflows that the caller sees, and their executions; for staff of all.
+        """
         who = caller(request)
         numbers = listing.totals(who, timezone.now())
         data = {

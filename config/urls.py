@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 
-from config import system
+from config import schema_views, system
 from core.ids import IdConverter
 
 register_converter(IdConverter, "id")
@@ -24,10 +24,12 @@ resources: list[URLPattern | URLResolver] = [
     path("stats", system.StatsView.as_view()),
 ]
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/workflow_orchestration/", include(resources)),
     path("api/v1/auth/", include("accounts.urls")),
     path("api/v1/oauth/", include("accounts.oauth_urls")),
+    path("api/v1/schema", schema_views.schema),
+    path("api/v1/docs", schema_views.docs),
     path("api/v1/", include(resources)),
     path("api/v2/workflow_orchestration/", include(bulk)),
     path("api/v2/", include(bulk)),

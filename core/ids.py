@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from ulid_transform import bytes_to_ulid, ulid_to_bytes
 
+from core.shapes import GIVEN_ID
+
 # ulid-transform decodes any 26 characters, so the alphabet is checked here first.
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -88,6 +90,7 @@ class IdConverter:
 
     # Loose on purpose: what is not an id must reach `to_python` and end as a 404, never as another route.
     regex = r"[0-9A-Za-z-]{26,36}"
+    shape = GIVEN_ID
 
     def to_python(self, value: str) -> str:
         return parse_id(value)

@@ -2,17 +2,23 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
 from core.errors import Problem, ValidationFailedError
 from core.ids import parse_id
+from core.shapes import GIVEN_ID, GIVEN_TIME, Named, Schema
 from core.times import parse_time
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """A body whose every key is a field of ours; a read-only or unknown one is 422 and named."""
+    """A body whose every key is a field of ours; a read-only or unknown one is 422 and named.
+
+    `rules` tell the OpenAPI document of what holds between fields.
+    """
+
+    rules: ClassVar[Schema] = {}
 
     def validated(self) -> dict[str, Any]:
         """The checked fields. Raises ValidationFailedError with one problem for each fault."""
@@ -72,9 +78,18 @@ class StrictBooleanField(serializers.BooleanField):
         return data
 
 
+class EntriesField(serializers.ListField):
+    """A list whose entries are judged one by one, each by `entry`; here it is any list."""
+
+    def __init__(self, entry: type[StrictSerializer], **options: Any) -> None:
+        super().__init__(**options)
+        self.entry = entry
+
+
 class TimeField(serializers.Field[datetime, Any, str, Any]):
     """An ISO 8601 time of a body, read as UTC where it names no offset."""
 
+    shape: ClassVar[Named] = GIVEN_TIME
     default_error_messages = {"invalid": "Must be an ISO 8601 date and time."}
 
     def to_internal_value(self, data: Any) -> datetime:
@@ -90,6 +105,7 @@ class TimeField(serializers.Field[datetime, Any, str, Any]):
 class IdField(serializers.Field[str, Any, str, Any]):
     """An id of a body, as a canonical ULID."""
 
+    shape: ClassVar[Named] = GIVEN_ID
     default_error_messages = {"invalid": "Must be an id (26-character ULID)."}
 
     def to_internal_value(self, data: Any) -> str:

@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
 
 class EventType(StrEnum):
     """Every event name that the ledger knows."""

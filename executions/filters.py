@@ -2,11 +2,17 @@
 
 from django.http import QueryDict
 
+from core.describing import choice_parameter, id_parameter, time_parameters
 from core.query import choice, identifier, time_range
 from executions.listing import Filter
 from executions.states import ExecutionStatus
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+EXECUTION_FILTERS = (
+    id_parameter("workflow_id", "Filter by workflow ID"),
+    choice_parameter("status", list(ExecutionStatus), "Filter by status"),
+    id_parameter("user_id", "Filter by user who started execution"),
+    *time_parameters("executions started"),
+)
 
 
 def execution_filter(query: QueryDict) -> Filter:

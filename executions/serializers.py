@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from core.serializers import StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer, TimeField
+from core.serializers import (
+    EntriesField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictIntegerField,
+    StrictSerializer,
+    TimeField,
+)
+from core.shapes import Schema, any_object, anything
 from core.types import JSONObject, JSONValue
 from events.models import Event
 from executions.batch import MAX_ITEMS
@@ -19,6 +27,8 @@ MAX_TAGS = 50
 
 class ParametersField(serializers.Field[JSONObject, Any, JSONObject, Any]):
     """A JSON object of parameters."""
+
+    shape: ClassVar[Schema] = any_object()
 
     default_error_messages = {"invalid": "Must be an object."}
 
@@ -44,6 +54,8 @@ class ExecuteSerializer(StrictSerializer):
 
 class JSONField(serializers.Field[JSONValue, Any, JSONValue, Any]):
     """Any JSON value."""
+
+    shape: ClassVar[Schema] = anything()
 
     def to_internal_value(self, data: Any) -> JSONValue:
         return data
@@ -113,7 +125,7 @@ class BatchItemSerializer(ExecuteSerializer):
 class BatchSerializer(StrictSerializer):
     """The body of `POST workflows/execute-batch`; its entries are judged one by one."""
 
-    executions: Any = serializers.ListField(allow_empty=False, max_length=MAX_ITEMS)
+    executions: Any = EntriesField(BatchItemSerializer, allow_empty=False, max_length=MAX_ITEMS)
     atomic = StrictBooleanField(required=False, default=False)
 
 

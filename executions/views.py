@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from accounts.authentication import caller
 from accounts.scopes import Scope
 from accounts.throttling import count_requests
+from core.describing import IDEMPOTENCY_KEY, Answers, PageOf, choice_parameter, number_parameter, text_parameter
 from core.envelope import failed_item, reply
 from core.errors import APGError, BadRequestError, NotFoundError, Problem, ValidationFailedError
 from core.ids import parse_id
@@ -16,9 +17,10 @@ from core.query import choice, text, whole_number
 from core.types import JSONObject, JSONValue
 from core.views import View
 from events import ledger
+from events.event_types import LOG_LEVELS
 from executions import batch, interventions, listing, queries, services
 from executions.diagnosis import diagnose
-from executions.filters import LOG_LEVELS, execution_filter
+from executions.filters import EXECUTION_FILTERS, execution_filter
 from executions.models import Execution
 from executions.serializers import (
     BatchItemSerializer,
@@ -33,9 +35,28 @@ from executions.serializers import (
     log_data,
     started_data,
 )
+from executions.shapes import (
+    BATCH_RESULTS,
+    COMPONENT_RUN,
+    DIAGNOSIS,
+    EVENT,
+    EXAMPLE_BATCH,
+    EXAMPLE_EXECUTE,
+    EXAMPLE_RETRY,
+    EXECUTION,
+    LOG_LINE,
+    PREVIEW,
+    SIGNALLED,
+    STARTED,
+)
 from workflows import access
 
 _MAX_SEQUENCE = 2**31 - 1
+_LOG_FILTERS = (
+    choice_parameter("level", LOG_LEVELS, "Filter by log level"),
+    text_parameter("component_id", "Filter by component"),
+)
+_SINCE = number_parameter("since", "Only events after this sequence number", default=0, low=0, high=_MAX_SEQUENCE)
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
@@ -45,7 +66,20 @@ class ExecuteView(View):
     optional_body = True
     scopes = {"POST": Scope.WORKFLOW_EXECUTE}
 
+    @Answers(
+        STARTED,
+        201,
+        also={200: STARTED},
+        body=ExecuteSerializer,
+        example=EXAMPLE_EXECUTE,
+        parameters=[IDEMPOTENCY_KEY],
+        errors=[409],
+    )
     def post(self, request: Request, workflow_id: str) -> Response:
+        """Execute a workflow.
+
+        200 where the Idempotency-Key was used before, with the execution of then.
+        """
         workflow = access.get_visible(caller(request), workflow_id)
         access.require(caller(request), access.Action.EXECUTE, workflow)
         body = ExecuteSerializer(data=request.data).validated()
@@ -66,7 +100,12 @@ class ExecuteBatchView(View):
 
     scopes = {"POST": Scope.WORKFLOW_EXECUTE}
 
+    @Answers(BATCH_RESULTS, body=BatchSerializer, example=EXAMPLE_BATCH)
     def post(self, request: Request) -> Response:
+        """Execute a batch.
+
+        Each entry is judged on its own; with `atomic` all are started or none.
+        """
         body = BatchSerializer(data=request.data).validated()
         # Rates count executions, not requests: the request itself has been counted as one.
         count_requests(request, len(body["executions"]) - 1)
@@ -121,7 +160,12 @@ class ExecutionListView(View):
 
     scopes = {"GET": Scope.EXECUTION_READ}
 
+    @Answers(PageOf(EXECUTION), parameters=EXECUTION_FILTERS)
     def get(self, request: Request) -> Response:
+        """List executions.
+
+        The last made first; with `start_date` or `end_date` the last started first.
+        """
         query = request.query_params
         page = paginate_keys(listing.keys(caller(request), execution_filter(query)), listing.by_ids, query)
         return reply([_data(execution) for execution in page.items], metadata=page.metadata)
@@ -132,7 +176,9 @@ class ExecutionView(View):
 
     scopes = {"GET": Scope.EXECUTION_READ}
 
+    @Answers(EXECUTION)
     def get(self, request: Request, execution_id: str) -> Response:
+        """Get an execution."""
         return reply(_data(queries.get_visible(caller(request), execution_id)))
 
 
@@ -142,7 +188,9 @@ class CancelView(View):
     optional_body = True
     scopes = {"POST": Scope.EXECUTION_MANAGE}
 
+    @Answers(EXECUTION, errors=[409])
     def post(self, request: Request, execution_id: str) -> Response:
+        """Cancel an execution."""
         execution = queries.get_visible(caller(request), execution_id)
         access.require(caller(request), access.Action.EXECUTE, execution.workflow)
         interventions.cancel_execution(execution)
@@ -154,7 +202,9 @@ class LogListView(View):
 
     scopes = {"GET": Scope.EXECUTION_READ}
 
+    @Answers(PageOf(LOG_LINE), parameters=_LOG_FILTERS)
     def get(self, request: Request, execution_id: str) -> Response:
+        """Get execution logs."""
         execution = queries.get_visible(caller(request), execution_id)
         query = request.query_params
         lines = queries.log_events(
@@ -169,7 +219,9 @@ class EventListView(View):
 
     scopes = {"GET": Scope.EXECUTION_READ}
 
+    @Answers(PageOf(EVENT), parameters=[_SINCE])
     def get(self, request: Request, execution_id: str) -> Response:
+        """List execution events."""
         execution = queries.get_visible(caller(request), execution_id)
         query = request.query_params
         since = whole_number(query, "since", default=0, low=0, high=_MAX_SEQUENCE)
@@ -182,7 +234,9 @@ class ComponentRunListView(View):
 
     scopes = {"GET": Scope.EXECUTION_READ}
 
+    @Answers(PageOf(COMPONENT_RUN))
     def get(self, request: Request, execution_id: str) -> Response:
+        """List component runs."""
         execution = queries.get_visible(caller(request), execution_id)
         page = paginate(queries.component_runs(execution), request.query_params)
         inputs = queries.inputs_of(execution, page.items)
@@ -196,7 +250,12 @@ class RetryView(View):
     optional_body = True
     scopes = {"POST": Scope.EXECUTION_MANAGE}
 
+    @Answers(EXECUTION, 201, also={200: PREVIEW}, body=RetrySerializer, example=EXAMPLE_RETRY, errors=[409])
     def post(self, request: Request, execution_id: str) -> Response:
+        """Retry an execution.
+
+        200 with `preview`: what would run again; nothing is started.
+        """
         execution = queries.get_visible(caller(request), execution_id)
         access.require(caller(request), access.Action.EXECUTE, execution.workflow)
         body = RetrySerializer(data=request.data).validated()
@@ -214,7 +273,9 @@ class SignalView(View):
     optional_body = True
     scopes = {"POST": Scope.EXECUTION_MANAGE}
 
+    @Answers(SIGNALLED, body=SignalSerializer, errors=[409])
     def post(self, request: Request, execution_id: str, name: str) -> Response:
+        """Send a signal."""
         execution = queries.get_visible(caller(request), execution_id)
         access.require(caller(request), access.Action.EXECUTE, execution.workflow)
         body = SignalSerializer(data=request.data).validated()
@@ -230,7 +291,12 @@ class DiagnosisView(View):
 
     scopes = {"GET": Scope.EXECUTION_READ}
 
+    @Answers(DIAGNOSIS)
     def get(self, request: Request, execution_id: str) -> Response:
+        """Diagnose an execution.
+
+        Why it has not ended, since when, and what happens next by itself.
+        """
         execution = queries.get_visible(caller(request), execution_id)
         return reply(diagnosis_data(execution, diagnose(execution, caller(request))))
 

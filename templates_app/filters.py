@@ -3,11 +3,21 @@
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from core.describing import choice_parameter, id_parameter, text_parameter
 from core.query import choice, identifier, text
 from templates_app.models import Complexity, Template
 
 MAX_CATEGORY_CHARS = 100
 SORTS = ("name", "rating", "usage_count", "created_at")
+ORDERS = ("asc", "desc")
+TEMPLATE_FILTERS = (
+    text_parameter("category", "Filter by category", MAX_CATEGORY_CHARS),
+    choice_parameter("complexity", Complexity.values, "Filter by complexity level"),
+    text_parameter("search", "Search in name and description, in any case"),
+    id_parameter("created_by", "Filter by creator user ID"),
+    choice_parameter("sort", SORTS, "Sort field", default="created_at"),
+    choice_parameter("order", ORDERS, "Sort order; `asc` is the default for names alone"),
+)
 
 
 def filter_templates(templates: QuerySet[Template], query: QueryDict) -> QuerySet[Template]:
@@ -22,6 +32,6 @@ def filter_templates(templates: QuerySet[Template], query: QueryDict) -> QuerySe
     if (created_by := identifier(query, "created_by")) is not None:
         templates = templates.filter(created_by=created_by)
     sort = choice(query, "sort", SORTS) or "created_at"
-    order = choice(query, "order", ("asc", "desc")) or ("asc" if sort == "name" else "desc")
+    order = choice(query, "order", ORDERS) or ("asc" if sort == "name" else "desc")
     sign = "-" if order == "desc" else ""
     return templates.order_by(f"{sign}{sort}", f"{sign}pk")

@@ -5,9 +5,11 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from core.serializers import IdField, StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer
+from core.shapes import one_of
 from core.types import JSONObject
 from templates_app.models import Complexity, Template
-from workflows.serializers import MAX_TAGS, AnyField, TagsField
+from templates_app.shapes import GIVEN_FORM
+from workflows.serializers import MAX_TAGS, AnyField, DefinitionField, TagsField
 
 MAX_DOCUMENTATION = 20_000
 MAX_SETUP_MINUTES = 10_080
@@ -15,10 +17,17 @@ MAX_SETUP_MINUTES = 10_080
 DEFINITION_FIELDS = ("workflow_definition", "definition")
 
 
+class FormField(AnyField):
+    """A form; what is wrong with one is told with paths into it."""
+
+    shape = GIVEN_FORM
+
+
 class TemplateSerializer(StrictSerializer):
     """The body of PUT; with partial=True, of PATCH. A definition goes by either of its names, by one of them."""
 
     sources: ClassVar[tuple[str, ...]] = DEFINITION_FIELDS
+    rules = one_of(*DEFINITION_FIELDS)
 
     name = StrictCharField(min_length=1, max_length=255)
     description = StrictCharField(max_length=1000, allow_blank=True, required=False, default="", trim_whitespace=False)
@@ -27,9 +36,9 @@ class TemplateSerializer(StrictSerializer):
     )
     category = StrictCharField(max_length=100, allow_blank=True, required=False, default="")
     tags = TagsField(required=False, default=list, max_length=MAX_TAGS)
-    workflow_definition = AnyField(required=False)
-    definition = AnyField(required=False)
-    parameters = AnyField(required=False)
+    workflow_definition = DefinitionField(required=False)
+    definition = DefinitionField(required=False)
+    parameters = FormField(required=False)
     version = StrictCharField(min_length=1, max_length=32, required=False, default="1.0.0")
     complexity_level = serializers.ChoiceField(
         choices=Complexity.choices, required=False, default=Complexity.BEGINNER.value
@@ -46,15 +55,16 @@ class TemplateSerializer(StrictSerializer):
         return attrs
 
 
-class CreateSerializer(TemplateSerializer):
+class CreateTemplateSerializer(TemplateSerializer):
     """The body of POST: the definition may be a workflow's."""
 
     sources: ClassVar[tuple[str, ...]] = (*DEFINITION_FIELDS, "workflow_id")
+    rules = one_of(*DEFINITION_FIELDS, "workflow_id")
 
     workflow_id = IdField(required=False)
 
 
-class UpdateSerializer(TemplateSerializer):
+class UpdateTemplateSerializer(TemplateSerializer):
     """As PUT, and what staff say of an existing template."""
 
     published = StrictBooleanField(required=False)

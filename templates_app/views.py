@@ -9,23 +9,26 @@ from accounts.authentication import caller
 from accounts.callers import Caller
 from accounts.permissions import require_scope
 from accounts.scopes import Scope
+from core.describing import Answers, PageOf
 from core.envelope import reply
 from core.pagination import paginate
 from core.views import View
 from templates_app import access, services
-from templates_app.filters import filter_templates
+from templates_app.filters import TEMPLATE_FILTERS, filter_templates
 from templates_app.serializers import (
     DEFINITION_FIELDS,
-    CreateSerializer,
+    CreateTemplateSerializer,
     CreateWorkflowSerializer,
     RatingSerializer,
-    UpdateSerializer,
+    UpdateTemplateSerializer,
     detail,
     list_item,
     rating_data,
 )
+from templates_app.shapes import EXAMPLE_CREATE_WORKFLOW, RATING, TEMPLATE, TEMPLATE_ITEM
 from workflows import access as workflow_access
 from workflows.queries import current_definition
+from workflows.shapes import CREATED_WORKFLOW
 from workflows.views import created
 
 
@@ -34,14 +37,21 @@ class TemplateListView(View):
 
     scopes = {"GET": Scope.TEMPLATE_READ, "POST": Scope.TEMPLATE_WRITE}
 
+    @Answers(PageOf(TEMPLATE_ITEM), parameters=TEMPLATE_FILTERS)
     def get(self, request: Request) -> Response:
+        """List templates."""
         query = request.query_params
         templates = access.visible_to(caller(request)).select_related("created_by")
         page = paginate(filter_templates(templates.defer("definition", "documentation"), query), query)
         return reply([list_item(template) for template in page.items], metadata=page.metadata)
 
+    @Answers(TEMPLATE, 201, body=CreateTemplateSerializer, errors=[404, 409])
     def post(self, request: Request) -> Response:
-        body = CreateSerializer(data=request.data).validated()
+        """Create a template.
+
+        With `workflow_id` of a workflow, for which `workflow.read` is needed too.
+        """
+        body = CreateTemplateSerializer(data=request.data).validated()
         template = services.create_template(user=caller(request).user, **_with_definition(body, caller(request)))
         data = detail(template, access.permissions(caller(request), template))
         return reply(data, message="Template created successfully", status=201)
@@ -57,17 +67,25 @@ class TemplateView(View):
         "DELETE": Scope.TEMPLATE_WRITE,
     }
 
+    @Answers(TEMPLATE)
     def get(self, request: Request, template_id: str) -> Response:
+        """Get a template."""
         template = access.get_visible(caller(request), template_id)
         return reply(detail(template, access.permissions(caller(request), template)))
 
+    @Answers(TEMPLATE, body=UpdateTemplateSerializer, errors=[409])
     def put(self, request: Request, template_id: str) -> Response:
+        """Replace a template."""
         return self._update(request, template_id, partial=False)
 
+    @Answers(TEMPLATE, body=UpdateTemplateSerializer, partial=True, errors=[409])
     def patch(self, request: Request, template_id: str) -> Response:
+        """Update a template."""
         return self._update(request, template_id, partial=True)
 
+    @Answers(None)
     def delete(self, request: Request, template_id: str) -> Response:
+        """Delete a template."""
         template = access.get_visible(caller(request), template_id)
         access.require(caller(request), access.Action.DELETE, template)
         services.delete_template(template=template)
@@ -75,7 +93,7 @@ class TemplateView(View):
 
     def _update(self, request: Request, template_id: str, *, partial: bool) -> Response:
         template = access.get_visible(caller(request), template_id)
-        body = UpdateSerializer(data=request.data, partial=partial).validated()
+        body = UpdateTemplateSerializer(data=request.data, partial=partial).validated()
         if "published" in body:
             access.require(caller(request), access.Action.PUBLISH, template)
         if body.keys() != {"published"}:
@@ -97,7 +115,12 @@ class TemplateCreateWorkflowView(View):
 
     scopes = {"POST": Scope.TEMPLATE_READ}
 
+    @Answers(CREATED_WORKFLOW, 201, body=CreateWorkflowSerializer, example=EXAMPLE_CREATE_WORKFLOW, errors=[409])
     def post(self, request: Request, template_id: str) -> Response:
+        """Create a workflow from a template.
+
+        Needs the scope `workflow.write`, too.
+        """
         require_scope(caller(request), Scope.WORKFLOW_WRITE)
         template = access.get_visible(caller(request), template_id)
         body = CreateWorkflowSerializer(data=request.data).validated()
@@ -110,7 +133,9 @@ class TemplateRateView(View):
 
     scopes = {"POST": Scope.TEMPLATE_WRITE}
 
+    @Answers(RATING, body=RatingSerializer)
     def post(self, request: Request, template_id: str) -> Response:
+        """Rate a template."""
         template = access.get_visible(caller(request), template_id)
         access.require(caller(request), access.Action.RATE, template)
         body = RatingSerializer(data=request.data).validated()

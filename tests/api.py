@@ -1,10 +1,12 @@
-"""The API as a test calls it."""
+"""The API as a test calls it; each answer is held against the OpenAPI document."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
 from django.test import Client
+
+from tests import conformance
 
 BASES = ("/api/v1/workflow_orchestration", "/api/v1")
 
@@ -54,7 +56,9 @@ class Api:
             content_type=content_type,
             headers={name.replace("_", "-"): value for name, value in headers.items()},
         )
-        return Answer(response.status_code, json.loads(response.content), response.headers)
+        answer = Answer(response.status_code, json.loads(response.content), response.headers)
+        conformance.check(method, response.wsgi_request.path, answer.status, answer.headers, answer.body)
+        return answer
 
     def get(self, path: str) -> Answer:
         return self.call("GET", path)

@@ -5,6 +5,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.throttling import count_requests
+from core.describing import Answers
 from core.envelope import failed_item, placed, reply
 from core.errors import APGError, NotFoundError, Problem, ValidationFailedError
 from core.ids import parse_id
@@ -17,9 +18,10 @@ from workflows.serializers import (
     BulkSerializer,
     DeleteSerializer,
     OperationSerializer,
-    UpdateSerializer,
+    UpdateWorkflowSerializer,
     WorkflowSerializer,
 )
+from workflows.shapes import BULK_RESULTS, EXAMPLE_BULK
 
 
 class BulkView(View):
@@ -30,7 +32,12 @@ class BulkView(View):
 
     any_scope = True
 
+    @Answers(BULK_RESULTS, body=BulkSerializer, example=EXAMPLE_BULK)
     def post(self, request: Request) -> Response:
+        """Run bulk operations.
+
+        Each operation is judged on its own, also for its scope; with `atomic` all are done or none.
+        """
         body = BulkSerializer(data=request.data).validated()
         # Rates count operations, not requests: the request itself has been counted as one.
         count_requests(request, len(body["operations"]) - 1)
@@ -67,7 +74,7 @@ def _operation(entry: JSONValue) -> Operation | APGError:
 def _data(kind: Kind, data: JSONObject) -> JSONObject:
     readers: dict[Kind, StrictSerializer] = {
         Kind.CREATE: WorkflowSerializer(data=data),
-        Kind.UPDATE: UpdateSerializer(data=data, partial=True),
+        Kind.UPDATE: UpdateWorkflowSerializer(data=data, partial=True),
         Kind.DELETE: DeleteSerializer(data=data),
     }
     try:

@@ -3,12 +3,28 @@
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from core.describing import choice_parameter, id_parameter, list_parameter, text_parameter
 from core.query import bad_parameter, choice, identifier, text
 from workflows.models import Workflow, WorkflowStatus
 
 MAX_TAGS = 50
 MAX_TAG_CHARS = 100
 SORTS = ("name", "created_at", "updated_at")
+ORDERS = ("asc", "desc")
+WORKFLOW_FILTERS = (
+    text_parameter("category", "Filter by category", MAX_TAG_CHARS),
+    choice_parameter("status", WorkflowStatus.values, "Filter by status"),
+    text_parameter("search", "Search in name and description, in any case"),
+    list_parameter(
+        "tags",
+        "Only workflows that have all of them; commas may part them",
+        max_items=MAX_TAGS,
+        max_chars=MAX_TAG_CHARS,
+    ),
+    id_parameter("created_by", "Filter by creator user ID"),
+    choice_parameter("sort", SORTS, "Sort field", default="created_at"),
+    choice_parameter("order", ORDERS, "Sort order; `asc` is the default for names alone"),
+)
 
 
 def filter_workflows(workflows: QuerySet[Workflow], query: QueryDict) -> QuerySet[Workflow]:
@@ -25,7 +41,7 @@ def filter_workflows(workflows: QuerySet[Workflow], query: QueryDict) -> QuerySe
     if (created_by := identifier(query, "created_by")) is not None:
         workflows = workflows.filter(created_by=created_by)
     sort = choice(query, "sort", SORTS) or "created_at"
-    order = choice(query, "order", ("asc", "desc")) or ("asc" if sort == "name" else "desc")
+    order = choice(query, "order", ORDERS) or ("asc" if sort == "name" else "desc")
     sign = "-" if order == "desc" else ""
     return workflows.order_by(f"{sign}{sort}", f"{sign}pk")
 

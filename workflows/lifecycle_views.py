@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from accounts.authentication import caller
 from accounts.scopes import Scope
 from core import yaml_text
+from core.describing import IF_MATCH, Answers, PageOf, choice_parameter
 from core.envelope import reply
 from core.pagination import paginate
 from core.parsers import YAML_PARSERS, StrictJSONParser
@@ -19,7 +20,11 @@ from core.views import View
 from workflows import access, copies, queries, services
 from workflows.models import Workflow, WorkflowStatus
 from workflows.serializers import DuplicateSerializer, ImportSerializer, StatusSerializer, version_data
+from workflows.shapes import CREATED_WORKFLOW, EXPORT, VERSION, VERSION_ITEM, WORKFLOW
 from workflows.views import changed, created, expected_version
+
+_FORMATS = ("json", "yaml")
+_FORMAT = choice_parameter("format", _FORMATS, "The envelope as JSON, or the document as a YAML file", default="json")
 
 
 class _StatusView(View):
@@ -27,9 +32,11 @@ class _StatusView(View):
 
     optional_body = True
     scopes = {"POST": Scope.WORKFLOW_WRITE}
+    summary: ClassVar[str]
     status: ClassVar[WorkflowStatus]
     message: ClassVar[str]
 
+    @Answers(WORKFLOW, body=StatusSerializer, parameters=[IF_MATCH], etag=True, errors=[409])
     def post(self, request: Request, workflow_id: str) -> Response:
         workflow = _to_edit(request, workflow_id)
         body = StatusSerializer(data=request.data).validated()
@@ -45,6 +52,7 @@ class _StatusView(View):
 class ActivateView(_StatusView):
     """`POST workflows/{id}/activate`."""
 
+    summary = "Activate a workflow"
     status = WorkflowStatus.ACTIVE
     message = "Workflow activated"
 
@@ -52,6 +60,7 @@ class ActivateView(_StatusView):
 class DeactivateView(_StatusView):
     """`POST workflows/{id}/deactivate`."""
 
+    summary = "Deactivate a workflow"
     status = WorkflowStatus.INACTIVE
     message = "Workflow deactivated"
 
@@ -59,6 +68,7 @@ class DeactivateView(_StatusView):
 class ArchiveView(_StatusView):
     """`POST workflows/{id}/archive`."""
 
+    summary = "Archive a workflow"
     status = WorkflowStatus.ARCHIVED
     message = "Workflow archived"
 
@@ -68,7 +78,9 @@ class VersionListView(View):
 
     scopes = {"GET": Scope.WORKFLOW_READ}
 
+    @Answers(PageOf(VERSION_ITEM))
     def get(self, request: Request, workflow_id: str) -> Response:
+        """List workflow versions."""
         workflow = access.get_visible(caller(request), workflow_id)
         page = paginate(queries.versions_of(workflow), request.query_params)
         items = [version_data(version, workflow, with_definition=False) for version in page.items]
@@ -80,7 +92,9 @@ class VersionView(View):
 
     scopes = {"GET": Scope.WORKFLOW_READ}
 
+    @Answers(VERSION)
     def get(self, request: Request, workflow_id: str, number: int) -> Response:
+        """Get a workflow version."""
         workflow = access.get_visible(caller(request), workflow_id)
         version = queries.version_numbered(workflow, number)
         return reply(version_data(version, workflow, with_definition=True))
@@ -92,7 +106,12 @@ class RestoreView(View):
     optional_body = True
     scopes = {"POST": Scope.WORKFLOW_WRITE}
 
+    @Answers(WORKFLOW, body=StatusSerializer, parameters=[IF_MATCH], etag=True, errors=[409])
     def post(self, request: Request, workflow_id: str, number: int) -> Response:
+        """Restore a workflow version.
+
+        Its definition becomes a new version.
+        """
         workflow = _to_edit(request, workflow_id)
         version = queries.version_numbered(workflow, number)
         body = StatusSerializer(data=request.data).validated()
@@ -111,7 +130,12 @@ class DuplicateView(View):
     optional_body = True
     scopes = {"POST": Scope.WORKFLOW_WRITE}
 
+    @Answers(CREATED_WORKFLOW, 201, body=DuplicateSerializer, errors=[409])
     def post(self, request: Request, workflow_id: str) -> Response:
+        """Duplicate a workflow.
+
+        The copy is a draft of the caller's own.
+        """
         workflow = access.get_visible(caller(request), workflow_id)
         body = DuplicateSerializer(data=request.data).validated()
         may_edit = access.may(caller(request), access.Action.EDIT, workflow)
@@ -124,10 +148,12 @@ class ExportView(View):
 
     scopes = {"GET": Scope.WORKFLOW_READ}
 
+    @Answers(EXPORT, parameters=[_FORMAT], files={"application/yaml": EXPORT})
     def get(self, request: Request, workflow_id: str) -> HttpResponseBase:
+        """Export a workflow."""
         workflow = access.get_visible(caller(request), workflow_id)
         document = copies.export_document(workflow)
-        if choice(request.query_params, "format", ("json", "yaml")) != "yaml":
+        if choice(request.query_params, "format", _FORMATS) != "yaml":
             return reply(document)
         name = f"{slugify(workflow.name)[:80] or workflow.pk}.yaml"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -140,7 +166,12 @@ class ImportView(View):
     parser_classes = (StrictJSONParser, *YAML_PARSERS)
     scopes = {"POST": Scope.WORKFLOW_WRITE}
 
+    @Answers(CREATED_WORKFLOW, 201, body=ImportSerializer, errors=[409])
     def post(self, request: Request) -> Response:
+        """Import a workflow.
+
+        What export gives, as JSON or as YAML.
+        """
         body = ImportSerializer(data=request.data).validated()
         body.pop("format", None)
         workflow = services.create_workflow(user=caller(request).user, **body)

@@ -1,17 +1,26 @@
 """Workflows on the wire: what bodies may hold, and the shapes of the API reference."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
 from accounts.groups import group_id
-from core.serializers import IdField, StrictBooleanField, StrictCharField, StrictIntegerField, StrictSerializer
+from core.serializers import (
+    EntriesField,
+    IdField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictIntegerField,
+    StrictSerializer,
+)
+from core.shapes import Named, Schema, any_object, anything, one_of
 from core.types import JSONObject, JSONValue
 from workflows.bulk import MAX_OPERATIONS, Kind
 from workflows.components.base import Component
 from workflows.copies import EXPORT_FORMAT
 from workflows.models import Role, Share, Workflow, WorkflowStatus, WorkflowVersion
 from workflows.queries import Statistics
+from workflows.shapes import DEFINITION
 from workflows.validation import Report
 
 MAX_TAGS = 50
@@ -19,6 +28,8 @@ MAX_TAGS = 50
 
 class AnyField(serializers.Field[JSONValue, Any, JSONValue, Any]):
     """Any JSON; what it must be is checked elsewhere, with paths."""
+
+    shape: ClassVar[Schema | Named] = anything()
 
     def to_internal_value(self, data: Any) -> JSONValue:
         return data
@@ -30,12 +41,19 @@ class AnyField(serializers.Field[JSONValue, Any, JSONValue, Any]):
 class ObjectField(AnyField):
     """A JSON object, read by whom it is for."""
 
+    shape = any_object()
     default_error_messages = {"invalid": "Must be an object."}
 
     def to_internal_value(self, data: Any) -> JSONObject:
         if not isinstance(data, dict):
             self.fail("invalid")
         return data
+
+
+class DefinitionField(AnyField):
+    """A definition; what is wrong with one is told with paths into it."""
+
+    shape = DEFINITION
 
 
 class TagsField(serializers.ListField):
@@ -53,13 +71,13 @@ class WorkflowSerializer(StrictSerializer):
 
     name = StrictCharField(min_length=1, max_length=255)
     description = StrictCharField(max_length=1000, allow_blank=True, required=False, default="", trim_whitespace=False)
-    definition = AnyField()
+    definition = DefinitionField()
     category = StrictCharField(max_length=100, allow_blank=True, required=False, default="")
     tags = TagsField(required=False, default=list, max_length=MAX_TAGS)
     priority = StrictIntegerField(min_value=1, max_value=10, required=False, default=5)
 
 
-class UpdateSerializer(WorkflowSerializer):
+class UpdateWorkflowSerializer(WorkflowSerializer):
     """As create, and what only an existing workflow has."""
 
     status = serializers.ChoiceField(choices=WorkflowStatus.choices, required=False)
@@ -85,20 +103,26 @@ class ImportSerializer(WorkflowSerializer):
     format = StrictIntegerField(min_value=EXPORT_FORMAT, max_value=EXPORT_FORMAT, required=False)
 
 
-class BulkSerializer(StrictSerializer):
-    """The body of `POST workflows/bulk`; its operations are judged one by one."""
-
-    operations: Any = serializers.ListField(allow_empty=False, max_length=MAX_OPERATIONS)
-    atomic = StrictBooleanField(required=False, default=False)
-
-
 class OperationSerializer(StrictSerializer):
     """One operation of a bulk body."""
+
+    rules = {
+        "if": {"properties": {"operation": {"const": Kind.CREATE.value}}},
+        "then": {"properties": {"workflow_id": False}},
+        "else": {"required": ["workflow_id"]},
+    }
 
     operation = serializers.ChoiceField(choices=list(Kind))
     workflow_id = StrictCharField(max_length=36, required=False)
     # The metaclass takes fields off the class: `serializer.data` stays what it is.
     data = ObjectField(required=False, default=dict)  # type: ignore[assignment]
+
+
+class BulkSerializer(StrictSerializer):
+    """The body of `POST workflows/bulk`; its operations are judged one by one."""
+
+    operations: Any = EntriesField(OperationSerializer, allow_empty=False, max_length=MAX_OPERATIONS)
+    atomic = StrictBooleanField(required=False, default=False)
 
 
 class DeleteSerializer(StrictSerializer):
@@ -110,11 +134,13 @@ class DeleteSerializer(StrictSerializer):
 class ValidateSerializer(StrictSerializer):
     """The body of `validate`; with partial=True the definition may be left out. null is judged like any JSON."""
 
-    definition = AnyField(allow_null=True)
+    definition = DefinitionField(allow_null=True)
 
 
 class ShareSerializer(StrictSerializer):
     """The body of `POST workflows/{id}/shares`."""
+
+    rules = one_of("user_id", "group_id")
 
     user_id = IdField(required=False)
     group_id = IdField(required=False)

@@ -2,6 +2,7 @@
 
 from django.urls import path, register_converter
 
+from core.shapes import integer
 from workflows import lifecycle_views, views
 
 
@@ -9,6 +10,7 @@ class VersionNumber:
     """`<number:…>`: a version from 1 that PostgreSQL can count."""
 
     regex = r"[1-9][0-9]{0,8}"
+    shape = integer("A version from 1", 1, 999_999_999)
 
     def to_python(self, value: str) -> int:
         return int(value)

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.scopes import Scope
+from core.describing import IF_MATCH, Answers, PageOf, boolean_parameter
 from core.envelope import reply
 from core.errors import BadRequestError, NotFoundError, Problem
 from core.pagination import paginate
@@ -14,12 +15,12 @@ from core.query import boolean
 from core.views import View, has_body
 from workflows import access, checking, queries, services, sharing
 from workflows.components import registry
-from workflows.filters import filter_workflows
+from workflows.filters import WORKFLOW_FILTERS, filter_workflows
 from workflows.models import Workflow
 from workflows.queries import Statistics
 from workflows.serializers import (
     ShareSerializer,
-    UpdateSerializer,
+    UpdateWorkflowSerializer,
     ValidateSerializer,
     WorkflowSerializer,
     component_data,
@@ -28,7 +29,21 @@ from workflows.serializers import (
     report_data,
     share_data,
 )
+from workflows.shapes import (
+    COMPONENT,
+    CREATED_WORKFLOW,
+    EXAMPLE_CREATE,
+    SHARE,
+    VALIDATION,
+    WORKFLOW,
+    WORKFLOW_ITEM,
+)
 
+_PARTS = (
+    boolean_parameter("include_definition", "With the definition", default=True),
+    boolean_parameter("include_stats", "With the numbers of its executions", default=False),
+)
+_FORCE = boolean_parameter("force", "Cancel its running executions, then delete all", default=False)
 _IF_MATCH = re.compile(r'(?:W/)?"(\d{1,9})"', re.ASCII)
 
 
@@ -37,14 +52,18 @@ class WorkflowListView(View):
 
     scopes = {"GET": Scope.WORKFLOW_READ, "POST": Scope.WORKFLOW_WRITE}
 
+    @Answers(PageOf(WORKFLOW_ITEM), parameters=WORKFLOW_FILTERS)
     def get(self, request: Request) -> Response:
+        """List workflows."""
         query = request.query_params
         page = paginate(filter_workflows(access.visible_to(caller(request)), query), query)
         numbers = queries.statistics(page.items)
         items = [list_item(workflow, numbers.get(workflow.pk, Statistics())) for workflow in page.items]
         return reply(items, metadata=page.metadata)
 
+    @Answers(CREATED_WORKFLOW, 201, body=WorkflowSerializer, example=EXAMPLE_CREATE, errors=[409])
     def post(self, request: Request) -> Response:
+        """Create a workflow."""
         body = WorkflowSerializer(data=request.data).validated()
         workflow = services.create_workflow(user=caller(request).user, **body)
         return created(workflow, "Workflow created successfully")
@@ -72,7 +91,9 @@ class WorkflowView(View):
         "DELETE": Scope.WORKFLOW_DELETE,
     }
 
+    @Answers(WORKFLOW, parameters=_PARTS, etag=True)
     def get(self, request: Request, workflow_id: str) -> Response:
+        """Get a workflow."""
         workflow = access.get_visible(caller(request), workflow_id)
         query = request.query_params
         with_definition = boolean(query, "include_definition", default=True)
@@ -85,13 +106,22 @@ class WorkflowView(View):
         )
         return reply(data, headers={"ETag": f'"{workflow.version}"'})
 
+    @Answers(WORKFLOW, body=UpdateWorkflowSerializer, parameters=[IF_MATCH], etag=True, errors=[409])
     def put(self, request: Request, workflow_id: str) -> Response:
+        """Replace a workflow."""
         return self._update(request, workflow_id, partial=False)
 
+    @Answers(WORKFLOW, body=UpdateWorkflowSerializer, partial=True, parameters=[IF_MATCH], etag=True, errors=[409])
     def patch(self, request: Request, workflow_id: str) -> Response:
+        """Update a workflow.
+
+        Fields that are left out stay as they are.
+        """
         return self._update(request, workflow_id, partial=True)
 
+    @Answers(None, parameters=[_FORCE], errors=[409])
     def delete(self, request: Request, workflow_id: str) -> Response:
+        """Delete a workflow."""
         workflow = access.get_visible(caller(request), workflow_id)
         access.require(caller(request), access.Action.DELETE, workflow)
         services.delete_workflow(workflow=workflow, force=boolean(request.query_params, "force", default=False))
@@ -100,7 +130,7 @@ class WorkflowView(View):
     def _update(self, request: Request, workflow_id: str, *, partial: bool) -> Response:
         workflow = access.get_visible(caller(request), workflow_id)
         access.require(caller(request), access.Action.EDIT, workflow)
-        changes = UpdateSerializer(data=request.data, partial=partial).validated()
+        changes = UpdateWorkflowSerializer(data=request.data, partial=partial).validated()
         expected = expected_version(request, changes.pop("expected_version", None))
         updated = services.update_workflow(
             workflow=workflow,
@@ -149,11 +179,15 @@ class ShareListView(View):
 
     scopes = {"GET": Scope.WORKFLOW_SHARE, "POST": Scope.WORKFLOW_SHARE}
 
+    @Answers(PageOf(SHARE))
     def get(self, request: Request, workflow_id: str) -> Response:
+        """List workflow shares."""
         page = paginate(sharing.shares_of(_to_share(request, workflow_id)), request.query_params)
         return reply([share_data(share) for share in page.items], metadata=page.metadata)
 
+    @Answers(SHARE, 201, body=ShareSerializer, errors=[409])
     def post(self, request: Request, workflow_id: str) -> Response:
+        """Share a workflow."""
         workflow = _to_share(request, workflow_id)
         body = ShareSerializer(data=request.data).validated()
         share = sharing.share_workflow(workflow=workflow, by=caller(request).user, **body)
@@ -165,7 +199,9 @@ class ShareView(View):
 
     scopes = {"DELETE": Scope.WORKFLOW_SHARE}
 
+    @Answers(None)
     def delete(self, request: Request, workflow_id: str, share_id: str) -> Response:
+        """Stop sharing a workflow."""
         sharing.stop_sharing(workflow=_to_share(request, workflow_id), share_id=share_id)
         return reply(message="Workflow is not shared with them any more")
 
@@ -182,7 +218,12 @@ class ValidateStoredView(View):
     optional_body = True
     scopes = {"POST": Scope.WORKFLOW_READ}
 
+    @Answers(VALIDATION, body=ValidateSerializer, partial=True)
     def post(self, request: Request, workflow_id: str) -> Response:
+        """Validate a workflow.
+
+        The stored definition, or the one in the body.
+        """
         workflow = access.get_visible(caller(request), workflow_id)
         body = ValidateSerializer(data=request.data, partial=True).validated() if has_body(request) else {}
         if "definition" not in body:
@@ -196,7 +237,9 @@ class ValidateView(View):
 
     scopes = {"POST": Scope.WORKFLOW_READ}
 
+    @Answers(VALIDATION, body=ValidateSerializer)
     def post(self, request: Request) -> Response:
+        """Validate a definition."""
         body = ValidateSerializer(data=request.data).validated()
         return reply(report_data(checking.judge(body["definition"])))
 
@@ -206,7 +249,9 @@ class ComponentListView(View):
 
     scopes = {"GET": Scope.WORKFLOW_READ}
 
+    @Answers(PageOf(COMPONENT))
     def get(self, request: Request) -> Response:
+        """List available components."""
         page = paginate(registry.all_types(), request.query_params)
         return reply([component_data(component) for component in page.items], metadata=page.metadata)
 
@@ -216,7 +261,9 @@ class ComponentSchemaView(View):
 
     scopes = {"GET": Scope.WORKFLOW_READ}
 
+    @Answers(COMPONENT)
     def get(self, request: Request, component_type: str) -> Response:
+        """Get component schema."""
         component = registry.get(component_type)
         if component is None:
             raise NotFoundError("Component type not found")

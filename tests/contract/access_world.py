@@ -174,6 +174,7 @@ def _execution(workflow: Workflow, status: ExecutionStatus) -> Execution:
         workflow=workflow,
         version=WorkflowVersion.objects.get(workflow=workflow),
         created_by=workflow.created_by,
+        trigger={"type": "manual"},
         status=status,
         total_components=1,
         remaining=0 if ended else 1,

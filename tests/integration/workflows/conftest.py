@@ -44,6 +44,7 @@ def execution(workflow_id: str, status: ExecutionStatus, created_at: datetime | 
         workflow=workflow,
         version=WorkflowVersion.objects.get(workflow=workflow, number=workflow.version),
         created_by=workflow.created_by,
+        trigger={"type": "manual"},
         status=status,
         total_components=1,
         remaining=0 if ended else 1,
