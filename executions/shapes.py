@@ -160,6 +160,16 @@ EXECUTION = Named(
         "created_at": "2025-01-01T12:00:00Z",
     },
 )
+# What cancel and retry answer; without the scope execution.read, no more than where it stands.
+MOVED: Schema = {
+    "anyOf": [
+        EXECUTION,
+        record(
+            {"id": ID, "workflow_id": ID, "status": _STATUS},
+            description="Where it stands, for a credential without the scope execution.read",
+        ),
+    ]
+}
 PREVIEW = Named(
     "RetryPreview", record({"components": array(text(), "The components that would run again, in their order")})
 )

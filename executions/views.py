@@ -45,6 +45,7 @@ from executions.shapes import (
     EXAMPLE_RETRY,
     EXECUTION,
     LOG_LINE,
+    MOVED,
     PREVIEW,
     SIGNALLED,
     STARTED,
@@ -188,7 +189,7 @@ class CancelView(View):
     optional_body = True
     scopes = {"POST": Scope.EXECUTION_MANAGE}
 
-    @Answers(EXECUTION, errors=[409])
+    @Answers(MOVED, errors=[409])
     def post(self, request: Request, execution_id: str) -> Response:
         """Cancel an execution."""
         execution = queries.get_visible(caller(request), execution_id)
@@ -250,7 +251,7 @@ class RetryView(View):
     optional_body = True
     scopes = {"POST": Scope.EXECUTION_MANAGE}
 
-    @Answers(EXECUTION, 201, also={200: PREVIEW}, body=RetrySerializer, example=EXAMPLE_RETRY, errors=[409])
+    @Answers(MOVED, 201, also={200: PREVIEW}, body=RetrySerializer, example=EXAMPLE_RETRY, errors=[409])
     def post(self, request: Request, execution_id: str) -> Response:
         """Retry an execution.
 
