@@ -73,6 +73,10 @@ class RetrySerializer(StrictSerializer):
     preview = StrictBooleanField(required=False)
 
 
+class CancelSerializer(StrictSerializer):
+    """The body of `POST executions/{id}/cancel`, if there is one: a field that is meant to do something is refused."""
+
+
 class SignalSerializer(StrictSerializer):
     """The body of `POST executions/{id}/signals/{name}`."""
 

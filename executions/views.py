@@ -25,6 +25,7 @@ from executions.models import Execution
 from executions.serializers import (
     BatchItemSerializer,
     BatchSerializer,
+    CancelSerializer,
     ExecuteSerializer,
     RetrySerializer,
     SignalSerializer,
@@ -189,11 +190,12 @@ class CancelView(View):
     optional_body = True
     scopes = {"POST": Scope.EXECUTION_MANAGE}
 
-    @Answers(MOVED, errors=[409])
+    @Answers(MOVED, body=CancelSerializer, errors=[409])
     def post(self, request: Request, execution_id: str) -> Response:
         """Cancel an execution."""
         execution = queries.get_visible(caller(request), execution_id)
         access.require(caller(request), access.Action.EXECUTE, execution.workflow)
+        CancelSerializer(data=request.data).validated()
         interventions.cancel_execution(execution)
         return reply(_moved(request, execution_id), message="Execution cancellation requested")
 

@@ -134,3 +134,12 @@ def test_x3_what_is_running_cannot_be_retried_and_what_has_ended_not_cancelled(
     assert (unknown.status, unknown.fields) == (422, ["from_component"])
     assert Execution.objects.count() == 1
     assert caller.post(f"{path}/retry").status == 201
+
+
+def test_o3_cancel_takes_no_fields(alice_api: Api) -> None:
+    id_ = made(alice_api, linear(log("a")))
+    execution = alice_api.post(f"/workflows/{id_}/execute", {}).data["execution_id"]
+    answer = alice_api.post(f"/executions/{execution}/cancel", {"force": True})
+    assert (answer.status, answer.fields) == (422, ["force"])
+    assert alice_api.get(f"/executions/{execution}").data["status"] == "queued"
+    assert alice_api.post(f"/executions/{execution}/cancel", {}).status == 200
