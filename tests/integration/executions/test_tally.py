@@ -40,7 +40,8 @@ def stored(workflow_id: str, status: ExecutionStatus, made: datetime, started: d
         remaining=0 if final else 1,
         created_at=made,
         started_at=started,
-        completed_at=made if final else None,
+        completed_at=(started or made) if final else None,
+        trigger={"type": "manual"},
     )
 
 
