@@ -19,7 +19,7 @@ _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 def measure(stack: Stack) -> Report:
     """Needs a platform whose address `/bare` is the bare view (`benchmarks.settings`)."""
-    workflow = stack.workflow("one", *chain(4))
+    workflow = stack.workflow("read", *chain(4))
     ours: list[float] = []
     bare: list[float] = []
     for round_ in range(WARM_UP + ROUNDS):
