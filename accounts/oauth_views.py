@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,8 +102,9 @@ class _ClientEndpoint(OAuthLibMixin, _Answering):  # type: ignore[misc]  # the t
         _check_form(request)
         return self.answer(request)
 
+    @abstractmethod
     def answer(self, request: HttpRequest) -> HttpResponse:
-        raise NotImplementedError
+        """What the endpoint says to a form that can be read."""
 
     def as_sent(self, body: str | None, status: int) -> HttpResponse:
         """An answer of oauthlib, without its headers: those are of other schemes and for other origins."""

@@ -141,7 +141,7 @@ def _wait_until_up(port: int) -> None:
         with suppress(OSError, HTTPException):
             Client(port).call("GET", "/health")
             return
-        time.sleep(0.2)
+        time.sleep(0.2)  # between two looks whether the server answers
     raise TimeoutError("the web process did not come up within 60 s")
 
 
