@@ -4,18 +4,16 @@ import argparse
 import json
 import os
 import random
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
 
 import django
 import psycopg
 
-Database: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
+from benchmarks.bulk_load import Copy, Database, WithoutIndexes, say
 
 OWNERS, WORKFLOWS, EXECUTIONS = 200, 10_000, 1_000_000
 BIG_OWNER_WORKFLOWS = 2_000
@@ -108,11 +106,11 @@ def _fill(url: str, database: Database, executions: int, log_lines: int) -> None
     _people(database, filled, ids, now)
     _workflows(database, filled, chance, ids, now)
     _shares(database, filled)
-    with _without_indexes(database):
+    with WithoutIndexes(database):
         _executions(url, database, filled, chance, ids, now, executions, log_lines)
         _audit(database, filled, chance, ids, now, int(executions * AUDIT_SHARE))
     for table in _TABLES:
-        _say(f"vacuum {table}")
+        say(f"vacuum {table}")
         database.execute(f"VACUUM (ANALYZE, FREEZE) {table}")
     database.execute("VACUUM ANALYZE")
 
@@ -124,7 +122,7 @@ def _people(database: Database, filled: Filled, ids: _Ids, now: float) -> None:
     named = [BIG, SMALL, *(f"owner{number}@example.com" for number in range(OWNERS - 2))]
     people = [*named, SHAREE, STAFF]
     made = {email: ids.at(now - (DAYS + 1) * 86400 + place) for place, email in enumerate(people)}
-    with _copy(
+    with Copy(
         database,
         "accounts_user",
         "id email username password tier requests_per_hour concurrent_executions is_active is_staff is_superuser "
@@ -139,11 +137,11 @@ def _people(database: Database, filled: Filled, ids: _Ids, now: float) -> None:
         "INSERT INTO accounts_user_groups (user_id, group_id) SELECT %s, id FROM auth_group", [uuid.UUID(made[SHAREE])]
     )
     for owner in (made[BIG], made[SMALL], made[SHAREE], made[STAFF]):
-        with _copy(database, "accounts_secret", "id owner_id name sealed_value created_at updated_at") as write:
+        with Copy(database, "accounts_secret", "id owner_id name sealed_value created_at updated_at") as write:
             for number in range(SECRETS):
                 at = now - number
                 write((ids.at(at), owner, f"SECRET_{number}", "\\x00", _iso(at), _iso(at)))
-        with _copy(
+        with Copy(
             database, "accounts_apikey", "id owner_id name description prefix key_hash permissions created_at"
         ) as write:
             for number in range(API_KEYS):
@@ -188,10 +186,10 @@ def _workflows(database: Database, filled: Filled, chance: random.Random, ids: _
     columns = (
         "id created_by_id name description status category tags priority version component_count created_at updated_at"
     )
-    with _copy(database, "workflows_workflow", columns) as write:
+    with Copy(database, "workflows_workflow", columns) as write:
         for row in rows:
             write(row)
-    with _copy(
+    with Copy(
         database, "workflows_workflowversion", "id workflow_id number definition created_by_id created_at"
     ) as write:
         for version in versions:
@@ -262,7 +260,7 @@ def _executions(
                 with connection.cursor().copy(f"COPY {table} ({', '.join(columns.split())}) FROM STDIN") as copy:
                     copy.write("".join(lines))
             if first % 100_000 == 0:
-                _say(f"{first + chunk:,} of {count:,} executions")
+                say(f"{first + chunk:,} of {count:,} executions")
 
 
 _COPIED = (
@@ -361,7 +359,7 @@ _LEVELS = ("info", "info", "info", "debug", "info", "warning", "info", "error")
 def _audit(database: Database, filled: Filled, chance: random.Random, ids: _Ids, now: float, count: int) -> None:
     """A quarter of the executions were started by hand; a log-in or a change for every tenth of them."""
     columns = "id at actor_id actor credential address request_id action object_type object_id details"
-    with _copy(database, "accounts_auditentry", columns) as write:
+    with Copy(database, "accounts_auditentry", columns) as write:
         for place in range(count):
             at = now - DAYS * 86400 * (1 - place / count)
             workflow = chance.choice(filled.workflows)
@@ -394,58 +392,6 @@ _CHANGES = (
 )
 
 
-class _copy:  # noqa: N801 - reads as the statement it is
-    """`with _copy(database, table, columns) as write`: COPY one row a call."""
-
-    def __init__(self, database: Database, table: str, columns: str) -> None:
-        self._context = database.cursor().copy(f"COPY {table} ({', '.join(columns.split())}) FROM STDIN")
-
-    def __enter__(self) -> Callable[[Sequence[Any]], None]:
-        return self._context.__enter__().write_row
-
-    def __exit__(self, *about: Any) -> None:
-        self._context.__exit__(*about)
-
-
-class _without_indexes:  # noqa: N801 - as above
-    """Indexes and keys of the big tables are dropped for the load and made again after it, as they were."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._again: list[str] = []
-
-    def __enter__(self) -> None:
-        database = self._database
-        database.execute("SET session_replication_role = replica")
-        database.execute("SET synchronous_commit = off")
-        for table in ("executions_execution", "executions_componentrun", "events_event", "accounts_auditentry"):
-            constraints = database.execute(
-                "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
-                "WHERE conrelid = %s::regclass AND contype IN ('u', 'f') ORDER BY contype",
-                [table],
-            ).fetchall()
-            for name, definition in constraints:
-                database.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
-                valid = "" if definition.startswith("UNIQUE") else " NOT VALID"
-                self._again.append(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}{valid}')
-            indexes = database.execute(
-                "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = %s AND indexname NOT LIKE '%%_pkey'",
-                [table],
-            ).fetchall()
-            for name, definition in indexes:
-                database.execute(f'DROP INDEX "{name}"')
-                self._again.append(definition)
-
-    def __exit__(self, *about: Any) -> None:
-        if about[0] is None:
-            self._database.execute("SET maintenance_work_mem = '1GB'")
-            # Unique keys first, then indexes, then references.
-            for statement in sorted(self._again, key=lambda text: "FOREIGN KEY" in text):
-                _say(statement[:110])
-                self._database.execute(statement)
-            self._database.execute("SET session_replication_role = origin")
-
-
 def counts(database: Database) -> Iterator[tuple[str, int, int]]:
     """(table, rows, bytes with indexes) of what was filled."""
     for table in ("accounts_user", *_TABLES, "workflows_share", "accounts_secret", "accounts_apikey"):
@@ -456,10 +402,6 @@ def counts(database: Database) -> Iterator[tuple[str, int, int]]:
 
 def _iso(seconds: float) -> str:
     return str(datetime.fromtimestamp(seconds, UTC))
-
-
-def _say(text: str) -> None:
-    print(f"{datetime.now(UTC):%H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

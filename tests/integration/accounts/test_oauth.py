@@ -353,15 +353,14 @@ def test_an_unused_refresh_token_dies(reports: Registered, alice: User) -> None:
     assert oauth.refresh(reports, token).error == "invalid_grant"
 
 
-@pytest.mark.django_db(transaction=True)
-def test_of_two_refreshes_at_once_one_wins_and_ends_with_the_other(reports: Registered, alice: User) -> None:
-    token = oauth.tokens_of(reports, alice)["refresh_token"]
+def both_at_once(ask: Callable[[], oauth.Told]) -> list[oauth.Told]:
+    """The two answers to a request that is made twice at the same time."""
     told: list[oauth.Told] = []
     ready = threading.Barrier(2)
 
     def run() -> None:
         ready.wait(10)
-        told.append(oauth.refresh(reports, token))
+        told.append(ask())
         connection.close()
 
     threads = [threading.Thread(target=run) for _ in range(2)]
@@ -369,6 +368,13 @@ def test_of_two_refreshes_at_once_one_wins_and_ends_with_the_other(reports: Regi
         thread.start()
     for thread in threads:
         thread.join(30)
+    return told
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_refreshes_at_once_one_wins_and_ends_with_the_other(reports: Registered, alice: User) -> None:
+    token = oauth.tokens_of(reports, alice)["refresh_token"]
+    told = both_at_once(lambda: oauth.refresh(reports, token))
     assert sorted(answer.status for answer in told) == [200, 400]
     winner = next(answer for answer in told if answer.status == 200)
     assert not works(winner.body["access_token"])
@@ -377,18 +383,6 @@ def test_of_two_refreshes_at_once_one_wins_and_ends_with_the_other(reports: Regi
 @pytest.mark.django_db(transaction=True)
 def test_of_two_exchanges_at_once_one_wins_and_ends_with_the_other(reports: Registered, alice: User) -> None:
     code = oauth.decide(oauth.browser_of(alice), oauth.authorize_url(reports))["code"]
-    told: list[oauth.Told] = []
-    ready = threading.Barrier(2)
-
-    def run() -> None:
-        ready.wait(10)
-        told.append(oauth.exchange(reports, code))
-        connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    told = both_at_once(lambda: oauth.exchange(reports, code))
     assert sorted(answer.status for answer in told) == [200, 400]
     assert not OAuthAccessToken.objects.exists()
