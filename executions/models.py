@@ -161,7 +161,9 @@ class Execution(models.Model):
                 condition=models.Q(started_at__isnull=False),
                 name="execution_started",
             ),
-            models.Index(fields=["created_by", "-id"], name="execution_account"),
+            models.Index(
+                fields=["created_by", "-id"], include=["workflow", "workflow_owner_id"], name="execution_account"
+            ),
             models.Index(
                 fields=["created_by"],
                 condition=models.Q(admitted_at__isnull=False, completed_at__isnull=True, parent_run__isnull=True),
