@@ -185,6 +185,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SORT_OPERATION_PARAMETERS": False,
 }
+# Of graphene-django only this is used; its own debugging middleware is never loaded.
+GRAPHENE: dict[str, Any] = {"MIDDLEWARE": []}
 APG_MAX_BODY_BYTES = env.integer("APG_MAX_BODY_BYTES", 5 * 1024 * 1024, low=1024, high=2**30)
 DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
 # Requests that a web process serves at once, and its connections to PostgreSQL.
