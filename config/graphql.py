@@ -8,6 +8,7 @@ from typing import Any
 from graphql import (
     DocumentNode,
     FieldNode,
+    FragmentDefinitionNode,
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
@@ -15,13 +16,14 @@ from graphql import (
     get_operation_ast,
     validate,
 )
-from graphql.execution.values import get_variable_values
+from graphql.execution.collect_fields import collect_fields
+from graphql.execution.values import get_argument_values, get_variable_values
 
 from accounts.callers import Caller
 from config.schema import schema
 from core import graphql_caps
 from core.envelope import error_entry
-from core.errors import APGError, ErrorCode
+from core.errors import APGError, BadRequestError, ErrorCode, Problem
 from core.exception_handler import to_error
 from core.graphql_rest import camel
 from core.request_id import current_request_id
@@ -29,6 +31,7 @@ from core.types import JSONObject
 
 _SCHEMA = schema.graphql_schema
 _MAX_ERRORS = 10
+_KEYS = ("query", "variables", "operationName", "extensions")
 # No "Did you mean": what there is, introspection tells, to those who may ask.
 import_module("graphql.pyutils.did_you_mean").MAX_LENGTH = 0  # type: ignore[attr-defined]
 
@@ -60,6 +63,28 @@ class Operation:
     def fields(self) -> list[str]:
         """The names of the root fields that stand in the operation itself, in their order."""
         return [each.name.value for each in self.node.selection_set.selections if isinstance(each, FieldNode)]
+
+
+def read(body: JSONObject) -> tuple[str, JSONObject | None, str | None]:
+    """query, variables and operationName. Raises BadRequestError naming what is wrong."""
+    problems = [
+        Problem("Unknown field", field=name[:100], details={"expected": "one of " + ", ".join(_KEYS)})
+        for name in body
+        if name not in _KEYS
+    ]
+    text, variables, name = body.get("query"), body.get("variables"), body.get("operationName")
+    if not isinstance(text, str):
+        problems.append(Problem("Must be text: the GraphQL document", field="query"))
+    if not isinstance(variables, dict | None):
+        problems.append(Problem("Must be an object", field="variables"))
+    if not isinstance(name, str | None):
+        problems.append(Problem("Must be text", field="operationName"))
+    if not isinstance(body.get("extensions"), dict | None):
+        problems.append(Problem("Must be an object", field="extensions"))
+    if problems:
+        raise BadRequestError(problems=problems)
+    assert isinstance(text, str)
+    return text, variables, name
 
 
 def parse_and_check(
@@ -116,6 +141,20 @@ def run(operation: Operation, caller: Caller, root: Any = None) -> JSONObject:
     if result.errors:
         answer["errors"] = [_formatted(error) for error in result.errors]
     return answer
+
+
+def followed(operation: Operation) -> tuple[str, Mapping[str, Any]]:
+    """The root field of a subscription, of which it has one, and its arguments."""
+    variables: Any = get_variable_values(_SCHEMA, operation.node.variable_definitions or (), dict(operation.variables))
+    fragments = {
+        each.name.value: each for each in operation.document.definitions if isinstance(each, FragmentDefinitionNode)
+    }
+    root = _SCHEMA.subscription_type
+    assert root is not None
+    fields = collect_fields(_SCHEMA, fragments, variables, root, operation.node.selection_set)
+    ((node, *_),) = fields.values()
+    name = node.name.value
+    return name, get_argument_values(root.fields[name], node, variables)
 
 
 def _never(value: Any) -> bool:

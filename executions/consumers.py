@@ -7,7 +7,6 @@ from django.utils import timezone
 
 from accounts.permissions import require_scope
 from accounts.scopes import Scope
-from accounts.ws_auth import still_good
 from core.envelope import render
 from core.errors import APGError, AuthenticationFailedError, ErrorCode, NotFoundError, Problem, ValidationFailedError
 from core.ids import new_id
@@ -29,7 +28,7 @@ class WorkflowSocket(Socket):
             message = messages.parse(text)
             await self._answer(message)
         except APGError as error:
-            if self.caller is None:
+            if self.caller is None or isinstance(error, AuthenticationFailedError):
                 await self.end(UNAUTHENTICATED)
                 return
             await self._say("error", messages.id_in(text), _error_data(error))
@@ -40,6 +39,7 @@ class WorkflowSocket(Socket):
     async def _answer(self, message: Message) -> None:
         if message.type == "authenticate":
             caller = await self.authenticate(messages.parse_token(message.data))
+            self.first_message_came()
             await self._say("authenticated", message.id, {"user_id": caller.user.pk})
         elif self.caller is None:
             raise AuthenticationFailedError
@@ -54,16 +54,14 @@ class WorkflowSocket(Socket):
             await self._say("unsubscribed", message.id, place.data)
 
     async def _subscribe(self, message_id: str, place: Place, since: int | None) -> None:
-        assert self.caller is not None
+        caller = await self.current_caller()
         assert self.credential is not None
         name = _name(place)
         if self.is_full and not self.running(name):
             raise _TooManyError(f"A connection has at most {MAX_SUBSCRIPTIONS} subscriptions")
         data: JSONObject = dict(place.data)
         if place.channel == "execution":
-            execution, data["snapshot"] = await self.hub.in_thread(
-                snapshots.of_execution, self.caller, place.subject_id
-            )
+            execution, data["snapshot"] = await self.hub.in_thread(snapshots.of_execution, caller, place.subject_id)
             data["sequence"] = execution.sequence
             if since is not None and since > execution.sequence:
                 problem = Problem(f"The last event has the number {execution.sequence}", field="data.since")
@@ -72,10 +70,10 @@ class WorkflowSocket(Socket):
             pages = live.follow_execution(self.hub, self.credential, execution.pk, execution.workflow_id, after)
         elif place.channel == "workflow":
             pages = live.follow_workflow(self.hub, self.credential, place.subject_id)
-            data["snapshot"] = await self._begin(pages, snapshots.of_workflow, self.caller, place.subject_id)
+            data["snapshot"] = await self._begin(pages, snapshots.of_workflow, caller, place.subject_id)
         else:
-            require_scope(self.caller, Scope.SYSTEM_READ)
-            pages = live.follow_system(self.hub, self.credential, staff=self.caller.user.is_staff)
+            require_scope(caller, Scope.SYSTEM_READ)
+            pages = live.follow_system(self.hub, self.credential, staff=caller.user.is_staff)
             data["snapshot"] = await self._begin(pages, snapshots.of_system)
         self.stop(name)
         await self._say("subscribed", message_id, data)
@@ -97,8 +95,7 @@ class WorkflowSocket(Socket):
                 for text in page.messages:
                     await self.tell(text)
         except live.GoneError:
-            if self.credential not in await self.hub.in_thread(still_good, {self.credential}):
-                await self.end(UNAUTHENTICATED)
+            if await self.lost_access():
                 return
             error = NotFoundError(f"{place.channel.capitalize()} not found")
             await self._say("error", new_id(), {**place.data, **_error_data(error)})
