@@ -110,7 +110,9 @@ class _Tally:
             self.entered.add(name)
             fragment = self.fragments.get(name)
             # One that there is not is told of by validation.
-            self.depths[name] = self.depth(fragment.selection_set) if fragment else 0
+            depth = self.depth(fragment.selection_set) if fragment else 0
+            is_introspection = fragment is not None and fragment.type_condition.name.value.startswith("__")
+            self.depths[name] = 0 if is_introspection else depth
         return self.depths[name]
 
 
