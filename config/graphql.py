@@ -1,13 +1,12 @@
 """A GraphQL operation from its text to its answer; for HTTP and for sockets, always synchronous (contract §9)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from graphql import (
     DocumentNode,
-    FieldNode,
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
@@ -15,7 +14,8 @@ from graphql import (
     get_operation_ast,
     validate,
 )
-from graphql.execution.values import get_variable_values
+from graphql.execution.collect_fields import collect_fields
+from graphql.execution.values import get_argument_values, get_variable_values
 
 from accounts.callers import Caller
 from config.schema import schema
@@ -45,21 +45,28 @@ class RequestRefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class RootField:
+    """A field that the operation starts with, and its arguments by their names in Python: `execution_id`."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a document that was checked together with its variables; may be run many times."""
+    """One operation of a document that was checked together with its variables; may be run many times.
+
+    `fields` are those that will be executed, from fragments too; a subscription has one.
+    """
 
     document: DocumentNode
     node: OperationDefinitionNode
     variables: Mapping[str, Any]
+    fields: tuple[RootField, ...]
 
     @property
     def kind(self) -> OperationType:
         return self.node.operation
-
-    @property
-    def fields(self) -> list[str]:
-        """The names of the root fields that stand in the operation itself, in their order."""
-        return [each.name.value for each in self.node.selection_set.selections if isinstance(each, FieldNode)]
 
 
 def parse_and_check(
@@ -85,9 +92,22 @@ def parse_and_check(
         raise RequestRefusedError(coerced)
     try:
         graphql_caps.check_cost(_SCHEMA, document, node, coerced)
+        fields = tuple(_root_fields(document, node, coerced))
     except GraphQLError as error:
         raise RequestRefusedError([error]) from None
-    return Operation(document, node, given)
+    return Operation(document, node, given, fields)
+
+
+def _root_fields(
+    document: DocumentNode, node: OperationDefinitionNode, variables: dict[str, Any]
+) -> Iterator[RootField]:
+    root = _SCHEMA.get_root_type(node.operation)
+    assert root is not None, "the schema has all three"
+    fragments = graphql_caps.fragments_of(document)
+    for same, *_ in collect_fields(_SCHEMA, fragments, variables, root, node.selection_set).values():
+        definition = root.fields.get(same.name.value)
+        arguments = get_argument_values(definition, same, variables) if definition else {}
+        yield RootField(same.name.value, arguments)
 
 
 def _no_operation(name: str | None) -> str:

@@ -276,6 +276,12 @@ def test_requests_are_counted_and_answers_say_so(graphql: GraphQL) -> None:
     several = "mutation { a: cancelExecution(id: 1) { success } b: cancelExecution(id: 2) { success } c: __typename }"
     third = graphql.ask(several).headers
     assert int(second["X-RateLimit-Remaining"]) - int(third["X-RateLimit-Remaining"]) == 3
+    hidden = (
+        several.replace("mutation", "fragment F on Mutation")
+        + " mutation { ...F ... { b: cancelExecution(id: 2) { success } } }"
+    )
+    fourth = graphql.ask(hidden).headers
+    assert int(third["X-RateLimit-Remaining"]) - int(fourth["X-RateLimit-Remaining"]) == 3
     assert {"X-Request-ID", "Cache-Control", "Content-Security-Policy"} <= set(third)
 
 
