@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help openapi graphql run test faults soak check bench bench-size bench-memory bench-million migrate lock clean
+.PHONY: help openapi graphql graphiql run test faults soak check bench bench-size bench-memory bench-million migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -45,6 +45,9 @@ openapi: $(VENV)/dev.installed ## write docs/openapi.yaml anew
 
 graphql: $(VENV)/dev.installed ## write docs/schema.graphql anew
 	$(GRAPHQL_SCHEMA) --out=-.graphql > docs/schema.graphql
+
+graphiql: ## bundle the page of GraphiQL anew (needs npm)
+	cd tools/graphiql && npm ci --ignore-scripts && npm run build
 
 bench: $(VENV)/dev.installed ## the speed of the platform, beside plain Celery in the same run
 	$(BIN)/python -m benchmarks

@@ -1,14 +1,12 @@
 """A GraphQL operation from its text to its answer; for HTTP and for sockets, always synchronous (contract §9)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from graphql import (
     DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
@@ -48,21 +46,28 @@ class RequestRefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class RootField:
+    """A field that the operation starts with, and its arguments by their names in Python: `execution_id`."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of a document that was checked together with its variables; may be run many times."""
+    """One operation of a document that was checked together with its variables; may be run many times.
+
+    `fields` are those that will be executed, from fragments too; a subscription has one.
+    """
 
     document: DocumentNode
     node: OperationDefinitionNode
     variables: Mapping[str, Any]
+    fields: tuple[RootField, ...]
 
     @property
     def kind(self) -> OperationType:
         return self.node.operation
-
-    @property
-    def fields(self) -> list[str]:
-        """The names of the root fields that stand in the operation itself, in their order."""
-        return [each.name.value for each in self.node.selection_set.selections if isinstance(each, FieldNode)]
 
 
 def read(body: JSONObject) -> tuple[str, JSONObject | None, str | None]:
@@ -110,9 +115,22 @@ def parse_and_check(
         raise RequestRefusedError(coerced)
     try:
         graphql_caps.check_cost(_SCHEMA, document, node, coerced)
+        fields = tuple(_root_fields(document, node, coerced))
     except GraphQLError as error:
         raise RequestRefusedError([error]) from None
-    return Operation(document, node, given)
+    return Operation(document, node, given, fields)
+
+
+def _root_fields(
+    document: DocumentNode, node: OperationDefinitionNode, variables: dict[str, Any]
+) -> Iterator[RootField]:
+    root = _SCHEMA.get_root_type(node.operation)
+    assert root is not None, "the schema has all three"
+    fragments = graphql_caps.fragments_of(document)
+    for same, *_ in collect_fields(_SCHEMA, fragments, variables, root, node.selection_set).values():
+        definition = root.fields.get(same.name.value)
+        arguments = get_argument_values(definition, same, variables) if definition else {}
+        yield RootField(same.name.value, arguments)
 
 
 def _no_operation(name: str | None) -> str:
@@ -141,20 +159,6 @@ def run(operation: Operation, caller: Caller, root: Any = None) -> JSONObject:
     if result.errors:
         answer["errors"] = [_formatted(error) for error in result.errors]
     return answer
-
-
-def followed(operation: Operation) -> tuple[str, Mapping[str, Any]]:
-    """The root field of a subscription, of which it has one, and its arguments."""
-    variables: Any = get_variable_values(_SCHEMA, operation.node.variable_definitions or (), dict(operation.variables))
-    fragments = {
-        each.name.value: each for each in operation.document.definitions if isinstance(each, FragmentDefinitionNode)
-    }
-    root = _SCHEMA.subscription_type
-    assert root is not None
-    fields = collect_fields(_SCHEMA, fragments, variables, root, operation.node.selection_set)
-    ((node, *_),) = fields.values()
-    name = node.name.value
-    return name, get_argument_values(root.fields[name], node, variables)
 
 
 def _never(value: Any) -> bool:

@@ -36,7 +36,7 @@ MAX_TOKENS = 1_000
 MAX_NESTING = 96
 MAX_DEPTH = 8
 MAX_ALIASES = 15
-# A field twice in one place is an alias of itself, and comparing all such pairs takes quadratic time.
+# A field twice in one place says nothing, and comparing all such pairs takes quadratic time.
 MAX_REPEATS = 15
 MAX_DIRECTIVES = 50
 MAX_COST = 5_000
@@ -79,6 +79,7 @@ def _check_tokens(source: Source) -> None:
 class _Tally:
     fragments: Mapping[str, FragmentDefinitionNode]
     aliases: int = 0
+    repeats: int = 0
     directives: int = 0
     depths: dict[str, int] = field(default_factory=dict)
     entered: set[str] = field(default_factory=set)
@@ -87,19 +88,18 @@ class _Tally:
         """How many fields lie below one another; those of introspection are bounded by a rule of graphql-core."""
         if selections is None:
             return 0
-        repeats: dict[str, int] = {}
-        return max((self._depth_of(each, repeats) for each in _flat(selections, self)), default=0)
+        seen: set[str] = set()
+        return max((self._depth_of(each, seen) for each in _flat(selections, self)), default=0)
 
-    def _depth_of(self, selection: SelectionNode, repeats: dict[str, int]) -> int:
+    def _depth_of(self, selection: SelectionNode, seen: set[str]) -> int:
         if isinstance(selection, FragmentSpreadNode):
             return self._depth_of_fragment(selection.name.value)
         assert isinstance(selection, FieldNode), "inline fragments have been opened"
         if selection.alias is not None:
             self.aliases += 1
         name = (selection.alias or selection.name).value
-        repeats[name] = repeats.get(name, 0) + 1
-        if repeats[name] > MAX_REPEATS:
-            raise CapError(f"More than {MAX_REPEATS} times the same field in one place")
+        self.repeats += name in seen
+        seen.add(name)
         below = self.depth(selection.selection_set)
         return 0 if selection.name.value.startswith("__") else 1 + below
 
@@ -110,7 +110,9 @@ class _Tally:
             self.entered.add(name)
             fragment = self.fragments.get(name)
             # One that there is not is told of by validation.
-            self.depths[name] = self.depth(fragment.selection_set) if fragment else 0
+            depth = self.depth(fragment.selection_set) if fragment else 0
+            is_introspection = fragment is not None and fragment.type_condition.name.value.startswith("__")
+            self.depths[name] = 0 if is_introspection else depth
         return self.depths[name]
 
 
@@ -136,6 +138,7 @@ def _check_shape(document: DocumentNode) -> None:
     for what, found, most in (
         ("levels of fields", depth, MAX_DEPTH),
         ("aliases", tally.aliases, MAX_ALIASES),
+        ("fields that stand in one place again", tally.repeats, MAX_REPEATS),
         ("directives", tally.directives, MAX_DIRECTIVES),
     ):
         if found > most:

@@ -103,6 +103,7 @@ function Page() {
       storage={session.storage}
       defaultQuery={FIRST_QUERY}
       isHeadersEditorEnabled={false}
+      showPersistHeadersSettings={false}
     />
   );
 }
