@@ -195,13 +195,6 @@ DATABASES = {"default": env.database("DATABASE_URL")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
 REDIS_TIMEOUT_SECONDS = 1
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # redis-py's default read timeout would end idle subscriptions.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "apg"},
-    }
-}
 
 # --- engine -------------------------------------------------------------------------------------------------
 _LEASE_SECONDS = env.integer("APG_LEASE_SECONDS", 15, low=3, high=3600)
@@ -298,8 +291,6 @@ LOGGING = {
         # At DEBUG they write codes and tokens.
         "oauthlib": {"level": "INFO"},
         "oauth2_provider": {"level": "INFO"},
-        # A traceback every second while Redis is away, of which the health says enough.
-        "channels_redis": {"level": "CRITICAL"},
     },
     "root": {"handlers": ["console"], "level": env.text("APG_LOG_LEVEL", default="INFO")},
 }

@@ -1,8 +1,8 @@
 """Bells: after a commit, one small message says whose ledger has grown. Best effort, and never waited for.
 
 A bell says nothing else: who hears it reads the ledger, and who does not finds the rows by looking at the ledger's
-end (`executions.hub`). It is one PUBLISH in the words of the channel layer's group `bells`, over a connection that
-answers nothing: some 20 µs, where `async_to_sync(group_send)` takes some 9 ms.
+end (`executions.hub`). It is one PUBLISH over a connection that answers nothing: some 20 µs, where
+`async_to_sync(group_send)` takes some 9 ms.
 """
 
 import logging
@@ -12,15 +12,16 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import transaction
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
-GROUP = "bells"
+CHANNEL = "apg.bells"
 _TIMEOUT_SECONDS = 0.2
 _PAUSE_SECONDS = 5.0
 
@@ -32,7 +33,7 @@ def ring_on_commit(subject_id: str) -> None:
 
 def ring(subject_id: str) -> None:
     """Say that there is more about a subject. A Redis that is away costs nothing, and is logged."""
-    _line.send({"type": "bell", "subject_id": subject_id})
+    _line.send(subject_id)
 
 
 class _Line:
@@ -44,16 +45,12 @@ class _Line:
         self._connection: Any = None
         self._quiet_until = float("-inf")
 
-    def send(self, message: dict[str, str]) -> None:
+    def send(self, subject_id: str) -> None:
         if time.monotonic() < self._quiet_until:
             return
-        layer = get_channel_layer()
-        assert layer is not None
-        config: Any = settings.CHANNEL_LAYERS["default"]["CONFIG"]
-        name = f"{config['prefix']}__group__{GROUP}"
         with self._lock:
             try:
-                self._connected().send_command("PUBLISH", name, layer.serialize(message))
+                self._connected().send_command("PUBLISH", CHANNEL, subject_id)
             except (RedisError, OSError) as error:
                 self._quiet_until = time.monotonic() + _PAUSE_SECONDS
                 self._hang_up()
@@ -65,7 +62,11 @@ class _Line:
             self._pid, self._connection = os.getpid(), None
         if self._connection is None:
             pool = Redis.from_url(
-                settings.REDIS_URL, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+                settings.REDIS_URL,
+                socket_timeout=_TIMEOUT_SECONDS,
+                socket_connect_timeout=_TIMEOUT_SECONDS,
+                # By default redis-py would try three times more, and sleep in between: under the caller's feet.
+                retry=Retry(NoBackoff(), 0),
             ).connection_pool
             connection: Any = pool.make_connection()
             connection.connect()
