@@ -16,7 +16,7 @@ from django.utils.http import is_same_domain
 from accounts import api_keys, tokens
 from accounts.authentication import token_caller
 from accounts.callers import Caller
-from accounts.models import ApiKey, Session
+from accounts.models import ApiKey, Session, User
 from accounts.oauth import expiry_of, good_digests
 from accounts.oauth_models import digest
 from core.errors import AuthenticationFailedError
@@ -90,13 +90,21 @@ def still_good(credentials: Collection[Credential]) -> set[Credential]:
     return set(good)
 
 
+def is_staff(user_id: str) -> bool:
+    """Whether the user is staff now."""
+    return User.objects.filter(pk=user_id, is_active=True, is_staff=True).exists()
+
+
 def token_of(scope: Scope) -> str | None:
     """The token that a handshake carries: `?token=`, `Authorization: Bearer`, or `X-API-Key`; None without one.
 
     Raises AuthenticationFailedError for two at once, which may be two people's, and for another scheme.
     """
     headers = _headers(scope)
-    query = parse_qs(scope["query_string"].decode("ascii", "replace"), max_num_fields=20)
+    try:
+        query = parse_qs(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True, max_num_fields=20)
+    except ValueError:
+        raise AuthenticationFailedError from None
     found = [*query.get("token", []), *headers.get("x-api-key", [])]
     for header in headers.get("authorization", []):
         scheme, _, token = header.partition(" ")

@@ -1,6 +1,7 @@
 """The web server: uvicorn as the platform runs it, in one place. `python -m config.web --host … --port …`."""
 
 import argparse
+from asyncio import BaseTransport
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +21,8 @@ _MAX_HEAD_BYTES = 64 * 1024
 _MAX_MESSAGE_BYTES = 64 * 1024
 _MAX_FRAGMENTS = 64
 _CLOSE_SECONDS = 3.0
+# Who does not answer a ping within these is taken for gone.
+PING_SECONDS = 20.0
 
 
 class Protocol(HttpToolsProtocol):
@@ -74,8 +77,22 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     """WebSockets as uvicorn speaks them, for clients that mean no good or are gone without a word.
 
     Who does not read is not read from either, and is closed without waiting for it to read; what was to be closed
-    and is not soon after is cut. A message in more pieces than make sense is refused.
+    and is not soon after is cut. A message in more pieces than make sense is refused. The address, which may hold a
+    token, is written to no log at any level.
     """
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        # It would write down the handshake.
+        self.conn.debug = False
+        super().connection_made(transport)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._cut_soon()
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        self._cut_soon()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -94,19 +111,45 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             return
         super().handle_cont(event)
 
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                # Without the traceback that uvicorn would log for whoever sends it.
+                self.frames = []
+                if self.conn.close_sent is None:
+                    self.conn.fail(1007, "not UTF-8")
+                    self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
     async def send(self, message: Any) -> None:
+        if message["type"] == "websocket.accept":
+            self.scope = {**self.scope, "query_string": b""}
         closing = message["type"] == "websocket.close" and self.handshake_complete
         if closing and not self.close_sent:
             # The frame follows what is buffered, and is waited for by nobody.
             self.writable.set()
         await super().send(message)
-        if closing and self.close_timer is not None:
-            self.close_timer.cancel()
-            self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+        if closing:
+            self._cut_soon()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._cut_soon()
+
+    def handle_close(self, event: Any) -> None:
+        super().handle_close(event)
+        self._cut_soon()
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self.transport.abort()
+
+    def _cut_soon(self) -> None:
+        """A transport is only closed once its client has read all that was sent to it, which may be never."""
+        self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
 
 
 def main() -> None:
@@ -122,6 +165,8 @@ def main() -> None:
         http=Protocol,
         ws=SocketProtocol,
         ws_max_size=_MAX_MESSAGE_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
         # Some 50 KB of memory a connection, and a way to send much in little.
         ws_per_message_deflate=False,
         lifespan="off",

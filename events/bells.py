@@ -8,7 +8,6 @@ answers nothing: some 20 µs, where `async_to_sync(group_send)` takes some 9 ms.
 import logging
 import os
 import time
-from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -16,7 +15,9 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import transaction
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +26,21 @@ _TIMEOUT_SECONDS = 0.2
 _PAUSE_SECONDS = 5.0
 
 
+def channel() -> str:
+    """The Redis channel of the group."""
+    config: Any = settings.CHANNEL_LAYERS["default"]["CONFIG"]
+    return f"{config['prefix']}__group__{GROUP}"
+
+
 def ring_on_commit(subject_id: str) -> None:
     """Ring for a subject of the ledger once the caller's transaction has committed; at once where there is none."""
-    transaction.on_commit(partial(ring, subject_id), robust=True)
+    # No partial: Django names what failed by `__qualname__`.
+    transaction.on_commit(lambda: ring(subject_id), robust=True)
 
 
 def ring(subject_id: str) -> None:
     """Say that there is more about a subject. A Redis that is away costs nothing, and is logged."""
-    _line.send({"type": "bell", "subject_id": subject_id})
+    _line.send(subject_id)
 
 
 class _Line:
@@ -44,16 +52,15 @@ class _Line:
         self._connection: Any = None
         self._quiet_until = float("-inf")
 
-    def send(self, message: dict[str, str]) -> None:
+    def send(self, subject_id: str) -> None:
         if time.monotonic() < self._quiet_until:
             return
         layer = get_channel_layer()
         assert layer is not None
-        config: Any = settings.CHANNEL_LAYERS["default"]["CONFIG"]
-        name = f"{config['prefix']}__group__{GROUP}"
+        message = layer.serialize({"type": "bell", "subject_id": subject_id})
         with self._lock:
             try:
-                self._connected().send_command("PUBLISH", name, layer.serialize(message))
+                self._connected().send_command("PUBLISH", channel(), message)
             except (RedisError, OSError) as error:
                 self._quiet_until = time.monotonic() + _PAUSE_SECONDS
                 self._hang_up()
@@ -65,7 +72,11 @@ class _Line:
             self._pid, self._connection = os.getpid(), None
         if self._connection is None:
             pool = Redis.from_url(
-                settings.REDIS_URL, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+                settings.REDIS_URL,
+                socket_timeout=_TIMEOUT_SECONDS,
+                socket_connect_timeout=_TIMEOUT_SECONDS,
+                # By default redis-py would try three times more, and sleep in between: under the caller's feet.
+                retry=Retry(NoBackoff(), 0),
             ).connection_pool
             connection: Any = pool.make_connection()
             connection.connect()

@@ -1,14 +1,25 @@
 """The WebSocket API (API reference; contract §8): subscribe, snapshot, replay, live."""
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any, ClassVar
 
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from accounts.permissions import require_scope
 from accounts.scopes import Scope
 from core.envelope import render
-from core.errors import APGError, AuthenticationFailedError, ErrorCode, NotFoundError, Problem, ValidationFailedError
+from core.errors import (
+    APGError,
+    AuthenticationFailedError,
+    ConflictError,
+    ErrorCode,
+    NotFoundError,
+    Problem,
+    UnavailableError,
+    ValidationFailedError,
+)
 from core.ids import new_id
 from core.times import iso
 from core.types import JSONObject
@@ -27,17 +38,22 @@ class WorkflowSocket(Socket):
         try:
             message = messages.parse(text)
             await self._answer(message)
-        except APGError as error:
-            if self.caller is None or isinstance(error, AuthenticationFailedError):
+        except (APGError, DatabaseError) as error:
+            unknown = self.caller is None and isinstance(error, APGError)
+            if unknown or isinstance(error, AuthenticationFailedError):
                 await self.end(UNAUTHENTICATED)
                 return
-            await self._say("error", messages.id_in(text), _error_data(error))
+            told = error if isinstance(error, APGError) else UnavailableError()
+            await self._say("error", messages.id_in(text), _error_data(told))
 
     async def on_bytes(self) -> None:
         await self.end(1003)
 
     async def _answer(self, message: Message) -> None:
         if message.type == "authenticate":
+            if self.caller is not None:
+                # What it follows is for the token that it came with.
+                raise ConflictError("This connection has a token; open another one for another token")
             caller = await self.authenticate(messages.parse_token(message.data))
             self.first_message_came()
             await self._say("authenticated", message.id, {"user_id": caller.user.pk})
@@ -69,6 +85,8 @@ class WorkflowSocket(Socket):
             after = execution.sequence if since is None else since
             pages = live.follow_execution(self.hub, self.credential, execution.pk, execution.workflow_id, after)
         elif place.channel == "workflow":
+            # Before anything that takes longer the more there is to see.
+            await self.hub.in_thread(snapshots.followed_workflow, caller, place.subject_id)
             pages = live.follow_workflow(self.hub, self.credential, place.subject_id)
             data["snapshot"] = await self._begin(pages, snapshots.of_workflow, caller, place.subject_id)
         else:
@@ -91,9 +109,10 @@ class WorkflowSocket(Socket):
     async def _follow(self, place: Place, pages: AsyncGenerator[Page]) -> None:
         """Pass pages on until there are no more, or not for this caller."""
         try:
-            async for page in pages:
-                for text in page.messages:
-                    await self.tell(text)
+            async with aclosing(pages):
+                async for page in pages:
+                    for text in page.messages:
+                        await self.tell(text)
         except live.GoneError:
             if await self.lost_access():
                 return

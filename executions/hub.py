@@ -16,7 +16,8 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from channels.layers import get_channel_layer
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
+from redis.exceptions import RedisError
 
 from accounts.ws_auth import Credential, still_good
 from core.connections import drop_dead_connections
@@ -111,10 +112,14 @@ class Hub:
         self._peers: set[Peer] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="live")
+        self._listening = asyncio.Lock()
         self._rung: set[str] = set()
         self._ringing = asyncio.Event()
         self._reads: dict[tuple[Any, ...], _Read] = {}
         self._read_at: dict[str, float] = {}
+        # The ledger's ends of the last seconds, the oldest first; empty until the first look.
+        self._ends: deque[int] = deque(maxlen=int(OVERLAP_SECONDS / LOOK_SECONDS))
+        self._looking = asyncio.Event()
 
     # --- who watches
 
@@ -152,6 +157,15 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
+            self._looking.clear()
+            self._ends.clear()
+
+    async def ready(self) -> int:
+        """Waits until nothing that is written to the ledger from now on is missed; the row from which on bells are
+        rung again, and may therefore be heard late.
+        """
+        await self._looking.wait()
+        return self._ends[0]
 
     def tell(self, topic: Topic, message: str) -> None:
         """Hand a message to everybody who watches a topic."""
@@ -201,7 +215,7 @@ class Hub:
         while True:
             try:
                 await job()
-            except (DatabaseError, OSError) as error:
+            except (DatabaseError, RedisError, OSError) as error:
                 logger.warning("Live views wait: %s", type(error).__name__, extra={"action": "live_waits"})
             except Exception:
                 logger.exception("Live views failed", extra={"action": "live_failed"})
@@ -210,12 +224,18 @@ class Hub:
     async def _listen(self) -> None:
         layer = get_channel_layer()
         assert layer is not None
-        channel = await layer.new_channel()
-        await layer.group_add(bells.GROUP, channel)
-        while True:
-            subject_id = (await layer.receive(channel))["subject_id"]
-            self._wake(execution(subject_id), subject_id)
-            self._ring(subject_id)
+        # A hub that is wanted again at once waits until what it left behind is cleared away.
+        async with self._listening:
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(bells.GROUP, channel)
+                while True:
+                    subject_id = (await layer.receive(channel))["subject_id"]
+                    self._wake(execution(subject_id), subject_id)
+                    self._ring(subject_id)
+            finally:
+                # Else the layer would keep every bell for a channel that nobody reads.
+                await layer.flush()
 
     def _ring(self, subject_id: str) -> None:
         """Find out whose subject it is, if anybody watches more than single executions."""
@@ -227,8 +247,14 @@ class Hub:
         while True:
             await self._ringing.wait()
             self._ringing.clear()
-            rung, self._rung = list(self._rung), set()
-            for last in await self.in_thread(pages.latest, rung):
+            rung, self._rung = self._rung, set()
+            try:
+                found = await self.in_thread(pages.latest, list(rung))
+            except DatabaseError:
+                self._rung |= rung
+                self._ringing.set()
+                raise
+            for last in found:
                 self._wake(execution(last.subject_id), last.subject_id, last.sequence)
                 self._wake(workflow(last.workflow_id), last.subject_id, last.sequence)
                 if last.type in ENDS and last.owner_id is not None:
@@ -236,22 +262,16 @@ class Hub:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _look(self) -> None:
-        """Ring the bells of the last seconds again."""
-        ends = deque([await self.in_thread(pages.ledger_end)])
-        kept = int(OVERLAP_SECONDS / LOOK_SECONDS)
+        """Ring the bells of the last seconds again. After a failure it goes on from where it last looked."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self._forget_reads()
-            if not self._watches:
-                ends = deque([await self.in_thread(pages.ledger_end)])
-                continue
             end = await self.in_thread(pages.ledger_end)
-            if end > ends[0]:
-                self._rung.update(await self.in_thread(pages.subjects_since, ends[0]))
+            if self._watches and self._ends and end > self._ends[0]:
+                self._rung.update(await self.in_thread(pages.subjects_since, self._ends[0]))
                 self._ringing.set()
-            ends.append(end)
-            while len(ends) > kept:
-                ends.popleft()
+            self._ends.append(end)
+            self._looking.set()
+            self._forget_reads()
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _forget_reads(self) -> None:
         long_ago = time.monotonic() - 1

@@ -5,9 +5,9 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 
-from django.db import DatabaseError
+from django.db import Error as DatabaseError
 
-from accounts.ws_auth import Credential
+from accounts.ws_auth import Credential, is_staff, still_good
 from executions import hub as topics
 from executions import pages
 from executions.hub import EVERYBODY, Hub, Topic
@@ -15,7 +15,7 @@ from executions.pages import Page
 
 logger = logging.getLogger(__name__)
 
-# As long as a look may still name an execution that has ended.
+# For longer than a look may still name an execution that has ended.
 _REMEMBER_SECONDS = 30.0
 
 
@@ -28,6 +28,7 @@ async def follow_execution(
 ) -> AsyncGenerator[Page]:
     """The pages after a sequence number until the execution has ended. Raises GoneError."""
     with hub.watching(topics.execution(execution_id), right=(workflow_id, credential.user_id)) as watch:
+        await hub.ready()
         while True:
             page = await _page(hub, pages.execution_page, execution_id, after, credential)
             if credential not in page.allowed:
@@ -45,15 +46,13 @@ async def follow_execution(
 
 
 async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) -> AsyncGenerator[Page]:
-    """What happens from now on to a workflow and to its executions. Raises GoneError.
+    """What happens from now on to a workflow and to its executions, until it is deleted. Raises GoneError.
 
     The first page is empty: it says that the following has begun.
     """
     ended: dict[str, float] = {}
     with hub.watching(topics.workflow(workflow_id), right=(workflow_id, credential.user_id)) as watch:
-        places = await hub.in_thread(pages.positions_in, workflow_id, _REMEMBER_SECONDS)
-        own = await hub.in_thread(pages.latest, [workflow_id])
-        places[workflow_id] = own[0].sequence if own else 0
+        places = await hub.in_thread(pages.positions_in, workflow_id, await hub.ready())
         yield Page((), 0, False, False, frozenset({credential}))
         while True:
             subjects, _ = await watch.woken()
@@ -66,6 +65,8 @@ async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) ->
                     places[subject_id] = page.last
                     if page.messages:
                         yield page
+                    if page.ended and subject_id == workflow_id:
+                        return
                     if page.ended:
                         ended[subject_id] = time.monotonic()
             _forget(ended, places)
@@ -74,15 +75,18 @@ async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) ->
 async def follow_system(hub: Hub, credential: Credential, *, staff: bool) -> AsyncGenerator[Page]:
     """Notifications: the ends of executions of one's own workflows, and what everybody is told; staff, alerts too.
 
-    The first page is empty, as above.
+    The first page is empty, as above. Raises GoneError when the caller is no longer what they were.
     """
     told: dict[str, float] = {}
     wanted: list[Topic] = [topics.owner(credential.user_id), EVERYBODY]
     with hub.watching(*wanted, *([topics.STAFF] if staff else [])) as watch:
+        await hub.ready()
         yield Page((), 0, False, False, frozenset({credential}))
         while True:
             subjects, messages = await watch.woken()
             if messages:
+                if not await hub.in_thread(_may_be_told, credential, staff):
+                    raise GoneError
                 yield Page(tuple(messages), 0, False, False, frozenset({credential}))
             for subject_id in subjects:
                 if subject_id in told:
@@ -118,6 +122,10 @@ async def _page(hub: Hub, read: Callable[..., Page], subject_id: str, after: int
         except DatabaseError as error:
             logger.warning("A live view waits: %s", type(error).__name__, extra={"action": "live_waits"})
             await asyncio.sleep(1)
+
+
+def _may_be_told(credential: Credential, staff: bool) -> bool:
+    return bool(still_good({credential})) and (not staff or is_staff(credential.user_id))
 
 
 def _forget(ended: dict[str, float], places: dict[str, int]) -> None:

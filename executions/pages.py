@@ -13,11 +13,15 @@ from django.utils import timezone
 
 from accounts.ws_auth import Credential, still_good
 from core.ids import from_uuid, to_uuid
+from events.event_types import EventType
 from executions.frames import ENDS, Notice, Row, State, notification_frame, row_frame, update_frame, workflow_frame
+from executions.states import FINAL_EXECUTION, ExecutionStatus
 from executions.transitions.statements import fetch_all
 from workflows import access
 
 LIMIT = 200
+# Of a page's messages together, but for one that is longer alone: what a slow reader can make this process keep.
+MAX_PAGE_CHARS = 256 * 1024
 MAX_OUTPUT_CHARS = 16 * 1024
 
 _PAGE = """
@@ -42,7 +46,7 @@ ORDER BY row.sequence
 """
 
 _WORKFLOW_PAGE = """
-SELECT sequence, type, data, timestamp, NULL AS output FROM events_event
+SELECT sequence, type, data, timestamp, owner_id, NULL AS output FROM events_event
 WHERE subject_id = %(workflow)s AND sequence > %(after)s ORDER BY sequence LIMIT %(limit)s
 """
 
@@ -82,8 +86,16 @@ def execution_page(execution_id: str, after: int, asked: Collection[Credential])
         completed_at=first["completed_at"],
         error=None if first["error"] is None else orjson.loads(first["error"]),
     )
-    rows = [_row(row) for row in found if row["sequence"] is not None]
-    messages = [row_frame(row, state) for row in rows]
+    rows: list[Row] = []
+    messages: list[str] = []
+    room = MAX_PAGE_CHARS
+    for row in (_row(row) for row in found if row["sequence"] is not None):
+        message = row_frame(row, state)
+        room -= len(message)
+        if messages and room < 0:
+            break
+        rows.append(row)
+        messages.append(message)
     last = rows[-1].sequence if rows else after
     more = last < state.sequence
     # Its own row, where it is the last one, is the update.
@@ -94,11 +106,16 @@ def execution_page(execution_id: str, after: int, asked: Collection[Credential])
 
 
 def workflow_page(workflow_id: str, after: int, asked: Collection[Credential]) -> Page:
-    """The next messages of a workflow itself; it has ended when it is deleted."""
-    parameters = {"workflow": to_uuid(workflow_id), "after": after, "limit": LIMIT}
-    rows = [_row(row) for row in fetch_all(_WORKFLOW_PAGE, parameters)]
+    """The next messages of a workflow itself; it has ended when it is deleted, which its owner is told."""
+    found = fetch_all(_WORKFLOW_PAGE, {"workflow": to_uuid(workflow_id), "after": after, "limit": LIMIT})
+    rows = [_row(row) for row in found]
     messages = tuple(workflow_frame(row, workflow_id) for row in rows)
     last = rows[-1].sequence if rows else after
+    if rows and rows[-1].type == EventType.WORKFLOW_DELETED:
+        # Its shares are gone with it: of nobody else is it known any more that they saw it.
+        owner = from_uuid(found[-1]["owner_id"])
+        allowed = frozenset(credential for credential in still_good(asked) if credential.user_id == owner)
+        return Page(messages, last, True, False, allowed)
     return Page(messages, last, False, len(rows) == LIMIT, _allowed(workflow_id, asked))
 
 
@@ -198,13 +215,22 @@ def subjects_since(position: int) -> list[str]:
     return [from_uuid(row["subject_id"]) for row in fetch_all(_TAIL, {"after": position})]
 
 
-_ACTIVE = """
-SELECT id, sequence FROM executions_execution
-WHERE workflow_id = %(workflow)s AND (completed_at IS NULL OR completed_at > now() - make_interval(secs => %(recent)s))
+# By status, of which there is an index; one that has numbered nothing yet is at 0 like any that is not in here.
+_POSITIONS = """
+SELECT id AS subject_id, sequence FROM executions_execution
+WHERE workflow_id = %(workflow)s AND status = ANY(%(active)s) AND sequence > 0
+UNION ALL
+SELECT subject_id, max(sequence) FROM events_event
+WHERE workflow_id = %(workflow)s AND id > %(position)s GROUP BY subject_id
+UNION ALL
+SELECT %(workflow)s, COALESCE(max(sequence), 0) FROM events_event WHERE subject_id = %(workflow)s
 """
 
 
-def positions_in(workflow_id: str, recent_seconds: float) -> dict[str, int]:
-    """The sequence numbers of a workflow's executions that have not ended, or not long ago."""
-    rows = fetch_all(_ACTIVE, {"workflow": to_uuid(workflow_id), "recent": recent_seconds})
-    return {from_uuid(row["id"]): row["sequence"] for row in rows}
+def positions_in(workflow_id: str, position: int) -> dict[str, int]:
+    """How far a workflow's ledger goes: its own, that of its executions that have begun and not ended, and of those
+    that the ledger tells of after the row `position`.
+    """
+    active = sorted(str(status) for status in ExecutionStatus if status not in FINAL_EXECUTION)
+    rows = fetch_all(_POSITIONS, {"workflow": to_uuid(workflow_id), "active": active, "position": position})
+    return {from_uuid(row["subject_id"]): row["sequence"] for row in rows}

@@ -10,9 +10,12 @@ from events import announcements
 from executions import listing, queries
 from executions.models import Execution
 from executions.serializers import component_run_data, execution_data, progress_data
+from executions.states import FINAL_EXECUTION, ExecutionStatus
 from workflows import access
+from workflows.models import Workflow
 
 MAX_EXECUTIONS = 50
+_ACTIVE = sorted(str(status) for status in ExecutionStatus if status not in FINAL_EXECUTION)
 
 
 def of_execution(caller: Caller, execution_id: str) -> tuple[Execution, JSONObject]:
@@ -37,12 +40,20 @@ _SHORT = frozenset(
 )
 
 
-def of_workflow(caller: Caller, workflow_id: str) -> JSONObject:
-    """A workflow and the newest of its executions that have not ended. Raises NotFoundError, NotAllowedError."""
+def followed_workflow(caller: Caller, workflow_id: str) -> Workflow:
+    """A workflow that the caller may follow with its executions. Raises NotFoundError, NotAllowedError."""
     require_scope(caller, Scope.WORKFLOW_READ)
     require_scope(caller, Scope.EXECUTION_READ)
-    workflow = access.get_visible(caller, workflow_id)
-    active = Execution.objects.active().filter(workflow=workflow).order_by("-pk").values_list("pk", flat=True)
+    return access.get_visible(caller, workflow_id)
+
+
+def of_workflow(caller: Caller, workflow_id: str) -> JSONObject:
+    """A workflow and the newest of its executions that have not ended. Raises as `followed_workflow`."""
+    workflow = followed_workflow(caller, workflow_id)
+    # Said by what they are, not by what they are not: there is an index of the statuses.
+    active = (
+        Execution.objects.filter(workflow=workflow, status__in=_ACTIVE).order_by("-pk").values_list("pk", flat=True)
+    )
     executions = sorted(listing.by_ids(list(active[:MAX_EXECUTIONS])), key=lambda found: found.pk, reverse=True)
     return {
         "workflow": {

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import Error as DatabaseError
 
 from accounts.callers import Caller
 from accounts.models import User
@@ -48,6 +49,7 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
         self.caller: Caller | None = None
         self.credential: Credential | None = None
         self.sending_since: float | None = None
+        self._sending = 0
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._room = float(MESSAGE_BURST)
         self._counted_at = time.monotonic()
@@ -87,6 +89,9 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
 
     async def connect(self) -> None:
         bind("")
+        await self._guarded(self._open())
+
+    async def _open(self) -> None:
         if not origin_allowed(self.scope):
             await self.close()
             return
@@ -188,11 +193,15 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
         """Send; waits while the client does not read, and gives up with the connection."""
         if self._closed:
             return
-        self.sending_since = time.monotonic()
+        if not self._sending:
+            self.sending_since = time.monotonic()
+        self._sending += 1
         try:
             await self.send(text_data=text)
         finally:
-            self.sending_since = None
+            self._sending -= 1
+            # What others of this connection wait for has moved.
+            self.sending_since = time.monotonic() if self._sending else None
 
     # --- subscriptions
 
@@ -200,6 +209,8 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
         """Run something under a name until it ends, is stopped, or the connection is gone."""
         task = asyncio.create_task(self._guarded(work))
         self._tasks[name] = task
+        # Where the task is ended before it began.
+        task.add_done_callback(lambda done: work.close())
         task.add_done_callback(lambda done: self._tasks.pop(name, None) if self._tasks.get(name) is done else None)
 
     def running(self, name: str) -> bool:
@@ -224,8 +235,11 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            # The client went away while something was being sent, or a fault of ours: either way it connects anew.
-            if not isinstance(error, OSError):
+            # The client went away or was cut off while something was being sent, PostgreSQL is away, or a fault of
+            # ours: either way it connects anew.
+            if isinstance(error, DatabaseError):
+                logger.warning("A socket ended: %s", type(error).__name__, extra={"action": "socket_ended"})
+            elif not self._closed and not isinstance(error, OSError):
                 logger.exception("A socket failed", extra={"action": "socket_failed"})
             await self.end(1011)
 
