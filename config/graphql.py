@@ -21,7 +21,7 @@ from accounts.callers import Caller
 from config.schema import schema
 from core import graphql_caps
 from core.envelope import error_entry
-from core.errors import APGError, ErrorCode
+from core.errors import APGError, BadRequestError, ErrorCode, Problem
 from core.exception_handler import to_error
 from core.graphql_rest import camel
 from core.request_id import current_request_id
@@ -29,6 +29,7 @@ from core.types import JSONObject
 
 _SCHEMA = schema.graphql_schema
 _MAX_ERRORS = 10
+_KEYS = ("query", "variables", "operationName", "extensions")
 # No "Did you mean": what there is, introspection tells, to those who may ask.
 import_module("graphql.pyutils.did_you_mean").MAX_LENGTH = 0  # type: ignore[attr-defined]
 
@@ -69,6 +70,28 @@ class Operation:
         return self.node.operation
 
 
+def read(body: JSONObject) -> tuple[str, JSONObject | None, str | None]:
+    """query, variables and operationName. Raises BadRequestError naming what is wrong."""
+    problems = [
+        Problem("Unknown field", field=name[:100], details={"expected": "one of " + ", ".join(_KEYS)})
+        for name in body
+        if name not in _KEYS
+    ]
+    text, variables, name = body.get("query"), body.get("variables"), body.get("operationName")
+    if not isinstance(text, str):
+        problems.append(Problem("Must be text: the GraphQL document", field="query"))
+    if not isinstance(variables, dict | None):
+        problems.append(Problem("Must be an object", field="variables"))
+    if not isinstance(name, str | None):
+        problems.append(Problem("Must be text", field="operationName"))
+    if not isinstance(body.get("extensions"), dict | None):
+        problems.append(Problem("Must be an object", field="extensions"))
+    if problems:
+        raise BadRequestError(problems=problems)
+    assert isinstance(text, str)
+    return text, variables, name
+
+
 def parse_and_check(
     text: str, variables: Mapping[str, Any] | None = None, operation_name: str | None = None
 ) -> Operation:
@@ -95,6 +118,9 @@ def parse_and_check(
         fields = tuple(_root_fields(document, node, coerced))
     except GraphQLError as error:
         raise RequestRefusedError([error]) from None
+    if node.operation is OperationType.SUBSCRIPTION and len(fields) != 1:
+        # Validation lets through one that is left out by @skip or @include.
+        raise RequestRefusedError([GraphQLError("A subscription needs one field that is not left out", node)])
     return Operation(document, node, given, fields)
 
 
@@ -136,6 +162,12 @@ def run(operation: Operation, caller: Caller, root: Any = None) -> JSONObject:
     if result.errors:
         answer["errors"] = [_formatted(error) for error in result.errors]
     return answer
+
+
+def followed(operation: Operation) -> tuple[str, Mapping[str, Any]]:
+    """The root field of a subscription, of which it has one, and its arguments."""
+    (field,) = operation.fields
+    return field.name, field.arguments
 
 
 def _never(value: Any) -> bool:

@@ -13,12 +13,10 @@ from accounts.authentication import caller
 from accounts.throttling import count_requests
 from config import graphql
 from core.envelope import EnvelopeRenderer, error_headers
-from core.errors import BadRequestError, MethodNotAllowedError, Problem
+from core.errors import BadRequestError, MethodNotAllowedError
 from core.exception_handler import to_error
 from core.types import JSONObject
 from core.views import View
-
-_KEYS = ("query", "variables", "operationName", "extensions")
 
 
 class _GraphQLRenderer(EnvelopeRenderer):
@@ -42,7 +40,7 @@ class GraphQLView(View):
     def post(self, request: Request) -> Response:
         """Execute one operation."""
         body: Any = request.data  # its parser gives objects alone
-        text, variables, name = _read(body)
+        text, variables, name = graphql.read(body)
         operation = graphql.parse_and_check(text, variables, name)
         if operation.kind is OperationType.SUBSCRIPTION:
             raise BadRequestError("Subscriptions need a WebSocket at this address")
@@ -64,25 +62,3 @@ def _refused(exception: Exception, context: JSONObject) -> Response:
     if isinstance(error, MethodNotAllowedError):
         headers["Allow"] = "POST, OPTIONS"
     return Response({"errors": [graphql.error_of(error)], "data": None}, status=error.status, headers=headers)
-
-
-def _read(body: JSONObject) -> tuple[str, JSONObject | None, str | None]:
-    """query, variables and operationName. Raises BadRequestError naming what is wrong."""
-    problems = [
-        Problem("Unknown field", field=name[:100], details={"expected": "one of " + ", ".join(_KEYS)})
-        for name in body
-        if name not in _KEYS
-    ]
-    text, variables, name = body.get("query"), body.get("variables"), body.get("operationName")
-    if not isinstance(text, str):
-        problems.append(Problem("Must be text: the GraphQL document", field="query"))
-    if not isinstance(variables, dict | None):
-        problems.append(Problem("Must be an object", field="variables"))
-    if not isinstance(name, str | None):
-        problems.append(Problem("Must be text", field="operationName"))
-    if not isinstance(body.get("extensions"), dict | None):
-        problems.append(Problem("Must be an object", field="extensions"))
-    if problems:
-        raise BadRequestError(problems=problems)
-    assert isinstance(text, str)
-    return text, variables, name

@@ -149,6 +149,7 @@ class Subscription(graphene.ObjectType):
     @staticmethod
     def resolve_system_notifications(root: Any, info: Info) -> Any:
         """The root value is the notification: a mapping or an object with the fields' names."""
+        require_scope(info.context, Scope.SYSTEM_READ)
         return root
 
 

@@ -201,7 +201,7 @@ CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         # redis-py's default read timeout would end idle subscriptions.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "apg"},
     }
 }
 
@@ -300,6 +300,8 @@ LOGGING = {
         # At DEBUG they write codes and tokens.
         "oauthlib": {"level": "INFO"},
         "oauth2_provider": {"level": "INFO"},
+        # A traceback every second while Redis is away, of which the health says enough.
+        "channels_redis": {"level": "CRITICAL"},
     },
     "root": {"handlers": ["console"], "level": env.text("APG_LOG_LEVEL", default="INFO")},
 }

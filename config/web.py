@@ -2,9 +2,11 @@
 
 import argparse
 from http import HTTPStatus
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from config.asgi import application
 from core.envelope import error_body, render
@@ -14,6 +16,10 @@ from core.request_id import HEADER, bind
 from core.security_headers import PLAIN
 
 _MAX_HEAD_BYTES = 64 * 1024
+# Of one message of a client; a subscription's GraphQL document with its variables is the longest.
+_MAX_MESSAGE_BYTES = 64 * 1024
+_MAX_FRAGMENTS = 64
+_CLOSE_SECONDS = 3.0
 
 
 class Protocol(HttpToolsProtocol):
@@ -64,6 +70,45 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """WebSockets as uvicorn speaks them, for clients that mean no good or are gone without a word.
+
+    Who does not read is not read from either, and is closed without waiting for it to read; what was to be closed
+    and is not soon after is cut. A message in more pieces than make sense is refused.
+    """
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # Every ping would be answered, into a buffer that nobody empties.
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    def handle_cont(self, event: Any) -> None:
+        if len(self.frames) >= _MAX_FRAGMENTS and self.conn.close_sent is None:
+            self.conn.fail(1009, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
+    async def send(self, message: Any) -> None:
+        closing = message["type"] == "websocket.close" and self.handshake_complete
+        if closing and not self.close_sent:
+            # The frame follows what is buffered, and is waited for by nobody.
+            self.writable.set()
+        await super().send(message)
+        if closing and self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()
+
+
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m config.web")
@@ -75,8 +120,10 @@ def main() -> None:
         host=arguments.host,
         port=arguments.port,
         http=Protocol,
-        # Nothing answers WebSockets yet: a request to change to one is answered like any other.
-        ws="none",
+        ws=SocketProtocol,
+        ws_max_size=_MAX_MESSAGE_BYTES,
+        # Some 50 KB of memory a connection, and a way to send much in little.
+        ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
         log_level="warning",

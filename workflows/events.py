@@ -1,7 +1,7 @@
 """Workflow events for the ledger."""
 
 from core.types import JSONObject
-from events import ledger
+from events import bells, ledger
 from events.event_types import EventType
 from workflows.models import Workflow
 
@@ -15,6 +15,7 @@ def tell(type_: EventType, workflow: Workflow) -> None:
         type=type_,
         data=_payload(workflow),
     )
+    bells.ring_on_commit(workflow.pk)
 
 
 def _payload(workflow: Workflow) -> JSONObject:
