@@ -164,12 +164,6 @@ def run(operation: Operation, caller: Caller, root: Any = None) -> JSONObject:
     return answer
 
 
-def followed(operation: Operation) -> tuple[str, Mapping[str, Any]]:
-    """The root field of a subscription, of which it has one, and its arguments."""
-    (field,) = operation.fields
-    return field.name, field.arguments
-
-
 def _never(value: Any) -> bool:
     """Resolvers are plain functions: nothing that they give is waited for."""
     return False

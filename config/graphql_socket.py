@@ -138,20 +138,22 @@ class GraphQLSocket(Socket):
 
     async def _follow(self, id_: str, operation: Operation, caller: Caller) -> None:
         """Answers for as long as there is something to follow."""
-        name, arguments = graphql.followed(operation)
-        if name == "systemNotifications":
+        (field,) = operation.fields
+        if field.name == "systemNotifications":
             await self._follow_system(id_, operation, caller)
             return
         assert self.credential is not None
-        if name == "executionUpdates":
+        if field.name == "executionUpdates":
             execution = await self.hub.in_thread(
-                queries.get_visible, caller, id_of(arguments["execution_id"], "Execution")
+                queries.get_visible, caller, id_of(field.arguments["execution_id"], "Execution")
             )
             pages = live.follow_execution(
                 self.hub, self.credential, execution.pk, execution.workflow_id, execution.sequence
             )
         else:
-            workflow = await self.hub.in_thread(access.get_visible, caller, id_of(arguments["workflow_id"], "Workflow"))
+            workflow = await self.hub.in_thread(
+                access.get_visible, caller, id_of(field.arguments["workflow_id"], "Workflow")
+            )
             pages = live.follow_workflow(self.hub, self.credential, workflow.pk)
             await anext(pages)
         await self._next(id_, operation, caller)
