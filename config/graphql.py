@@ -118,6 +118,9 @@ def parse_and_check(
         fields = tuple(_root_fields(document, node, coerced))
     except GraphQLError as error:
         raise RequestRefusedError([error]) from None
+    if node.operation is OperationType.SUBSCRIPTION and len(fields) != 1:
+        # Validation lets through one that is left out by @skip or @include.
+        raise RequestRefusedError([GraphQLError("A subscription needs one field that is not left out", node)])
     return Operation(document, node, given, fields)
 
 

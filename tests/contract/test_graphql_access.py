@@ -74,7 +74,7 @@ FIELDS: dict[tuple[str, str], Like] = {
         ("WorkflowView", "GET"), 'workflowUpdates(workflowId: "{workflow_id}") {{ id }}'
     ),
     # Who gets which notification is told where they are made.
-    ("Subscription", "systemNotifications"): Like(("MeView", "GET"), "systemNotifications {{ title }}"),
+    ("Subscription", "systemNotifications"): Like(("StatsView", "GET"), "systemNotifications {{ title }}"),
 }  # fmt: skip
 ALL = [
     (kind, name)

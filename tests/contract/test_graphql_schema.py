@@ -194,6 +194,25 @@ def test_the_other_subscriptions_answer_from_the_database_and_from_the_event(
     }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "subscription { systemNotifications @skip(if: true) { title } }",
+        "subscription { __typename }",
+        "subscription { systemNotifications { title } b: systemNotifications { title } }",
+    ],
+)
+def test_a_subscription_follows_one_thing(text: str) -> None:
+    with pytest.raises(graphql.RequestRefusedError):
+        graphql.parse_and_check(text)
+
+
+def test_the_field_that_is_followed_is_found_in_fragments_too() -> None:
+    text = "subscription($id: ID!) { ...F } fragment F on Subscription { a: executionUpdates(executionId: $id) { id } }"
+    (field,) = graphql.parse_and_check(text, {"id": "x"}).fields
+    assert (field.name, field.arguments) == ("executionUpdates", {"execution_id": "x"})
+
+
 @pytest.mark.django_db
 def test_a_subscription_by_post_is_refused(alice_api: Api) -> None:
     answer = GraphQL(alice_api.token).ask(SUBSCRIBE)
