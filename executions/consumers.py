@@ -111,8 +111,7 @@ class WorkflowSocket(Socket):
         try:
             async with aclosing(pages):
                 async for page in pages:
-                    for text in page.messages:
-                        await self.tell(text)
+                    await self.tell_page(page)
         except live.GoneError:
             if await self.lost_access():
                 return

@@ -38,7 +38,7 @@ LOOK_SECONDS = 1.0
 OVERLAP_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 # Between two reads of one subject: events come in bursts, and half of the machine is not for watching.
-_PAUSE_SECONDS = 0.01
+_PAUSE_SECONDS = 0.025
 EVERYBODY: Topic = ("everybody", "")
 STAFF: Topic = ("staff", "")
 

@@ -23,6 +23,7 @@ from accounts.ws_auth import Credential, address_of, admit, origin_allowed, stil
 from core.errors import AuthenticationFailedError
 from core.request_id import bind
 from executions.hub import Hub, hub
+from executions.pages import Page
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ MAX_SUBSCRIPTIONS = 100
 # A token bucket: so many messages at once, and so many a second on average.
 MESSAGE_BURST, MESSAGES_A_SECOND = 100, 20
 _PATIENCE = "patience"
+# The extension of ASGI by which our own server takes whole frames (config.web).
+FRAMES = "apg.frames"
 
 
 class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
@@ -191,13 +194,24 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
 
     async def tell(self, text: str) -> None:
         """Send; waits while the client does not read, and gives up with the connection."""
+        await self._send({"type": "websocket.send", "text": text})
+
+    async def tell_page(self, page: Page) -> None:
+        """Send all messages of a page: in one go where the server takes frames as they are."""
+        if FRAMES in self.scope["extensions"]:
+            await self._send({"type": "websocket.send", "frames": page.wire})
+            return
+        for text in page.messages:
+            await self.tell(text)
+
+    async def _send(self, message: dict[str, Any]) -> None:
         if self._closed:
             return
         if not self._sending:
             self.sending_since = time.monotonic()
         self._sending += 1
         try:
-            await self.send(text_data=text)
+            await self.base_send(message)
         finally:
             self._sending -= 1
             # What others of this connection wait for has moved.
