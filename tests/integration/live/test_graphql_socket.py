@@ -1,4 +1,4 @@
-"""Subscriptions over graphql-transport-ws (API reference, "Subscriptions"; contract §9; reliability Q7)."""
+"""Subscriptions over graphql-transport-ws (API reference, "Subscriptions"; contract §9): row Q7."""
 
 import asyncio
 import json
