@@ -1,0 +1,127 @@
+/**
+ * The error of a code.
+ * @param {string} code
+ * @param {string} message
+ * @param {ErrorFacts} [facts]
+ * @returns {APIError}
+ */
+export function errorOf(code: string, message: string, facts?: ErrorFacts): APIError;
+/**
+ * One thing that was wrong with a request.
+ * @typedef {object} Problem
+ * @property {string} code
+ * @property {string} message
+ * @property {string} [field] a path such as `definition.components[0].config.url`
+ * @property {Record<string, unknown>} [details] often `expected` and `received`
+ * @property {number} [retry_after] seconds
+ */
+/**
+ * @typedef {object} ErrorFacts
+ * @property {number | null} [status]
+ * @property {string | null} [requestId]
+ * @property {Problem[]} [problems]
+ * @property {number | null} [retryAfter]
+ */
+/** Whatever this client raises by itself; `code` says what it is. */
+export class APGError extends Error {
+    /**
+     * @param {string} message
+     * @param {string} code
+     * @param {unknown} [cause]
+     */
+    constructor(message: string, code: string, cause?: unknown);
+    code: string;
+}
+/** What the server refused: a subclass for each code, this class for a code that is not known here. */
+export class APIError extends APGError {
+    /**
+     * @param {string} message
+     * @param {string} code
+     * @param {ErrorFacts} [facts]
+     */
+    constructor(message: string, code: string, facts?: ErrorFacts);
+    /** The HTTP status; null where a socket said it. */
+    status: number | null;
+    /** Finds the request in the server's log. */
+    requestId: string | null;
+    /** What was wrong, one entry for each field. */
+    problems: Problem[];
+    /** Seconds until the next request passes, where the server said so. */
+    retryAfter: number | null;
+}
+/** `VALIDATION_ERROR`: the request cannot be read, or fields of it are invalid; `problems` name them. */
+export class ValidationError extends APIError {
+}
+/** `AUTHENTICATION_ERROR`: no credential, a bad one, or one that is good no more. */
+export class AuthenticationError extends APIError {
+}
+/** `AUTHORIZATION_ERROR`: seen, and not allowed; a scope is missing. */
+export class AuthorizationError extends APIError {
+}
+/** `RESOURCE_NOT_FOUND`: not there, or not for the caller to see. */
+export class NotFoundError extends APIError {
+}
+/** `RESOURCE_CONFLICT`: a name given already, a stale version, a state in which it makes no sense. */
+export class ConflictError extends APIError {
+}
+/** `WORKFLOW_INVALID`: a stored definition that cannot run. */
+export class WorkflowInvalidError extends APIError {
+}
+/** `EXECUTION_FAILED` */
+export class ExecutionFailedError extends APIError {
+}
+/** `COMPONENT_ERROR` */
+export class ComponentError extends ExecutionFailedError {
+}
+/** `TIMEOUT_ERROR`: an execution or a component took longer than it may. */
+export class ExecutionTimeoutError extends ExecutionFailedError {
+}
+/** `RATE_LIMIT_EXCEEDED`: over the rate of the tier; see `retryAfter`. */
+export class RateLimitError extends APIError {
+}
+/** `SYSTEM_ERROR`: a bug of the server's, or a part of it is away. */
+export class ServerError extends APIError {
+}
+/** `CONNECTION_ERROR`: no answer, or none in time; whether the request arrived is not known. */
+export class ConnectionFailedError extends APGError {
+    /**
+     * @param {string} message
+     * @param {unknown} [cause]
+     */
+    constructor(message: string, cause?: unknown);
+}
+/** `WAIT_TIMEOUT`: the execution has not ended in the time that was given; it goes on. */
+export class WaitTimeoutError extends APGError {
+    /** @param {string} message */
+    constructor(message: string);
+}
+/** `INVALID_SIGNATURE`: not a delivery of the platform's, or one that is too old. */
+export class SignatureError extends APGError {
+    /** @param {string} message */
+    constructor(message: string);
+}
+/**
+ * One thing that was wrong with a request.
+ */
+export type Problem = {
+    code: string;
+    message: string;
+    /**
+     * a path such as `definition.components[0].config.url`
+     */
+    field?: string | undefined;
+    /**
+     * often `expected` and `received`
+     */
+    details?: Record<string, unknown> | undefined;
+    /**
+     * seconds
+     */
+    retry_after?: number | undefined;
+};
+export type ErrorFacts = {
+    status?: number | null | undefined;
+    requestId?: string | null | undefined;
+    problems?: Problem[] | undefined;
+    retryAfter?: number | null | undefined;
+};

@@ -1,0 +1,15 @@
+export { WorkflowClient } from "./client.js";
+export { verifyWebhook } from "./webhooks.js";
+export type ClientOptions = import("./client.js").ClientOptions;
+export type TokenPair = import("./credentials.js").TokenPair;
+export type Problem = import("./errors.js").Problem;
+export type Message = import("./session.js").Message;
+export type SocketClass = import("./session.js").SocketClass;
+export type VerifyOptions = import("./webhooks.js").VerifyOptions;
+export type Page<T> = import("./pages.js").Page<T>;
+export type Workflow = import("../types/openapi.js").Workflow;
+export type WorkflowBody = import("../types/openapi.js").WorkflowBody;
+export type Definition = import("../types/openapi.js").Definition;
+export type Execution = import("../types/openapi.js").Execution;
+export type StartedExecution = import("../types/openapi.js").StartedExecution;
+export { APGError, APIError, AuthenticationError, AuthorizationError, ComponentError, ConflictError, ConnectionFailedError, ExecutionFailedError, ExecutionTimeoutError, NotFoundError, RateLimitError, ServerError, SignatureError, ValidationError, WaitTimeoutError, WorkflowInvalidError } from "./errors.js";
