@@ -35,7 +35,7 @@ class SocketClient:
         """Hang up."""
         self._opened.__exit__(None, None, None)
 
-    def send(self, type_: str, message_id: str = "m1", **data: Any) -> None:
+    def send(self, type_: str, message_id: str = "m1", /, **data: Any) -> None:
         """A message in the reference's format."""
         message: dict[str, Any] = {"type": type_, "id": message_id}
         self.raw(json.dumps(message | ({"data": data} if data else {})))
