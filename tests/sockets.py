@@ -100,15 +100,14 @@ class RawSocket:
             "Sec-WebSocket-Extensions: permessage-deflate",
         ]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += self.socket.recv(1)
-        self.head = head.decode()
+        self.file = self.socket.makefile("rb", buffering=65536)
+        self.head = b"".join(iter(self.file.readline, b"\r\n")).decode()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.file.close()
         self.socket.close()
 
     def send(self, opcode: int, payload: bytes, *, last: bool = True) -> None:
@@ -124,6 +123,15 @@ class RawSocket:
         """A text message."""
         self.send(1, json.dumps({"type": type_, "id": "r1", "data": data}).encode())
 
+    def receive(self, seconds: float = SECONDS) -> dict[str, Any]:
+        """The next message. Raises TimeoutError, after which nothing can be read any more."""
+        self.socket.settimeout(seconds)
+        opcode, payload = next(self._frames())
+        assert opcode == 1
+        found = json.loads(payload)
+        assert isinstance(found, dict)
+        return found
+
     def close_code(self) -> int | None:
         """Reads up to the close frame; its code, None where the connection was cut."""
         for opcode, payload in self._frames():
@@ -133,12 +141,11 @@ class RawSocket:
 
     def _frames(self) -> Iterator[tuple[int, bytes]]:
         try:
-            with self.socket.makefile("rb", buffering=65536) as file:
-                while head := file.read(2):
-                    length = head[1]
-                    if length >= 126:
-                        length = int.from_bytes(file.read(2 if length == 126 else 8), "big")
-                    yield head[0] & 0xF, file.read(length)
+            while head := self.file.read(2):
+                length = head[1]
+                if length >= 126:
+                    length = int.from_bytes(self.file.read(2 if length == 126 else 8), "big")
+                yield head[0] & 0xF, self.file.read(length)
         except ConnectionResetError:
             return
 
