@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -176,7 +177,9 @@ class Hub:
 
     async def in_thread(self, read: Callable[..., T], *arguments: Any) -> T:
         """Ask the database, in a thread of the hub's own."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, _in_thread, read, arguments)
+        # With the request id that is bound here.
+        run = partial(copy_context().run, _in_thread, read, arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
     async def page(
         self, read: Callable[[str, int, frozenset[Credential]], Page], subject_id: str, after: int, asker: Credential
