@@ -35,7 +35,7 @@ class SocketClient:
         """Hang up."""
         self._opened.__exit__(None, None, None)
 
-    def send(self, type_: str, message_id: str = "m1", **data: Any) -> None:
+    def send(self, type_: str, message_id: str = "m1", /, **data: Any) -> None:
         """A message in the reference's format."""
         message: dict[str, Any] = {"type": type_, "id": message_id}
         self.raw(json.dumps(message | ({"data": data} if data else {})))
@@ -63,13 +63,18 @@ class SocketClient:
         self.send("subscribe", message_id, **data)
         return self.receive()
 
-    def close_code(self, seconds: float = SECONDS) -> int | None:
-        """The code that the server closes with; messages before it are dropped. Raises TimeoutError."""
+    def until_closed(self, seconds: float = SECONDS) -> tuple[list[Any], int | None]:
+        """The messages before the end, and the code that the server closes with. Raises TimeoutError."""
+        found: list[Any] = []
         try:
             while True:
-                self.connection.recv(timeout=seconds)
+                found.append(json.loads(self.connection.recv(timeout=seconds)))
         except ConnectionClosed as closed:
-            return closed.rcvd.code if closed.rcvd else None
+            return found, closed.rcvd.code if closed.rcvd else None
+
+    def close_code(self, seconds: float = SECONDS) -> int | None:
+        """The same without the messages."""
+        return self.until_closed(seconds)[1]
 
     def cut(self) -> None:
         """Be gone without a word, as when the network is."""
@@ -120,12 +125,11 @@ class RawSocket:
         self.send(1, json.dumps({"type": type_, "id": "r1", "data": data}).encode())
 
     def close_code(self) -> int | None:
-        """Reads all that there is; the code of the close frame at its end, None where the connection was cut."""
-        code = None
+        """Reads up to the close frame; its code, None where the connection was cut."""
         for opcode, payload in self._frames():
             if opcode == 8:
-                code = struct.unpack("!H", payload[:2])[0]
-        return code
+                return int.from_bytes(payload[:2])
+        return None
 
     def _frames(self) -> Iterator[tuple[int, bytes]]:
         try:
@@ -135,7 +139,7 @@ class RawSocket:
                     if length >= 126:
                         length = int.from_bytes(file.read(2 if length == 126 else 8), "big")
                     yield head[0] & 0xF, file.read(length)
-        except (ConnectionResetError, struct.error):
+        except ConnectionResetError:
             return
 
 

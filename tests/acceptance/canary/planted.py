@@ -3,9 +3,11 @@
 from enum import StrEnum
 
 from tests.acceptance.canary.search import Searcher, new_plain_text
+from tests.acceptance.canary.socket_play import record
 from tests.acceptance.canary.stack import Stack
 from tests.eventually import eventually
 from tests.faults.harness import connect
+from tests.sockets import SocketClient
 
 
 class Place(StrEnum):
@@ -13,6 +15,7 @@ class Place(StrEnum):
 
     ANSWER_BODY = "planted in the body of an answer"
     ANSWER_HEADER = "planted in a header of an answer"
+    MESSAGE = "planted in a message of a WebSocket"
     WEB_LOG = "planted in the log of the web server"
     ROW_TEXT = "planted in a row's text"
     ROW_JSON = "planted in a row's JSON"
@@ -32,6 +35,7 @@ class Place(StrEnum):
 FOUND_IN = {
     Place.ANSWER_BODY: "the answer 422 of POST /api/v1/auth/login",
     Place.ANSWER_HEADER: "the answer 200 of GET /api/v1/health",
+    Place.MESSAGE: "the message pong of a WebSocket",
     Place.WEB_LOG: "the file logs/web",
     Place.ROW_TEXT: "the database",
     Place.ROW_JSON: "the database",
@@ -54,10 +58,13 @@ subprocess.run(["sh", "-c", "sleep 30 & wait", line], env={"PATH": "/usr/bin:/bi
 """
 
 
-def plant(stack: Stack, searcher: Searcher) -> None:
+def plant(stack: Stack, searcher: Searcher, token: str) -> None:
     """A canary of its own in each place."""
     values = {place: searcher.add(place, new_plain_text()) for place in Place}
     _over_http(stack, values)
+    with SocketClient(stack.socket_port, token) as client:
+        client.send("ping", values[Place.MESSAGE])
+        record(stack, client.receive())
     _in_stores(stack, values)
     (stack.folder / "tmp" / "left").write_text(values[Place.TEMPORARY_FILE])
     (stack.folder / "data" / "left").write_text(values[Place.DATA_FOLDER])

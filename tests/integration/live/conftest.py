@@ -22,7 +22,12 @@ __all__ = ["doorbells", "only_legal_moves"]
 Dial = Callable[..., SocketClient]
 TRUSTED = "https://app.example.com,https://*.pages.example"
 # Less patient than the product, so that tests need not be more so.
-QUICK = "Hub.SLOW_SECONDS = 1.5; web.PING_SECONDS = 2.5"
+QUICK = """
+from config import notices
+Hub.SLOW_SECONDS = 1.5
+web.PING_SECONDS = 2.5
+notices.ALERT_SECONDS = notices.ANNOUNCEMENT_SECONDS = 0.3
+"""
 
 
 @pytest.fixture(scope="session")
