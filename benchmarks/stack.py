@@ -204,6 +204,7 @@ def platform(*, plain: bool = False) -> Iterator[Stack]:
             "APG_ADMIN_EMAIL": EMAIL,
             "APG_ADMIN_PASSWORD": _PASSWORD,
             "APG_LOG_LEVEL": "WARNING",
+            "APG_OUTBOUND_ALLOW": "127.0.0.1/32",
             "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
         }
         os.environ["REDIS_URL"] = redis_url  # for benchmarks.plain_celery in this process

@@ -6,6 +6,7 @@ from channels.routing import URLRouter
 from django.urls import re_path
 
 from config import notices
+from config.graphql_socket import GraphQLSocket
 from executions import hub
 from executions.consumers import WorkflowSocket
 
@@ -22,4 +23,10 @@ class _NoSocket(AsyncConsumer):  # type: ignore[misc]  # without types
         raise StopConsumer
 
 
-sockets = URLRouter([re_path(r"^api/v1/ws/?$", WorkflowSocket.as_asgi()), re_path("", _NoSocket.as_asgi())])
+sockets = URLRouter(
+    [
+        re_path(r"^api/v1/ws/?$", WorkflowSocket.as_asgi()),
+        re_path(r"^api/beta/graphql/?$", GraphQLSocket.as_asgi()),
+        re_path("", _NoSocket.as_asgi()),
+    ]
+)

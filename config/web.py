@@ -7,6 +7,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from config.asgi import application
@@ -15,6 +16,7 @@ from core.errors import BadRequestError
 from core.front_door import REFUSAL
 from core.request_id import HEADER, bind
 from core.security_headers import PLAIN
+from executions.sockets import FRAMES
 
 _MAX_HEAD_BYTES = 64 * 1024
 # Of one message of a client; a subscription's GraphQL document with its variables is the longest.
@@ -137,7 +139,20 @@ class SocketProtocol(WebSocketsSansIOProtocol):
                 return
         super().send_receive_event_to_app()
 
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if self.handshake_initiated and not self.close_sent:
+            self.scope["extensions"][FRAMES] = {}  # one of ours
+
     async def send(self, message: Any) -> None:
+        if "frames" in message:
+            # What many are sent at once is encoded once, and written once for each.
+            await self.writable.wait()
+            if self.disconnected:
+                raise ClientDisconnected
+            if not self.close_sent:
+                self.transport.write(message["frames"])
+            return
         if message["type"] == "websocket.accept":
             self.scope = {**self.scope, "query_string": b""}
         closing = message["type"] == "websocket.close" and self.handshake_complete

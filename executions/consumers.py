@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from accounts.permissions import require_scope
 from accounts.scopes import Scope
-from accounts.ws_auth import still_good
 from core.envelope import render
 from core.errors import (
     APGError,
@@ -40,7 +39,8 @@ class WorkflowSocket(Socket):
             message = messages.parse(text)
             await self._answer(message)
         except (APGError, DatabaseError) as error:
-            if self.caller is None and isinstance(error, APGError):
+            unknown = self.caller is None and isinstance(error, APGError)
+            if unknown or isinstance(error, AuthenticationFailedError):
                 await self.end(UNAUTHENTICATED)
                 return
             told = error if isinstance(error, APGError) else UnavailableError()
@@ -55,6 +55,7 @@ class WorkflowSocket(Socket):
                 # What it follows is for the token that it came with.
                 raise ConflictError("This connection has a token; open another one for another token")
             caller = await self.authenticate(messages.parse_token(message.data))
+            self.first_message_came()
             await self._say("authenticated", message.id, {"user_id": caller.user.pk})
         elif self.caller is None:
             raise AuthenticationFailedError
@@ -69,16 +70,14 @@ class WorkflowSocket(Socket):
             await self._say("unsubscribed", message.id, place.data)
 
     async def _subscribe(self, message_id: str, place: Place, since: int | None) -> None:
-        assert self.caller is not None
+        caller = await self.current_caller()
         assert self.credential is not None
         name = _name(place)
         if self.is_full and not self.running(name):
             raise _TooManyError(f"A connection has at most {MAX_SUBSCRIPTIONS} subscriptions")
         data: JSONObject = dict(place.data)
         if place.channel == "execution":
-            execution, data["snapshot"] = await self.hub.in_thread(
-                snapshots.of_execution, self.caller, place.subject_id
-            )
+            execution, data["snapshot"] = await self.hub.in_thread(snapshots.of_execution, caller, place.subject_id)
             data["sequence"] = execution.sequence
             if since is not None and since > execution.sequence:
                 problem = Problem(f"The last event has the number {execution.sequence}", field="data.since")
@@ -87,12 +86,12 @@ class WorkflowSocket(Socket):
             pages = live.follow_execution(self.hub, self.credential, execution.pk, execution.workflow_id, after)
         elif place.channel == "workflow":
             # Before anything that takes longer the more there is to see.
-            await self.hub.in_thread(snapshots.followed_workflow, self.caller, place.subject_id)
+            await self.hub.in_thread(snapshots.followed_workflow, caller, place.subject_id)
             pages = live.follow_workflow(self.hub, self.credential, place.subject_id)
-            data["snapshot"] = await self._begin(pages, snapshots.of_workflow, self.caller, place.subject_id)
+            data["snapshot"] = await self._begin(pages, snapshots.of_workflow, caller, place.subject_id)
         else:
-            require_scope(self.caller, Scope.SYSTEM_READ)
-            pages = live.follow_system(self.hub, self.credential, staff=self.caller.user.is_staff)
+            require_scope(caller, Scope.SYSTEM_READ)
+            pages = live.follow_system(self.hub, self.credential, staff=caller.user.is_staff)
             data["snapshot"] = await self._begin(pages, snapshots.of_system)
         self.stop(name)
         await self._say("subscribed", message_id, data)
@@ -112,11 +111,9 @@ class WorkflowSocket(Socket):
         try:
             async with aclosing(pages):
                 async for page in pages:
-                    for text in page.messages:
-                        await self.tell(text)
+                    await self.tell_page(page)
         except live.GoneError:
-            if self.credential not in await self.hub.in_thread(still_good, {self.credential}):
-                await self.end(UNAUTHENTICATED)
+            if await self.lost_access():
                 return
             error = NotFoundError(f"{place.channel.capitalize()} not found")
             await self._say("error", new_id(), {**place.data, **_error_data(error)})

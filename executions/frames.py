@@ -1,5 +1,6 @@
 """What the ledger's rows and an execution's state read as WebSocket messages (API reference; contract §8)."""
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,6 +65,19 @@ class Notice:
 def frame(type_: str, message_id: str, timestamp: datetime, data: JSONObject) -> str:
     """A message in the reference's format, as JSON text."""
     return dumps({"type": type_, "id": message_id, "timestamp": iso(timestamp), "data": data}).decode()
+
+
+def wire(text: str) -> bytes:
+    """A text message as one frame of a server's, which is not masked (RFC 6455 §5.2)."""
+    payload = text.encode()
+    length = len(payload)
+    if length < 126:
+        head = struct.pack("!BB", 0x81, length)
+    elif length < 2**16:
+        head = struct.pack("!BBH", 0x81, 126, length)
+    else:
+        head = struct.pack("!BBQ", 0x81, 127, length)
+    return head + payload
 
 
 def row_frame(row: Row, state: State) -> str:

@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from django.conf import settings
+from channels.layers import get_channel_layer
 from django.db import Error as DatabaseError
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from accounts.ws_auth import Credential, still_good
@@ -39,7 +39,7 @@ LOOK_SECONDS = 1.0
 OVERLAP_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 # Between two reads of one subject: events come in bursts, and half of the machine is not for watching.
-_PAUSE_SECONDS = 0.01
+_PAUSE_SECONDS = 0.025
 EVERYBODY: Topic = ("everybody", "")
 STAFF: Topic = ("staff", "")
 
@@ -115,6 +115,7 @@ class Hub:
         self._peers: set[Peer] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="live")
+        self._listening = asyncio.Lock()
         self._rung: set[str] = set()
         self._ringing = asyncio.Event()
         self._reads: dict[tuple[Any, ...], _Read] = {}
@@ -178,7 +179,9 @@ class Hub:
 
     async def in_thread(self, read: Callable[..., T], *arguments: Any) -> T:
         """Ask the database, in a thread of the hub's own."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, _in_thread, read, arguments)
+        # With the request id that is bound here.
+        run = partial(copy_context().run, _in_thread, read, arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
     async def page(
         self, read: Callable[[str, int, frozenset[Credential]], Page], subject_id: str, after: int, asker: Credential
@@ -224,14 +227,20 @@ class Hub:
             await asyncio.sleep(1)
 
     async def _listen(self) -> None:
-        # A connection for this alone, on which nothing may come for hours.
-        async with Redis.from_url(settings.REDIS_URL, socket_timeout=None) as redis, redis.pubsub() as subscription:
-            await subscription.subscribe(bells.CHANNEL)
-            async for message in subscription.listen():
-                if message["type"] == "message":
-                    subject_id = message["data"].decode()
+        layer = get_channel_layer()
+        assert layer is not None
+        # A hub that is wanted again at once waits until what it left behind is cleared away.
+        async with self._listening:
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(bells.GROUP, channel)
+                while True:
+                    subject_id = (await layer.receive(channel))["subject_id"]
                     self._wake(execution(subject_id), subject_id)
                     self._ring(subject_id)
+            finally:
+                # Else the layer would keep every bell for a channel that nobody reads.
+                await layer.flush()
 
     def _ring(self, subject_id: str) -> None:
         """Find out whose subject it is, if anybody watches more than single executions."""

@@ -6,6 +6,7 @@ so that nothing that happened after an access ended is told.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -14,7 +15,17 @@ from django.utils import timezone
 from accounts.ws_auth import Credential, still_good
 from core.ids import from_uuid, to_uuid
 from events.event_types import EventType
-from executions.frames import ENDS, Notice, Row, State, notification_frame, row_frame, update_frame, workflow_frame
+from executions.frames import (
+    ENDS,
+    Notice,
+    Row,
+    State,
+    notification_frame,
+    row_frame,
+    update_frame,
+    wire,
+    workflow_frame,
+)
 from executions.states import FINAL_EXECUTION, ExecutionStatus
 from executions.transitions.statements import fetch_all
 from workflows import access
@@ -51,7 +62,7 @@ WHERE subject_id = %(workflow)s AND sequence > %(after)s ORDER BY sequence LIMIT
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Page:
     """Messages after a sequence number, in order, for those who are `allowed`; `last` is where the next page begins.
 
@@ -65,6 +76,11 @@ class Page:
     more: bool
     allowed: frozenset[Credential]
     found: bool = True
+
+    @cached_property
+    def wire(self) -> bytes:
+        """The messages as a server sends them, one after another; the same bytes for everybody."""
+        return b"".join(map(wire, self.messages))
 
 
 def execution_page(execution_id: str, after: int, asked: Collection[Credential]) -> Page:

@@ -7,21 +7,23 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.conf import settings
 from django.db import Error as DatabaseError
 
 from accounts.callers import Caller
-from accounts.throttling import Limit, counted_address, take
-from accounts.ws_auth import Credential, address_of, admit, origin_allowed, token_of
+from accounts.models import User
+from accounts.throttling import Taken, take_as_stranger, take_as_user
+from accounts.ws_auth import Credential, address_of, admit, origin_allowed, still_good, token_of
 from core.errors import AuthenticationFailedError
 from core.request_id import bind
 from executions.hub import Hub, hub
+from executions.pages import Page
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ MAX_SUBSCRIPTIONS = 100
 # A token bucket: so many messages at once, and so many a second on average.
 MESSAGE_BURST, MESSAGES_A_SECOND = 100, 20
 _PATIENCE = "patience"
+# The extension of ASGI by which our own server takes whole frames (config.web).
+FRAMES = "apg.frames"
 
 
 class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
@@ -38,6 +42,8 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
     A subclass says what messages mean (`on_text`), and how long it waits for a token where the handshake had none.
     """
 
+    # The hub hands out what is to be told; no channel of its own for each connection.
+    channel_layer_alias = "none"
     FIRST_MESSAGE_SECONDS: ClassVar[float]
 
     def __init__(self) -> None:
@@ -105,17 +111,34 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
             await self.end(4406)
             return
         self.hub.join(self)
-        if token is None:
-            self.start(_PATIENCE, self._wait_for_token())
-            return
-        with contextlib.suppress(AuthenticationFailedError):
-            await self.authenticate(token)
-            return
-        await self.end(UNAUTHENTICATED)
+        await self.on_open(token)
 
-    async def _wait_for_token(self) -> None:
-        await asyncio.sleep(self.FIRST_MESSAGE_SECONDS)
-        await self.end(UNAUTHENTICATED)
+    async def on_open(self, token: str | None) -> None:
+        """The connection is open; `token` is the handshake's, None if it had none."""
+        if token is None:
+            self.wait_for_first_message(UNAUTHENTICATED)
+        else:
+            await self.authenticate_or_end(token)
+
+    def wait_for_first_message(self, code: int) -> None:
+        """End with this code if nothing says in time that somebody is there."""
+
+        async def wait() -> None:
+            await asyncio.sleep(self.FIRST_MESSAGE_SECONDS)
+            await self.end(code)
+
+        self.start(_PATIENCE, wait())
+
+    def first_message_came(self) -> None:
+        """No more waiting for it."""
+        self.stop(_PATIENCE)
+
+    async def authenticate_or_end(self, token: str) -> None:
+        """Take a token; without a good one the connection ends."""
+        try:
+            await self.authenticate(token)
+        except AuthenticationFailedError:
+            await self.end(UNAUTHENTICATED)
 
     async def authenticate(self, token: str) -> Caller:
         """Take a token; it may follow another of the same user. Raises AuthenticationFailedError, always the same.
@@ -127,16 +150,30 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
             if self.caller is not None and caller.user.pk != self.caller.user.pk:
                 raise AuthenticationFailedError
         except AuthenticationFailedError:
-            limit = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600)
-            await self._count(limit, counted_address(address_of(self.scope)))
+            await self._count(take_as_stranger, address_of(self.scope))
             raise
-        await self._count(Limit("user", caller.user.limits.requests_per_hour, 3600), caller.user.pk)
-        self.stop(_PATIENCE)
+        await self._count(take_as_user, caller.user)
         self.caller, self.credential = caller, credential
         return caller
 
-    async def _count(self, limit: Limit, who: str) -> None:
-        taken = await self.hub.in_thread(take, limit, who)
+    async def current_caller(self) -> Caller:
+        """The caller as the database has them now. Raises AuthenticationFailedError if the credential has ended."""
+        if self.caller is None or self.credential is None:
+            raise AuthenticationFailedError
+        self.caller = await self.hub.in_thread(_reloaded, self.caller, self.credential)
+        return self.caller
+
+    async def lost_access(self) -> bool:
+        """Whether it is the credential that is good no more, with which the connection ends."""
+        try:
+            await self.current_caller()
+        except AuthenticationFailedError:
+            await self.end(UNAUTHENTICATED)
+            return True
+        return False
+
+    async def _count(self, take: Callable[..., Taken], who: User | str) -> None:
+        taken = await self.hub.in_thread(take, who)
         if not taken.allowed:
             await self.end(TOO_MUCH)
             raise AuthenticationFailedError
@@ -157,13 +194,24 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
 
     async def tell(self, text: str) -> None:
         """Send; waits while the client does not read, and gives up with the connection."""
+        await self._send({"type": "websocket.send", "text": text})
+
+    async def tell_page(self, page: Page) -> None:
+        """Send all messages of a page: in one go where the server takes frames as they are."""
+        if FRAMES in self.scope["extensions"]:
+            await self._send({"type": "websocket.send", "frames": page.wire})
+            return
+        for text in page.messages:
+            await self.tell(text)
+
+    async def _send(self, message: dict[str, Any]) -> None:
         if self._closed:
             return
         if not self._sending:
             self.sending_since = time.monotonic()
         self._sending += 1
         try:
-            await self.send(text_data=text)
+            await self.base_send(message)
         finally:
             self._sending -= 1
             # What others of this connection wait for has moved.
@@ -217,3 +265,9 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
             self._closed = True
             with contextlib.suppress(OSError, RuntimeError):
                 await self.close(code)
+
+
+def _reloaded(caller: Caller, credential: Credential) -> Caller:
+    if credential not in still_good({credential}):
+        raise AuthenticationFailedError
+    return replace(caller, user=User.objects.get(pk=caller.user.pk))

@@ -61,7 +61,7 @@ def dial(web: Web, transactional_db: None, empty_redis: None) -> Iterator[Dial]:
 
 def be_at_rest() -> None:
     """Wait until the server, which nobody watches any more, reads nothing: tables are about to be emptied."""
-    eventually(lambda: client().pubsub_numsub(bells.CHANNEL)[0][1] == 0)
+    eventually(lambda: client().pubsub_numsub(bells.channel())[0][1] == 0)
     eventually(lambda: not busy_backends())
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from redis import Redis
 
@@ -177,14 +178,14 @@ def test_a_commit_that_writes_to_the_ledger_rings(alice: User, doorbells: Doorbe
     execution = start(alice, linear(log("a")))
     heard: Any = client().pubsub()  # type: ignore[no-untyped-call]  # redis-py's is untyped
     with heard:
-        heard.subscribe(bells.CHANNEL)
+        heard.subscribe(bells.channel())
         doorbells.work()
         found: set[bytes] = set()
 
         def rung() -> bool:
             message = heard.get_message(ignore_subscribe_messages=True, timeout=0.1)
             found.update([message["data"]] if message else [])
-            return execution.pk.encode() in found
+            return any(execution.pk.encode() in bell for bell in found)
 
         eventually(rung)
 
@@ -192,7 +193,7 @@ def test_a_commit_that_writes_to_the_ledger_rings(alice: User, doorbells: Doorbe
 @pytest.fixture
 def silent_bells(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody hears them: they are rung in another house."""
-    monkeypatch.setattr(bells, "CHANNEL", "elsewhere")
+    monkeypatch.setattr(bells, "GROUP", "elsewhere")
 
 
 @pytest.mark.parametrize("channel", ["execution", "workflow", "system"])
@@ -223,7 +224,7 @@ def own_valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
     """A Valkey for bells alone: its folder and its address."""
     with tempfile.TemporaryDirectory(prefix="apg-bells-") as folder:
         url = start_valkey(Path(folder))
-        monkeypatch.setattr(bells, "settings", SimpleNamespace(REDIS_URL=url))
+        monkeypatch.setattr(bells, "settings", SimpleNamespace(REDIS_URL=url, CHANNEL_LAYERS=settings.CHANNEL_LAYERS))
         monkeypatch.setattr(bells, "_line", bells._Line())
         yield Path(folder), url
         stop_valkey(Path(folder))
@@ -244,7 +245,7 @@ def test_a_valkey_that_dies_and_comes_back_loses_nothing(
         found.append(socket.until("component_waiting", 5))
         assert start_valkey(folder) == url
         redis = Redis.from_url(url)
-        eventually(lambda: redis.pubsub_numsub(bells.CHANNEL)[0][1] == 1)
+        eventually(lambda: redis.pubsub_numsub(bells.channel())[0][1] == 1)
         send(execution, alice, 1, "2")
         doorbells.work()
         told_until_end(socket)

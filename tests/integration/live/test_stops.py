@@ -62,4 +62,4 @@ def test_f11_g15_after_a_kill_clients_go_on_where_they_were(dial: Dial, alice: U
         socket.subscribe("execution", execution.pk, since=before[-1]["data"]["sequence"])
         rows = row_messages(before + told_until_end(socket))
         assert [found["data"]["sequence"] for found in rows] == list(range(1, last + 1))
-    assert client().pubsub_numsub(bells.CHANNEL)[0][1] == 1
+    assert client().pubsub_numsub(bells.channel())[0][1] == 1
