@@ -160,6 +160,7 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
+            self.alerts.clear()
             self._looking.clear()
             self._ends.clear()
 

@@ -31,8 +31,8 @@ def test_every_channel_has_a_row() -> None:
 
 
 def test_there_is_no_other_socket() -> None:
-    """The last one refuses what is no address of a socket."""
-    assert [str(route.pattern) for route in sockets.routes] == ["^api/v1/ws/?$", ""]
+    """GraphQL's has tests of its own; the last one refuses what is no address of a socket."""
+    assert [str(route.pattern) for route in sockets.routes] == ["^api/v1/ws/?$", "^api/beta/graphql/?$", ""]
 
 
 def opened(dial: Dial, world: World, caller: str) -> SocketClient:

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from channels.layers import get_channel_layer
+from django.conf import settings
 from django.db import transaction
 
 from core.ids import new_id
@@ -21,14 +23,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def heard() -> Iterator[Callable[[], list[str]]]:
     """What has rung so far."""
     found: list[str] = []
+    layer: Any = get_channel_layer()
     listening: Any = client().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
     with listening:
-        listening.subscribe(bells.CHANNEL)
+        listening.subscribe(bells.channel())
         listening.get_message(timeout=1)
 
         def so_far() -> list[str]:
             while message := listening.get_message(timeout=0.05):
-                found.append(message["data"].decode())
+                found.append(layer.deserialize(message["data"])["subject_id"])
             return found
 
         yield so_far
@@ -53,7 +56,7 @@ def test_what_is_rolled_back_rings_not(heard: Callable[[], list[str]]) -> None:
 
 def rings(monkeypatch: pytest.MonkeyPatch, url: str) -> float:
     """The seconds that a thousand bells take with this Redis."""
-    monkeypatch.setattr(bells, "settings", SimpleNamespace(REDIS_URL=url))
+    monkeypatch.setattr(bells, "settings", SimpleNamespace(REDIS_URL=url, CHANNEL_LAYERS=settings.CHANNEL_LAYERS))
     monkeypatch.setattr(bells, "_line", bells._Line())
     began = time.monotonic()
     for _ in range(1000):
