@@ -1,16 +1,12 @@
 """Nothing is lost and nothing comes twice: replay, cut connections, lost bells, and servers that go away (F14, W6)."""
 
 import random
-import tempfile
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection
 from redis import Redis
 
@@ -164,12 +160,12 @@ def test_200_connections_cut_at_random_miss_nothing_and_hear_nothing_twice(
     assert not worker.is_alive()
     assert all(status in FINAL_EXECUTION for status in Execution.objects.values_list("status", flat=True))
     for execution in executions:
-        with SocketClient(web.port, token) as socket:
+        with SocketClient(web.port, token) as whole:
             last = last_number(execution)
             since = told[execution.pk][-1] if told[execution.pk] else 0
-            socket.subscribe("execution", execution.pk, since=since)
+            whole.subscribe("execution", execution.pk, since=since)
             while (told[execution.pk] or [0])[-1] < last:
-                told[execution.pk] += numbers([socket.receive()])
+                told[execution.pk] += numbers([whole.receive()])
         assert told[execution.pk] == list(range(1, last + 1))
     assert heard_while_cutting > 200
 
@@ -217,17 +213,6 @@ def test_f14_flushall_silences_nothing(dial: Dial, alice: User, doorbells: Doorb
     client().flushall()
     doorbells.work()
     assert numbers(told_until_end(socket)) == list(range(1, last_number(execution) + 1))
-
-
-@pytest.fixture
-def own_valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
-    """A Valkey for bells alone: its folder and its address."""
-    with tempfile.TemporaryDirectory(prefix="apg-bells-") as folder:
-        url = start_valkey(Path(folder))
-        monkeypatch.setattr(bells, "settings", SimpleNamespace(REDIS_URL=url, CHANNEL_LAYERS=settings.CHANNEL_LAYERS))
-        monkeypatch.setattr(bells, "_line", bells._Line())
-        yield Path(folder), url
-        stop_valkey(Path(folder))
 
 
 def test_a_valkey_that_dies_and_comes_back_loses_nothing(

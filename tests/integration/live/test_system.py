@@ -1,12 +1,14 @@
 """The system channel: ends of one's own executions, announced maintenance, and alerts for staff."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
+from config.embedded import start_valkey, stop_valkey
 from core.times import iso
 from events.models import Announcement
 from executions import interventions
@@ -14,7 +16,9 @@ from executions.models import Worker
 from tests.integration.executions.conftest import Doorbells, linear, log, start
 from tests.integration.executions.test_engine import failing
 from tests.integration.executions.test_waits import signal
-from tests.integration.live.conftest import Dial, is_silent
+from tests.integration.live.conftest import QUICK, Dial, is_silent, token_of
+from tests.sockets import SocketClient
+from tests.web import web_server
 from workflows.models import Role, Share
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -145,3 +149,17 @@ def test_a9_who_is_staff_no_more_is_told_no_alerts(dial: Dial, admin: User) -> N
     Worker.objects.create(name="w", processes=1)
     assert socket.receive()["data"]["code"] == "RESOURCE_NOT_FOUND"
     assert is_silent(socket)
+
+
+def test_staff_are_told_that_redis_is_away_and_that_it_is_back(
+    own_valkey: tuple[Path, str], admin: User, empty_redis: None
+) -> None:
+    folder, url = own_valkey
+    Worker.objects.create(name="w", processes=1)
+    with web_server(before=QUICK, REDIS_URL=url) as server, SocketClient(server.port, token_of(admin)) as socket:
+        socket.subscribe("system")
+        stop_valkey(folder)
+        assert socket.receive()["data"]["data"] == {"component": "redis", "resolved": False}
+        start_valkey(folder)
+        assert socket.receive()["data"]["data"] == {"component": "redis", "resolved": True}
+        assert "Traceback" not in server.log.read_text()
