@@ -38,6 +38,7 @@ API key as `X-API-Key: …`. A scope is needed of each, and a login has them all
 _TAGS = {
     "workflows": "Definitions, their versions, and who else may use them",
     "executions": "Runs of workflows",
+    "schedules": "What starts workflows by the clock",
     "templates": "Definitions to start from",
     "components": "What definitions are made of",
     "auth": "Logins, API keys, users and groups",

@@ -264,6 +264,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
+    # One that comes late has nothing to do: the next one, or a worker's own sweep, has done it.
+    "fire_schedules": {"task": "executions.fire_schedules", "schedule": 1.0, "options": {"expires": 5}},
     "forget_ended_access": {"task": "accounts.forget_ended_access", "schedule": 3600.0},
 }
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)

@@ -237,6 +237,7 @@ def _base(
             "priority": execution["priority"],
             "tags": execution["tags"],
             "trigger": execution["trigger"].get("type", "manual"),
+            "slot_at": execution["trigger"].get("slot_at"),
             "created_at": iso(execution["created_at"]),
             "started_at": iso(execution["started_at"]),
         },

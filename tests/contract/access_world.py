@@ -22,7 +22,7 @@ from executions.states import ExecutionStatus
 from templates_app.models import Template
 from templates_app.services import create_template
 from tests.conftest import PASSWORD
-from workflows.models import Role, Share, Workflow, WorkflowVersion
+from workflows.models import Role, Share, Trigger, Workflow, WorkflowVersion
 from workflows.services import create_workflow
 
 DEFINITION = {"components": [{"id": "start", "type": "start", "config": {"trigger_type": "manual"}}]}
@@ -150,6 +150,12 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
     secret = create_secret(owner=owner, name="TOKEN", value="a-secret-value")
     key, _ = create_api_key(owner=owner, name="object", permissions=[])
     template = create_template(user=owner, name="private", definition=DEFINITION)
+    schedule = Trigger.objects.create(
+        workflow=workflow, component_id="start", type="schedule", live=True, anchor_at=timezone.now(),
+        next_at=timezone.now() + timedelta(hours=1),
+        config={"cron": None, "interval_seconds": 3600, "timezone": "UTC", "overlap": "allow", "catchup": "none",
+                "catchup_window_seconds": 60},
+    )  # fmt: skip
     published = create_template(user=owner, name="published", definition=DEFINITION)
     Template.objects.filter(pk=published.pk).update(published=True)
     world.ids |= {
@@ -160,6 +166,7 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
         "template_id": template.pk,
         "published_id": published.pk,
         "key_id": key.pk,
+        "schedule_id": schedule.pk,
         "user_id": grantee.pk,
         "group_id": group_id(team.pk),
         "name": secret.name,

@@ -172,7 +172,7 @@ def check_list(world: World, row: Row, caller: str, answer: Answer, place: str) 
 def check_hidden(world: World, row: Row, caller: str, method: str, address: str, answer: Answer) -> None:
     """What is hidden answers to the letter as what is not there."""
     absent = {"workflow_id": new_id(), "execution_id": new_id(), "key_id": new_id(), "name": "ABSENT"}
-    absent["template_id"] = new_id()
+    absent |= {"template_id": new_id(), "schedule_id": new_id()}
     other = call(world, row, caller, method, filled(address, world, row, **absent))
     assert {**answer.body, "metadata": None} == {**other.body, "metadata": None}
 

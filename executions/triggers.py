@@ -1,0 +1,352 @@
+"""Schedules: firing the slots that are due, each at most once, and what users do with them by hand.
+
+Beat's tick and every worker's keeper call `fire_due`, any number at once. PostgreSQL's clock says what is due, and a
+slot's row, written in the transaction that starts its execution, that it is started once.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+import psycopg
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models.functions import Now
+
+from accounts import audit
+from accounts.audit import Action
+from accounts.models import User
+from accounts.vault import SealBrokenError
+from core.errors import APGError, ConflictError, NotFoundError, Problem, ValidationFailedError
+from core.redact import Redactor
+from core.times import iso
+from core.types import JSONObject
+from executions import plans, services, trigger_parameters
+from executions.models import Execution
+from executions.services import NewExecution, StartRequest, Stop
+from executions.states import ExecutionStatus
+from executions.transitions import starting, triggering
+from workflows.activation import pause, resume, schedule_of, tell_skipped
+from workflows.expressions import ExpressionError
+from workflows.models import Slot, Trigger, Workflow, WorkflowVersion
+from workflows.schedule import Skip, plan_step, slots_after, slots_between
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+MAX_BACKFILL = 500
+# A pass ends after this time: the keeper has leases to renew, and comes again.
+_PASS_SECONDS = 1.0
+# Of one schedule in a pass, so that a long catch-up leaves the others their time.
+_STEPS = 10
+
+
+class RefusedError(Exception):
+    """A slot cannot be started; `reason` is the ledger's word, `message` and `problems` say more."""
+
+    def __init__(self, reason: str, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        self.reason, self.message, self.problems = reason, message, problems
+        super().__init__(message)
+
+    @property
+    def detail(self) -> JSONObject:
+        """What the ledger keeps of it: no values, which may be secret."""
+        problems = [{"field": problem.field, "message": problem.message} for problem in self.problems[:10]]
+        return {"message": self.message, **({"problems": problems} if problems else {})}
+
+
+def fire_due() -> int:
+    """Start the slots that are due; how many were seen to. Forbids a transaction.
+
+    One that fails is told of in the ledger and passed over; one that is held by somebody is left for the next pass.
+    """
+    began, seen = time.monotonic(), 0
+    for trigger_id in triggering.due(BATCH):
+        seen += _fire(trigger_id)
+        if time.monotonic() - began > _PASS_SECONDS:
+            break
+    return seen
+
+
+def _fire(trigger_id: str) -> int:
+    seen = 0
+    try:
+        while seen < _STEPS and _step(trigger_id):
+            seen += 1
+    except (OperationalError, InterfaceError) as error:
+        if not _is_held(error):
+            raise
+    except Exception:
+        logger.exception("Schedule failed", extra={"action": "schedule_failed", "trigger_id": trigger_id})
+        seen += _pass_over(trigger_id)
+    return seen
+
+
+def _pass_over(trigger_id: str) -> int:
+    """Tell of the slot that failed and go on to the next; where that fails too, the next pass tries again."""
+    failed = RefusedError("error", "The slot could not be started; the server's log says why")
+    try:
+        return int(_step(trigger_id, failed))
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("Schedule is stuck", extra={"action": "schedule_stuck", "trigger_id": trigger_id})
+        return 0
+
+
+def _is_held(error: Exception) -> bool:
+    return isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected)
+
+
+def _step(trigger_id: str, refusal: RefusedError | None = None) -> bool:
+    """See to the next slots of a schedule, one start at most, in one transaction; whether there was anything to do."""
+    live = Trigger.objects.filter(pk=trigger_id, live=True, paused_at__isnull=True, next_at__isnull=False)
+    trigger = live.select_related("workflow__created_by").annotate(now=Now()).first()
+    if trigger is None:
+        return False
+    assert trigger.next_at is not None, "asked for"
+    workflow, now = trigger.workflow, trigger.now
+    window = timedelta(seconds=trigger.config["catchup_window_seconds"])
+    step = plan_step(schedule_of(trigger), trigger.next_at, now, trigger.config["catchup"], window)
+    if step.next_at == trigger.next_at:
+        return False
+    new: NewExecution | None = None
+    if step.slot is not None and refusal is None:
+        try:
+            new = _prepare(trigger, step.slot, now, trigger.config["overlap"])
+        except WorkflowVersion.DoesNotExist:
+            return False  # changed or deleted meanwhile
+        except RefusedError as error:
+            refusal = error
+    stops: list[Stop] = []
+    with transaction.atomic(durable=True):
+        if not triggering.claim(trigger_id):
+            return False
+        try:
+            starting.lock_workflow_and_account(workflow.pk, workflow.created_by_id)
+        except NotFoundError:
+            return False
+        unchanged = live.filter(next_at=trigger.next_at, workflow__version=workflow.version)
+        if unchanged.select_for_update(of=("self",), no_key=True).first() is None:
+            return False
+        for skip in step.skips:
+            tell_skipped(trigger, workflow, skip)
+        if step.slot is not None:
+            try:
+                stops = _start_slot(trigger, step.slot, new, refusal)
+            except RefusedError as error:
+                tell_skipped(trigger, workflow, Skip(error.reason, step.slot, step.slot, 1), error.detail)
+        Trigger.objects.filter(pk=trigger_id).update(next_at=step.next_at)
+    services.after_stops(stops)
+    return True
+
+
+def _start_slot(trigger: Trigger, slot: datetime, new: NewExecution | None, refusal: RefusedError | None) -> list[Stop]:
+    """Start a slot that has not been started. Raises RefusedError. Needs workflow, account and trigger locked."""
+    if refusal is not None or new is None:
+        raise refusal or RefusedError("error", "The slot was not prepared")
+    if trigger.config["overlap"] == "skip" and has_active(trigger):
+        raise RefusedError("overlap", "The execution before still runs, and the schedule's overlap is skip")
+    if not triggering.take_slot(trigger.pk, slot, new.execution_id):
+        return []  # a backfill was first
+    return _store(new, slot_of=trigger, slot=slot)
+
+
+def _store(new: NewExecution, *, slot_of: Trigger, slot: datetime | None) -> list[Stop]:
+    try:
+        stops = services.store(new)
+    except ConflictError as error:
+        if slot is not None:
+            Slot.objects.filter(trigger=slot_of, slot_at=slot).delete()
+        raise RefusedError("concurrency", error.message) from None
+    audit.record_all([services.started_entry(new)])
+    return stops
+
+
+def has_active(trigger: Trigger) -> bool:
+    """Whether an execution that the trigger started has not ended; found among the account's, which are few."""
+    account = trigger.workflow.created_by_id
+    own = Execution.objects.filter(created_by=account, workflow=trigger.workflow_id, trigger__schedule_id=trigger.pk)
+    # Each as a partial index has it.
+    admitted = own.filter(admitted_at__isnull=False, completed_at__isnull=True, parent_run__isnull=True)
+    return admitted.exists() or own.filter(status=ExecutionStatus.QUEUED, admitted_at__isnull=True).exists()
+
+
+def _prepare(trigger: Trigger, slot: datetime | None, now: datetime, overlap: str, **more: bool) -> NewExecution:
+    """Everything that can be done without a lock. Raises RefusedError, and WorkflowVersion.DoesNotExist."""
+    workflow, owner = trigger.workflow, trigger.workflow.created_by
+    with refusals():
+        require_owner(owner)
+        compiled = services.compiled_to_run(plans.version_id(workflow.pk, workflow.version))
+        start = compiled.definition.by_id[trigger.component_id]
+        given = trigger_parameters.parameters_of(start.config, workflow, slot_at=slot, now=now)
+        told: JSONObject = {"type": "schedule", "schedule_id": trigger.pk, "component_id": trigger.component_id, **more}
+        if slot is not None:
+            told["slot_at"] = iso(slot)
+        try:
+            new = services.prepare(
+                workflow, owner, StartRequest(given.values), told, hidden=given.hidden, masks=given.masks
+            )
+        except ValidationFailedError as error:
+            raise _without(given.hidden, error) from None
+    if overlap == "queue" and new.strategy in {None, "queue"}:
+        _queue_behind(new, trigger)
+    return new
+
+
+def _queue_behind(new: NewExecution, trigger: Trigger) -> None:
+    """Let it wait for its turn: one at a time for its key, which is the workflow's own where that has one."""
+    if new.facts["concurrency_key"] is None:
+        new.facts["concurrency_key"] = hashlib.sha256(f"trigger {trigger.pk}".encode()).hexdigest()
+    new.facts["concurrency_limit"] = 1
+
+
+def require_owner(owner: User) -> None:
+    """Raises RefusedError where the workflow's owner may do nothing any more."""
+    if not owner.is_active:
+        raise RefusedError("owner_inactive", "The account of the workflow's owner is not active")
+
+
+def _without(hidden: frozenset[str], error: APGError) -> RefusedError:
+    redactor = Redactor(hidden)
+    problems = tuple(Problem(redactor.redact_text(each.message), field=each.field) for each in error.problems)
+    return RefusedError("refused", redactor.redact_text(error.message), problems)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What keeps an execution from being started, as RefusedError."""
+    try:
+        yield
+    except APGError as error:
+        raise RefusedError("refused", error.message, tuple(error.problems)) from None
+    except ExpressionError as error:
+        raise RefusedError("refused", f"The trigger's parameters cannot be computed: {error}") from None
+    except SealBrokenError as error:
+        raise RefusedError("refused", f"A secret does not open: {error}") from None
+
+
+# What users do.
+
+
+def set_paused(*, trigger: Trigger, paused: bool) -> Trigger:
+    """Pause or resume a schedule; doing it twice changes nothing. Opens its own transaction.
+
+    Raises NotFoundError if it has ended meanwhile.
+    """
+    with transaction.atomic(durable=True):
+        starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
+        rows = Trigger.objects.select_for_update(of=("self",), no_key=True).annotate(now=Now())
+        current = rows.select_related("workflow").filter(pk=trigger.pk, live=True).first()
+        if current is None:
+            raise NotFoundError("Schedule not found")
+        if paused == (current.paused_at is not None):
+            return current
+        if paused:
+            pause(current, current.now)
+        else:
+            resume(current, current.workflow, current.now)
+        action = Action.SCHEDULE_PAUSED if paused else Action.SCHEDULE_RESUMED
+        audit.record(action, current, workflow_id=current.workflow_id)
+    return current
+
+
+def run_now(*, trigger: Trigger) -> Execution:
+    """An execution as the schedule would start it, beside its slots. Opens its own durable transaction.
+
+    Raises ConflictError where the execution before still runs and `overlap` is `skip`, and the errors of a start.
+    """
+    new = _prepared_by_hand(trigger, None, trigger.config["overlap"], run_now=True)
+    with transaction.atomic(durable=True):
+        starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
+        _require_live(trigger)
+        if trigger.config["overlap"] == "skip" and has_active(trigger):
+            raise ConflictError("The execution before still runs, and the schedule's overlap is skip")
+        try:
+            stops = _store(new, slot_of=trigger, slot=None)
+        except RefusedError as error:
+            raise ConflictError(error.message) from None
+        audit.record(Action.SCHEDULE_RUN, trigger, workflow_id=trigger.workflow_id, execution_id=new.execution_id)
+    services.after_stops(stops)
+    return Execution.objects.get(pk=new.execution_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """What came of one slot: its execution and whether this request started it, or why it was refused."""
+
+    slot_at: datetime
+    execution_id: str | None
+    started: bool
+    message: str = ""
+
+
+def backfill(*, trigger: Trigger, start: datetime, end: datetime, overlap: str) -> list[Backfilled]:
+    """Start the slots from `start` to `end` that have not been, each in a transaction of its own.
+
+    `overlap` is `queue`, one after another, or `allow`. Raises ValidationFailedError for times that are not past, in
+    the wrong order, or hold more than MAX_BACKFILL slots.
+    """
+    now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
+    if start > end:
+        raise _bad_range("from", "a time before `to`", iso(start))
+    if end > now:
+        raise _bad_range("to", "a time that has passed", iso(end))
+    slots: list[datetime] = []
+    for slot in slots_between(schedule_of(trigger), start, end):
+        if len(slots) == MAX_BACKFILL:
+            raise _bad_range("from", f"a range of at most {MAX_BACKFILL} slots", iso(start))
+        slots.append(slot)
+    audit.record(
+        Action.SCHEDULE_BACKFILLED, trigger, workflow_id=trigger.workflow_id, start=iso(start), end=iso(end),
+        slots=len(slots),
+    )  # fmt: skip
+    return [_backfill_slot(trigger, slot, overlap) for slot in slots]
+
+
+def _backfill_slot(trigger: Trigger, slot: datetime, overlap: str) -> Backfilled:
+    earlier = Slot.objects.filter(trigger=trigger, slot_at=slot).values_list("execution_id", flat=True).first()
+    if earlier is not None:
+        return Backfilled(slot, earlier, started=False)
+    try:
+        new = _prepared_by_hand(trigger, slot, overlap, backfill=True)
+        with transaction.atomic(durable=True):
+            starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
+            _require_live(trigger)
+            if not triggering.take_slot(trigger.pk, slot, new.execution_id):
+                return Backfilled(slot, Slot.objects.get(trigger=trigger, slot_at=slot).execution_id, started=False)
+            stops = _store(new, slot_of=trigger, slot=slot)
+    except (RefusedError, APGError) as error:
+        return Backfilled(slot, None, started=False, message=error.message)
+    services.after_stops(stops)
+    return Backfilled(slot, new.execution_id, started=True)
+
+
+def _prepared_by_hand(trigger: Trigger, slot: datetime | None, overlap: str, **more: bool) -> NewExecution:
+    now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
+    try:
+        return _prepare(trigger, slot, now, overlap, **more)
+    except WorkflowVersion.DoesNotExist:
+        raise NotFoundError("Schedule not found") from None
+    except RefusedError as error:
+        raise ValidationFailedError(f"The schedule cannot start: {error.message}", problems=error.problems) from None
+
+
+def _require_live(trigger: Trigger) -> None:
+    if not Trigger.objects.filter(pk=trigger.pk, live=True).exists():
+        raise NotFoundError("Schedule not found")
+
+
+def _bad_range(field: str, expected: str, received: str) -> ValidationFailedError:
+    details = {"expected": expected, "received": received}
+    return ValidationFailedError(problems=[Problem(f"Must be {expected}", field=field, details=details)])
+
+
+def upcoming(trigger: Trigger, count: int) -> list[datetime]:
+    """The next slots of a schedule, `count` at most."""
+    now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
+    return list(islice(slots_after(schedule_of(trigger), now), count))
