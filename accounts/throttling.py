@@ -162,12 +162,26 @@ def count_requests(request: HttpRequest | Request, count: int) -> None:
         _count(inner, request.user if isinstance(request.user, User) else None, count)
 
 
+def hook_limit() -> Limit:
+    """Of one inbound hook, whoever calls it."""
+    return Limit("hook", settings.HOOK_REQUESTS_PER_MINUTE, 60)
+
+
+def count_against(request: HttpRequest | Request, limit: Limit, who: str) -> None:
+    """Count a view's request against a limit of its own, and leave the headers on it. Raises RateLimitedError."""
+    _take(request._request if isinstance(request, Request) else request, limit, who, 1)
+
+
 def _count(request: HttpRequest, user: User | None, count: int = 1) -> None:
     if user is not None:
         limit, who = Limit("user", user.limits.requests_per_hour, 3600), user.pk
     else:
         limit = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600)
         who = counted_address(client_address(request))
+    _take(request, limit, who, count)
+
+
+def _take(request: HttpRequest, limit: Limit, who: str, count: int) -> None:
     taken = take(limit, who, count)
     request.rate_limit_headers = {  # type: ignore[attr-defined]
         "X-RateLimit-Limit": str(limit.count),

@@ -39,6 +39,7 @@ SEALED_COLUMNS = (
     SealedColumn(Trigger, "sealed_token", ("pk",), hook_tokens.place),
     SealedColumn(Execution, "sealed_parameters", ("pk",), executions_sealing.parameters_place),
     SealedColumn(Execution, "sealed_hidden", ("pk",), executions_sealing.hidden_place),
+    SealedColumn(Execution, "sealed_input", ("pk",), executions_sealing.input_place),
     SealedColumn(ComponentRun, "sealed_output", ("pk",), executions_sealing.output_place),
     SealedColumn(Signal, "sealed_data", ("pk",), executions_sealing.signal_place),
     SealedColumn(LoopItem, "sealed_value", ("run_id", "index"), executions_sealing.item_place),

@@ -159,6 +159,7 @@ OAUTH2_PROVIDER = {
     },
 }  # fmt: skip
 ANONYMOUS_REQUESTS_PER_HOUR = env.integer("APG_ANONYMOUS_REQUESTS_PER_HOUR", 1000, low=1, high=10**9)
+HOOK_REQUESTS_PER_MINUTE = env.integer("APG_HOOK_REQUESTS_PER_MINUTE", 600, low=1, high=10**6)
 # Requests an hour and concurrent executions of the API reference's tiers.
 TIERS = {"free": (1_000, 5), "pro": (10_000, 25), "enterprise": (100_000, 100)}
 
@@ -289,11 +290,16 @@ DEFAULT_FROM_EMAIL = env.sender("APG_EMAIL_FROM", default="apg@localhost", requi
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "core.request_id.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "core.request_id.RequestIdFilter"},
+        "hook_tokens": {"()": "core.log_filters.HookTokenFilter"},
+    },
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id", "hook_tokens"]}
+    },
     "loggers": {
         # A forged host is answered 400; a traceback for each would be a stranger's way to fill the disk.
         "django.security.DisallowedHost": {"level": "CRITICAL"},

@@ -72,11 +72,12 @@ class Execution(models.Model):
     its parent's. `concurrency_key` is a digest of the rendered `settings.concurrency.key`, and at most
     `concurrency_limit` admitted executions of the workflow share one. `stop_as` is the end that the execution is
     heading for while running components finish. `sealed_hidden` lists texts that this execution must not tell beside
-    its own secrets: those of the parent that started it, or of the execution that it retries. `sequence` numbers its
-    ledger events and `remaining` counts the runs that are not final; both change only in statements that lock this
-    row first. `workflow_owner_id` is the workflow's `created_by`, so that one index has what an owner sees in the
-    order of lists; the database fills it in where it is not given. What every hop changes stands in no index, so
-    that those updates stay within their page.
+    its own secrets: those of the parent that started it, or of the execution that it retries. What a hook or an event
+    brought is `trigger["input"]`, as it may be shown; where that hides something, `sealed_input` is the whole.
+    `sequence` numbers its ledger events and `remaining` counts the runs that are not final; both change only in
+    statements that lock this row first. `workflow_owner_id` is the workflow's `created_by`, so that one index has what
+    an owner sees in the order of lists; the database fills it in where it is not given. What every hop changes stands
+    in no index, so that those updates stay within their page.
     """
 
     id = id_field()
@@ -106,6 +107,7 @@ class Execution(models.Model):
     parameters = models.JSONField(default=dict)
     sealed_parameters = models.BinaryField(null=True)
     sealed_hidden = models.BinaryField(null=True)
+    sealed_input = models.BinaryField(null=True)
     tags = ArrayField(models.CharField(max_length=100), default=list)
     trigger = models.JSONField(default=dict)
     request_id = models.CharField(max_length=128, blank=True)

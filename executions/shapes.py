@@ -94,11 +94,12 @@ _TRIGGER = Named(
             "execution_id": ID,
             "component_id": text(),
             "schedule_id": ID,
+            "trigger_id": ID,
             "slot_at": TIME,
             "run_now": boolean("Started by `POST schedules/{id}/run`"),
             "backfill": boolean("Started by `POST schedules/{id}/backfill`"),
         },
-        optional=("execution_id", "component_id", "schedule_id", "slot_at", "run_now", "backfill"),
+        optional=("execution_id", "component_id", "schedule_id", "trigger_id", "slot_at", "run_now", "backfill"),
     ),
 )
 EXECUTION = Named(

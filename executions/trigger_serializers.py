@@ -63,6 +63,21 @@ def schedule_event_data(event: Event) -> JSONObject:
     return {"sequence": event.sequence, "type": event.type, "timestamp": event.timestamp, "data": event.data}
 
 
+def hook_data(execution: Execution) -> JSONObject:
+    """What a delivery to a hook is answered at once."""
+    return run_data(execution)
+
+
+def hook_result_data(execution: Execution) -> JSONObject:
+    """What one is answered that waited until the end."""
+    return {
+        **run_data(execution),
+        "completed_at": execution.completed_at,
+        "results": execution.results,
+        "error": execution.error,
+    }
+
+
 def run_data(execution: Execution) -> JSONObject:
     """What running a schedule at once answers."""
     return {"execution_id": execution.pk, "status": execution.status, "created_at": execution.created_at}

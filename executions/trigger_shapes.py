@@ -1,6 +1,20 @@
 """What schedules and hooks look like in answers, for the OpenAPI document: `trigger_serializers` makes them."""
 
-from core.shapes import ID, TIME, Named, Schema, any_object, array, boolean, enum, integer, nullable, record, text
+from core.shapes import (
+    ID,
+    TIME,
+    Named,
+    Schema,
+    any_object,
+    anything,
+    array,
+    boolean,
+    enum,
+    integer,
+    nullable,
+    record,
+    text,
+)
 from core.types import JSONObject
 from events.event_types import EventType
 
@@ -71,6 +85,20 @@ BACKFILL = Named(
         {
             "results": array(_BACKFILLED, "In the order of the slots"),
             "summary": record({"total": integer(), "started": integer(), "refused": integer()}),
+        }
+    ),
+)
+HOOK_STARTED = Named("HookStarted", record({"execution_id": ID, "status": text(), "created_at": TIME}))
+HOOK_RESULT = Named(
+    "HookResult",
+    record(
+        {
+            "execution_id": ID,
+            "status": enum(["completed", "failed", "cancelled"]),
+            "created_at": TIME,
+            "completed_at": TIME,
+            "results": anything("The end's output; null unless it has completed"),
+            "error": nullable(any_object("Why it failed: `code`, `message`, `component_id`")),
         }
     ),
 )

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from core.errors import Problem, WorkflowInvalidError
+from accounts import audit
+from core.errors import NotFoundError, Problem, WorkflowInvalidError
 from core.times import iso
 from core.types import JSONObject
 from events import ledger
@@ -142,6 +143,23 @@ def tell_skipped(trigger: Trigger, workflow: Workflow, skip: Skip, detail: JSONO
         type=EventType.TRIGGER_SKIPPED,
         data=data,
     )
+
+
+def rotate_token(*, workflow: Workflow, component_id: str) -> Trigger:
+    """Give a hook a new address; the old one is unknown at once. Opens its own durable transaction.
+
+    Raises NotFoundError where the active workflow has no such hook.
+    """
+    with transaction.atomic(durable=True):
+        Workflow.objects.select_for_update(of=("self",), no_key=True).filter(pk=workflow.pk).first()
+        live = Trigger.objects.filter(workflow=workflow, component_id=component_id, live=True)
+        trigger = live.filter(type=TriggerType.WEBHOOK).select_for_update(no_key=True).first()
+        if trigger is None:
+            raise NotFoundError("Hook not found")
+        hook_tokens.renew(trigger)
+        trigger.save(update_fields=["token_digest", "sealed_token"])
+        audit.record(audit.Action.HOOK_ROTATED, trigger, workflow_id=workflow.pk, component_id=component_id)
+    return trigger
 
 
 def pause(trigger: Trigger, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Reads of schedules: those that a caller sees, and what they started last."""
+"""Reads of triggers: the schedules that a caller sees, what they started last, and what starts a workflow."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from django.db.models import F, QuerySet
 from accounts.callers import Caller
 from core.errors import NotFoundError
 from workflows import access
-from workflows.models import Slot, Trigger, TriggerType
+from workflows.models import Slot, Trigger, TriggerType, Workflow
 
 
 def visible_to(caller: Caller) -> QuerySet[Trigger]:
@@ -23,6 +23,11 @@ def get_visible(caller: Caller, schedule_id: str) -> Trigger:
     if found is None:
         raise NotFoundError("Schedule not found")
     return found
+
+
+def live_of(workflow: Workflow) -> QuerySet[Trigger]:
+    """What starts the workflow by itself now, hooks and events too."""
+    return Trigger.objects.filter(workflow=workflow, live=True).order_by("component_id")
 
 
 def last_slots(triggers: Sequence[Trigger]) -> dict[str, Slot]:

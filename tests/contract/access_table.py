@@ -147,6 +147,10 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("ScheduleBackfillView", "POST"): Row(
         Scope.WORKFLOW_EXECUTE, others=RUN, body=_fixed({"from": "2025-01-01T00:00:00Z", "to": "2025-01-01T03:00:00Z"})
     ),
+    ("RotateView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    # Whoever knows the token; what else a sender must know, its workflow's start says.
+    ("HookView", "POST"): Row(kind="public", ok=202, body=_fixed({})),
+    ("HookView", "GET"): Row(kind="public", ok=202),
     # --- executions
     ("ExecuteView", "POST"): Row(
         Scope.WORKFLOW_EXECUTE, ok=201, body=_fixed({}),

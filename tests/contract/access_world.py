@@ -22,9 +22,13 @@ from executions.states import ExecutionStatus
 from templates_app.models import Template
 from templates_app.services import create_template
 from tests.conftest import PASSWORD
+from workflows import hook_tokens
 from workflows.models import Role, Share, Trigger, Workflow, WorkflowVersion
-from workflows.services import create_workflow
+from workflows.services import create_workflow, update_workflow
 
+HOOKED = {
+    "components": [{"id": "start", "type": "start", "config": {"trigger_type": "webhook", "methods": ["GET", "POST"]}}]
+}
 DEFINITION = {"components": [{"id": "start", "type": "start", "config": {"trigger_type": "manual"}}]}
 
 
@@ -156,6 +160,11 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
         config={"cron": None, "interval_seconds": 3600, "timezone": "UTC", "overlap": "allow", "catchup": "none",
                 "catchup_window_seconds": 60},
     )  # fmt: skip
+    rotated = Trigger(workflow=workflow, component_id="hook", type="webhook", live=True, config={})
+    hook_tokens.renew(rotated)
+    rotated.save(force_insert=True)
+    hooked = create_workflow(user=owner, name="hooked", definition=HOOKED)
+    update_workflow(workflow=hooked, user=owner, changes={"status": "active"})
     published = create_template(user=owner, name="published", definition=DEFINITION)
     Template.objects.filter(pk=published.pk).update(published=True)
     world.ids |= {
@@ -167,6 +176,8 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
         "published_id": published.pk,
         "key_id": key.pk,
         "schedule_id": schedule.pk,
+        "component_id": rotated.component_id,
+        "token": hook_tokens.reveal(Trigger.objects.get(workflow=hooked)),
         "user_id": grantee.pk,
         "group_id": group_id(team.pk),
         "name": secret.name,

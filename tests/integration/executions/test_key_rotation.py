@@ -91,6 +91,8 @@ def waiting_execution(alice: User, doorbells: Doorbells) -> Execution:
     """One that has something in every sealed column, waits in the middle, and reads all of it afterwards."""
     hooked = make_workflow(alice, {"components": [{"id": "s", "type": "start", "config": {"trigger_type": "webhook"}}]})
     update_workflow(workflow=hooked, user=alice, changes={"status": "active"})
+    hook = {"type": "webhook"}
+    start_execution(workflow=hooked, user=alice, request=StartRequest(), trigger=hook, brought={"password": TOKEN})
     secret_store.create_secret(owner=alice, name="key", value=SECRET)
     failing = {"id": "never", "type": "fail", "config": {"message": "no"}}
     loop = {
