@@ -7,7 +7,7 @@ slot's row, written in the transaction that starts its execution, that it is sta
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,24 +25,25 @@ from core.errors import APGError, ConflictError, NotFoundError, Problem, Validat
 from core.redact import Redactor
 from core.times import iso
 from core.types import JSONObject
-from executions import plans, services, trigger_parameters
+from executions import dispatch, plans, services, trigger_parameters
 from executions.models import Execution
 from executions.services import NewExecution, StartRequest, Stop
 from executions.states import ExecutionStatus
 from executions.transitions import starting, triggering
+from executions.transitions.triggering import TakenSlot
 from workflows.activation import pause, resume, schedule_of, tell_skipped
 from workflows.expressions import ExpressionError
 from workflows.models import Slot, Trigger, Workflow, WorkflowVersion
-from workflows.schedule import Skip, plan_step, slots_after, slots_between
+from workflows.schedule import Skip, Step, plan_step, slots_after, slots_between
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH = 5_000
 MAX_BACKFILL = 500
 # A pass ends after this time: the keeper has leases to renew, and comes again.
 _PASS_SECONDS = 1.0
-# Of one schedule in a pass, so that a long catch-up leaves the others their time.
-_STEPS = 10
+# One commit for so many, so that a herd of them does not wait for as many.
+_TOGETHER = 50
 
 
 class RefusedError(Exception):
@@ -59,112 +60,167 @@ class RefusedError(Exception):
         return {"message": self.message, **({"problems": problems} if problems else {})}
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be done with a due schedule, and the execution of its slot or why there will be none."""
+
+    trigger: Trigger
+    step: Step
+    new: NewExecution | None = None
+    refusal: RefusedError | None = None
+
+
 def fire_due() -> int:
-    """Start the slots that are due; how many were seen to. Forbids a transaction.
+    """Start the slots that are due; how many schedules were moved on. Forbids a transaction.
 
     One that fails is told of in the ledger and passed over; one that is held by somebody is left for the next pass.
     """
-    began, seen = time.monotonic(), 0
-    for trigger_id in triggering.due(BATCH):
-        seen += _fire(trigger_id)
-        if time.monotonic() - began > _PASS_SECONDS:
-            break
-    return seen
+    began, moved, moved_before = time.monotonic(), 0, 0
+    seen: set[str] = set()
+    while time.monotonic() - began < _PASS_SECONDS:
+        # In rounds, each once a round: a long catch-up, or a failure, leaves the others their time.
+        ids = [id_ for id_ in triggering.due(BATCH) if id_ not in seen][:_TOGETHER]
+        if not ids:
+            if moved == moved_before:
+                break
+            moved_before = moved
+            seen.clear()
+            continue
+        seen.update(ids)
+        due = _LIVE.filter(pk__in=ids).select_related("workflow__created_by").annotate(now=Now())
+        by_account: dict[str, list[Trigger]] = {}
+        for trigger in due:
+            by_account.setdefault(trigger.workflow.created_by_id, []).append(trigger)
+        for triggers in by_account.values():
+            moved += _fire_together(triggers)
+    return moved
 
 
-def _fire(trigger_id: str) -> int:
-    seen = 0
+_LIVE = Trigger.objects.filter(live=True, paused_at__isnull=True, next_at__isnull=False)
+
+
+def _fire_together(triggers: Sequence[Trigger]) -> int:
+    """Move the schedules of one account on in one transaction; where that fails, each in one of its own."""
     try:
-        while seen < _STEPS and _step(trigger_id):
-            seen += 1
+        return _move_on([plan for trigger in triggers if (plan := _planned(trigger)) is not None])
+    except (OperationalError, InterfaceError) as error:
+        if not _is_held(error):
+            raise
+        return sum(map(_fire_alone, triggers)) if len(triggers) > 1 else 0
+    except Exception:
+        if len(triggers) > 1:
+            return sum(map(_fire_alone, triggers))
+        logger.exception("Schedule failed", extra={"action": "schedule_failed", "trigger_id": triggers[0].pk})
+        return _pass_over(triggers[0])
+
+
+def _fire_alone(trigger: Trigger) -> int:
+    return _fire_together([trigger])
+
+
+def _pass_over(trigger: Trigger) -> int:
+    """Tell of the slot that failed and go on to the next; where that fails too, the next pass tries again."""
+    failed = RefusedError("error", "The slot could not be started; the server's log says why")
+    try:
+        plan = _planned(trigger, failed)
+        return 0 if plan is None else _move_on([plan])
     except (OperationalError, InterfaceError) as error:
         if not _is_held(error):
             raise
     except Exception:
-        logger.exception("Schedule failed", extra={"action": "schedule_failed", "trigger_id": trigger_id})
-        seen += _pass_over(trigger_id)
-    return seen
-
-
-def _pass_over(trigger_id: str) -> int:
-    """Tell of the slot that failed and go on to the next; where that fails too, the next pass tries again."""
-    failed = RefusedError("error", "The slot could not be started; the server's log says why")
-    try:
-        return int(_step(trigger_id, failed))
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
-        logger.exception("Schedule is stuck", extra={"action": "schedule_stuck", "trigger_id": trigger_id})
-        return 0
+        logger.exception("Schedule is stuck", extra={"action": "schedule_stuck", "trigger_id": trigger.pk})
+    return 0
 
 
 def _is_held(error: Exception) -> bool:
     return isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected)
 
 
-def _step(trigger_id: str, refusal: RefusedError | None = None) -> bool:
-    """See to the next slots of a schedule, one start at most, in one transaction; whether there was anything to do."""
-    live = Trigger.objects.filter(pk=trigger_id, live=True, paused_at__isnull=True, next_at__isnull=False)
-    trigger = live.select_related("workflow__created_by").annotate(now=Now()).first()
-    if trigger is None:
-        return False
+def _planned(trigger: Trigger, refusal: RefusedError | None = None) -> _Plan | None:
+    """All that can be found out without a lock; None where there is nothing to do, or things have changed."""
     assert trigger.next_at is not None, "asked for"
-    workflow, now = trigger.workflow, trigger.now
+    now: datetime = trigger.now  # type: ignore[attr-defined]  # the query adds it
     window = timedelta(seconds=trigger.config["catchup_window_seconds"])
     step = plan_step(schedule_of(trigger), trigger.next_at, now, trigger.config["catchup"], window)
     if step.next_at == trigger.next_at:
-        return False
-    new: NewExecution | None = None
-    if step.slot is not None and refusal is None:
-        try:
-            new = _prepare(trigger, step.slot, now, trigger.config["overlap"])
-        except WorkflowVersion.DoesNotExist:
-            return False  # changed or deleted meanwhile
-        except RefusedError as error:
-            refusal = error
-    stops: list[Stop] = []
-    with transaction.atomic(durable=True):
-        if not triggering.claim(trigger_id):
-            return False
-        try:
-            starting.lock_workflow_and_account(workflow.pk, workflow.created_by_id)
-        except NotFoundError:
-            return False
-        unchanged = live.filter(next_at=trigger.next_at, workflow__version=workflow.version)
-        if unchanged.select_for_update(of=("self",), no_key=True).first() is None:
-            return False
-        for skip in step.skips:
-            tell_skipped(trigger, workflow, skip)
-        if step.slot is not None:
-            try:
-                stops = _start_slot(trigger, step.slot, new, refusal)
-            except RefusedError as error:
-                tell_skipped(trigger, workflow, Skip(error.reason, step.slot, step.slot, 1), error.detail)
-        Trigger.objects.filter(pk=trigger_id).update(next_at=step.next_at)
-    services.after_stops(stops)
-    return True
-
-
-def _start_slot(trigger: Trigger, slot: datetime, new: NewExecution | None, refusal: RefusedError | None) -> list[Stop]:
-    """Start a slot that has not been started. Raises RefusedError. Needs workflow, account and trigger locked."""
-    if refusal is not None or new is None:
-        raise refusal or RefusedError("error", "The slot was not prepared")
-    if trigger.config["overlap"] == "skip" and has_active(trigger):
-        raise RefusedError("overlap", "The execution before still runs, and the schedule's overlap is skip")
-    if not triggering.take_slot(trigger.pk, slot, new.execution_id):
-        return []  # a backfill was first
-    return _store(new, slot_of=trigger, slot=slot)
-
-
-def _store(new: NewExecution, *, slot_of: Trigger, slot: datetime | None) -> list[Stop]:
+        return None
+    if step.slot is None or refusal is not None:
+        return _Plan(trigger, step, refusal=refusal)
     try:
-        stops = services.store(new)
-    except ConflictError as error:
-        if slot is not None:
-            Slot.objects.filter(trigger=slot_of, slot_at=slot).delete()
-        raise RefusedError("concurrency", error.message) from None
-    audit.record_all([services.started_entry(new)])
+        return _Plan(trigger, step, _prepare(trigger, step.slot, now, trigger.config["overlap"]))
+    except WorkflowVersion.DoesNotExist:
+        return None
+    except RefusedError as error:
+        return _Plan(trigger, step, refusal=error)
+
+
+def _move_on(plans: Sequence[_Plan]) -> int:
+    """Carry the plans out that still hold; how many. All are of one account. Opens its own durable transaction."""
+    if not plans:
+        return 0
+    account_id = plans[0].trigger.workflow.created_by_id
+    stops: list[Stop] = []
+    with transaction.atomic(durable=True), dispatch.gathered():
+        claimed = triggering.claim([plan.trigger.pk for plan in plans])
+        mine = [plan for plan in plans if plan.trigger.pk in claimed]
+        there = triggering.lock_workflows_and_account({plan.trigger.workflow_id for plan in mine}, account_id)
+        mine = [plan for plan in mine if plan.trigger.workflow_id in there]
+        stands = triggering.lock([plan.trigger.pk for plan in mine])
+        mine = [
+            plan
+            for plan in mine
+            if stands.get(plan.trigger.pk) == (plan.trigger.next_at, plan.trigger.workflow.version)
+        ]
+        for plan in mine:
+            for skip in plan.step.skips:
+                tell_skipped(plan.trigger, plan.trigger.workflow, skip)
+        stops += _start_slots(mine)
+        if mine:
+            triggering.move_on({plan.trigger.pk: plan.step.next_at for plan in mine})
+    services.after_stops(stops)
+    return len(mine)
+
+
+def _start_slots(plans: Sequence[_Plan]) -> list[Stop]:
+    """Start the slots of locked schedules that have not been started, and tell of those that are not to be."""
+    ready: list[tuple[_Plan, TakenSlot, NewExecution]] = []
+    for plan in plans:
+        refusal = plan.refusal
+        if refusal is None and plan.new is not None and plan.trigger.config["overlap"] == "skip":
+            refusal = RefusedError("overlap", _OVERLAP) if has_active(plan.trigger) else None
+        if refusal is not None:
+            _tell_refused(plan, refusal)
+        elif plan.new is not None and plan.step.slot is not None:
+            ready.append((plan, TakenSlot(plan.trigger.pk, plan.step.slot, plan.new.execution_id), plan.new))
+    keys = {(new.workflow_id, key) for _, _, new in ready if (key := new.facts["concurrency_key"]) is not None}
+    if keys:
+        starting.lock_keys(keys)
+    # One that was taken before is a backfill's.
+    taken = triggering.take_slots([slot for _, slot, _ in ready])
+    stops: list[Stop] = []
+    started: list[NewExecution] = []
+    for plan, slot, new in ready:
+        if slot.trigger_id not in taken:
+            continue
+        try:
+            stops += services.store(new)
+        except ConflictError as error:
+            # Raised before its first write.
+            Slot.objects.filter(trigger=slot.trigger_id, slot_at=slot.slot_at).delete()
+            _tell_refused(plan, RefusedError("concurrency", error.message))
+        else:
+            started.append(new)
+    audit.record_all(map(services.started_entry, started))
     return stops
+
+
+_OVERLAP = "The execution before still runs, and the schedule's overlap is skip"
+
+
+def _tell_refused(plan: _Plan, refusal: RefusedError) -> None:
+    if plan.step.slot is not None:
+        skip = Skip(refusal.reason, plan.step.slot, plan.step.slot, 1)
+        tell_skipped(plan.trigger, plan.trigger.workflow, skip, refusal.detail)
 
 
 def has_active(trigger: Trigger) -> bool:
@@ -265,11 +321,9 @@ def run_now(*, trigger: Trigger) -> Execution:
         starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
         _require_live(trigger)
         if trigger.config["overlap"] == "skip" and has_active(trigger):
-            raise ConflictError("The execution before still runs, and the schedule's overlap is skip")
-        try:
-            stops = _store(new, slot_of=trigger, slot=None)
-        except RefusedError as error:
-            raise ConflictError(error.message) from None
+            raise ConflictError(_OVERLAP)
+        stops = services.store(new)
+        audit.record_all([services.started_entry(new)])
         audit.record(Action.SCHEDULE_RUN, trigger, workflow_id=trigger.workflow_id, execution_id=new.execution_id)
     services.after_stops(stops)
     return Execution.objects.get(pk=new.execution_id)
@@ -317,9 +371,11 @@ def _backfill_slot(trigger: Trigger, slot: datetime, overlap: str) -> Backfilled
         with transaction.atomic(durable=True):
             starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
             _require_live(trigger)
-            if not triggering.take_slot(trigger.pk, slot, new.execution_id):
+            if not triggering.take_slots([TakenSlot(trigger.pk, slot, new.execution_id)]):
                 return Backfilled(slot, Slot.objects.get(trigger=trigger, slot_at=slot).execution_id, started=False)
-            stops = _store(new, slot_of=trigger, slot=slot)
+            # What it refuses it raises, and with it the slot is given back.
+            stops = services.store(new)
+            audit.record_all([services.started_entry(new)])
     except (RefusedError, APGError) as error:
         return Backfilled(slot, None, started=False, message=error.message)
     services.after_stops(stops)
