@@ -16,7 +16,7 @@ from core.ids import ULIDField, id_field
 from events.event_types import EventType
 from events.models import Event
 from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus, WaitingFor
-from workflows.models import Workflow, WorkflowVersion
+from workflows.models import Trigger, Workflow, WorkflowVersion
 
 _FINAL_EXECUTION = sorted(FINAL_EXECUTION)
 _FINAL_RUN = sorted(FINAL_RUN)
@@ -405,6 +405,20 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Reaction(models.Model):
+    """An event that an event trigger waits for, until its execution is started (`executions.reactions`)."""
+
+    id = models.BigAutoField(primary_key=True)
+    trigger = models.ForeignKey(Trigger, on_delete=models.CASCADE, db_index=False, related_name="+")
+    event_id = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trigger", "event_id"], name="reaction_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.trigger_id} event {self.event_id}"
 
 
 class Worker(models.Model):

@@ -329,6 +329,8 @@ def start_child(
         raise ChildRefusedError(f"Sub-workflows are nested deeper than {MAX_DEPTH}")
     workflow = _child_workflow(parent["workflow_id"], child.workflow_id)
     trigger = {"type": "sub_workflow", "execution_id": run.key.execution_id, "component_id": run.component_id}
+    if "chain" in parent["trigger"]:
+        trigger["chain"] = parent["trigger"]["chain"]
     request = StartRequest(parameters=child.parameters, priority=parent["priority"])
     try:
         new = prepare(

@@ -58,8 +58,8 @@ def preview_data(trigger: Trigger, slots: Sequence[datetime]) -> JSONObject:
     return {"timezone": trigger.config["timezone"], "slots": shown}
 
 
-def schedule_event_data(event: Event) -> JSONObject:
-    """A ledger event of a schedule."""
+def trigger_event_data(event: Event) -> JSONObject:
+    """A ledger event of a trigger."""
     return {"sequence": event.sequence, "type": event.type, "timestamp": event.timestamp, "data": event.data}
 
 

@@ -59,14 +59,16 @@ PREVIEWED_SLOT: Schema = record({"slot_at": TIME, "local": text("The same in the
 PREVIEW = Named(
     "SchedulePreview", record({"timezone": text(), "slots": array(PREVIEWED_SLOT, "What it names next, paused or not")})
 )
-SCHEDULE_EVENT = Named(
-    "ScheduleEvent",
+TRIGGER_EVENT = Named(
+    "TriggerEvent",
     record(
         {
-            "sequence": integer("Grows without a gap within a schedule", 1),
+            "sequence": integer("Grows without a gap within a trigger", 1),
             "type": enum([EventType.TRIGGER_SKIPPED]),
             "timestamp": TIME,
-            "data": any_object("`reason`, `first_slot_at`, `last_slot_at`, `count` and what else is known"),
+            "data": any_object(
+                "`reason` and what it is about: of a schedule `first_slot_at`, `last_slot_at` and `count`"
+            ),
         }
     ),
 )

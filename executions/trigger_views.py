@@ -7,6 +7,7 @@ from accounts.authentication import caller
 from accounts.scopes import Scope
 from core.describing import Answers, PageOf, boolean_parameter, id_parameter, number_parameter
 from core.envelope import reply
+from core.errors import NotFoundError
 from core.pagination import paginate
 from core.query import boolean, identifier, whole_number
 from core.views import View
@@ -19,15 +20,15 @@ from executions.trigger_serializers import (
     preview_data,
     run_data,
     schedule_data,
-    schedule_event_data,
+    trigger_event_data,
 )
 from executions.trigger_shapes import (
     BACKFILL,
     EXAMPLE_BACKFILL,
     PREVIEW,
     SCHEDULE,
-    SCHEDULE_EVENT,
     SCHEDULE_RUN,
+    TRIGGER_EVENT,
 )
 from workflows import access, schedules
 from workflows.models import Trigger
@@ -97,17 +98,31 @@ class ScheduleEventListView(View):
 
     scopes = {"GET": Scope.WORKFLOW_READ}
 
-    @Answers(PageOf(SCHEDULE_EVENT), parameters=[_SINCE])
+    @Answers(PageOf(TRIGGER_EVENT), parameters=[_SINCE])
     def get(self, request: Request, schedule_id: str) -> Response:
         """List schedule events.
 
         The slots that were not started, and why.
         """
-        trigger = schedules.get_visible(caller(request), schedule_id)
-        query = request.query_params
-        since = whole_number(query, "since", default=0, low=0, high=_MAX_SEQUENCE)
-        page = paginate(ledger.since(trigger.pk, since), query)
-        return reply([schedule_event_data(event) for event in page.items], metadata=page.metadata)
+        return _events(request, schedules.get_visible(caller(request), schedule_id))
+
+
+class TriggerEventListView(View):
+    """`GET workflows/{id}/triggers/{component_id}/events?since=SEQUENCE`."""
+
+    scopes = {"GET": Scope.WORKFLOW_READ}
+
+    @Answers(PageOf(TRIGGER_EVENT), parameters=[_SINCE])
+    def get(self, request: Request, workflow_id: str, component_id: str) -> Response:
+        """List trigger events.
+
+        What a trigger of the workflow did not start, and why; of one that has ended, too.
+        """
+        workflow = access.get_visible(caller(request), workflow_id)
+        trigger = Trigger.objects.filter(workflow=workflow, component_id=component_id).first()
+        if trigger is None:
+            raise NotFoundError("Trigger not found")
+        return _events(request, trigger)
 
 
 class SchedulePauseView(View):
@@ -175,6 +190,13 @@ class ScheduleBackfillView(View):
         done = triggers.backfill(trigger=trigger, start=body["from"], end=body["to"], overlap=body["overlap"])
         started = sum(each.started for each in done)
         return reply(backfill_data(done), message=f"{started} of {len(done)} slots started")
+
+
+def _events(request: Request, trigger: Trigger) -> Response:
+    query = request.query_params
+    since = whole_number(query, "since", default=0, low=0, high=_MAX_SEQUENCE)
+    page = paginate(ledger.since(trigger.pk, since), query)
+    return reply([trigger_event_data(event) for event in page.items], metadata=page.metadata)
 
 
 def _to_use(request: Request, schedule_id: str, action: access.Action) -> Trigger:

@@ -248,7 +248,7 @@ def _prepare(trigger: Trigger, slot: datetime | None, now: datetime, overlap: st
                 workflow, owner, StartRequest(given.values), told, hidden=given.hidden, masks=given.masks
             )
         except ValidationFailedError as error:
-            raise _without(given.hidden, error) from None
+            raise refused_without(given.hidden, error) from None
     if overlap == "queue" and new.strategy in {None, "queue"}:
         _queue_behind(new, trigger)
     return new
@@ -267,7 +267,8 @@ def require_owner(owner: User) -> None:
         raise RefusedError("owner_inactive", "The account of the workflow's owner is not active")
 
 
-def _without(hidden: frozenset[str], error: APGError) -> RefusedError:
+def refused_without(hidden: frozenset[str], error: APGError) -> RefusedError:
+    """The same as a refusal, and nothing of the hidden texts in it."""
     redactor = Redactor(hidden)
     problems = tuple(Problem(redactor.redact_text(each.message), field=each.field) for each in error.problems)
     return RefusedError("refused", redactor.redact_text(error.message), problems)

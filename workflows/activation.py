@@ -9,10 +9,12 @@ from django.db.models.functions import Now
 
 from accounts import audit
 from core.errors import NotFoundError, Problem, WorkflowInvalidError
+from core.ids import parse_id
 from core.times import iso
 from core.types import JSONObject
 from events import ledger
 from events.event_types import EventType
+from events.models import Event
 from workflows import hook_tokens
 from workflows.definition import Definition
 from workflows.models import Trigger, TriggerType, Workflow, WorkflowStatus
@@ -78,7 +80,16 @@ def _wanted(definition: Definition) -> Iterator[_Wanted]:
         kind = spec.config.get("trigger_type")
         if spec.type == "start" and kind in TriggerType.values:
             kept = {name: spec.config.get(name, default) for name, default in _KEPT[kind].items()}
+            if isinstance(named := kept.get("workflow_id"), str):
+                kept["workflow_id"] = _canonical(named)
             yield _Wanted(spec.id, spec.position, TriggerType(kind), kept)
+
+
+def _canonical(workflow_id: str) -> str:
+    try:
+        return parse_id(workflow_id)
+    except ValueError:
+        return workflow_id  # of no workflow
 
 
 def _begin(workflow: Workflow, want: _Wanted, row: Trigger | None, now: datetime) -> None:
@@ -87,6 +98,8 @@ def _begin(workflow: Workflow, want: _Wanted, row: Trigger | None, now: datetime
     same_slots = trigger.live and all(trigger.config.get(name) == want.config.get(name) for name in _WHEN)
     if trigger.live and not same_slots:
         tell_of_open_slots(trigger, workflow, now, "schedule_changed")
+    if want.type is TriggerType.EVENT and not trigger.live:
+        trigger.anchor_at = now
     trigger.live, trigger.config = True, want.config
     if want.type is TriggerType.SCHEDULE and not same_slots:
         trigger.anchor_at = now.replace(microsecond=0)
@@ -125,23 +138,29 @@ def tell_of_open_slots(trigger: Trigger, workflow: Workflow, now: datetime, reas
 
 def tell_skipped(trigger: Trigger, workflow: Workflow, skip: Skip, detail: JSONObject | None = None) -> None:
     """Write down slots that are not started, and why. Needs a transaction that holds the trigger's row lock."""
-    data = {
-        "trigger_type": trigger.type,
-        "trigger_id": trigger.pk,
-        "component_id": trigger.component_id,
-        "reason": skip.reason,
+    slots = {
         "first_slot_at": iso(skip.first),
         "last_slot_at": iso(skip.last),
         "count": skip.count,
         "counted_all": not skip.more,
-        **(detail or {}),
     }
+    _tell(trigger, workflow, {"reason": skip.reason, **slots, **(detail or {})})
+
+
+def tell_of_event(trigger: Trigger, workflow: Workflow, event: Event, reason: str, detail: JSONObject) -> None:
+    """Write down an event that an event trigger was not started for, and why. Needs as `tell_skipped` does."""
+    about = {"event": event.type, "subject_id": event.subject_id, "sequence": event.sequence}
+    _tell(trigger, workflow, {"reason": reason, **about, **detail})
+
+
+def _tell(trigger: Trigger, workflow: Workflow, data: JSONObject) -> None:
+    about = {"trigger_type": trigger.type, "trigger_id": trigger.pk, "component_id": trigger.component_id}
     ledger.append(
         subject_id=trigger.pk,
         workflow_id=workflow.pk,
         owner_id=workflow.created_by_id,
         type=EventType.TRIGGER_SKIPPED,
-        data=data,
+        data={**about, **data},
     )
 
 

@@ -137,8 +137,9 @@ class Trigger(models.Model):
     """What a `start` says of when its workflow is started; `live` while the workflow is active.
 
     `config` is what the start's says, without parameters and secrets: those are read from the version. A schedule
-    counts its interval from `anchor_at`, and `next_at` is its first slot that has not been seen to; while it is
-    paused (`paused_at`) none is. A hook is found by the digest of its token, which is kept sealed to be shown.
+    counts its interval from `anchor_at`, when it came to life, and `next_at` is its first slot that has not been seen
+    to; while it is paused (`paused_at`) none is. A hook is found by the digest of its token, which is kept sealed to be
+    shown.
     """
 
     id = id_field()

@@ -139,6 +139,7 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("ScheduleView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
     ("SchedulePreviewView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
     ("ScheduleEventListView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("TriggerEventListView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
     ("SchedulePauseView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
     ("ScheduleResumeView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
     ("ScheduleRunView", "POST"): Row(

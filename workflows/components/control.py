@@ -179,7 +179,7 @@ class Start(Component):
                 "description": "One expression over `input`, an object of `event` and `data`; for trigger_type event",
                 "type": "string",
                 "minLength": 1,
-                "examples": ["input.data.status == 'failed'"],
+                "examples": ["input.data.execution.duration_seconds > 60"],
             },
         },
         "trigger_type",

@@ -70,6 +70,10 @@ def reasons(trigger: Trigger) -> list[tuple[str, int]]:
     return [(data["reason"], data["count"]) for data in skips(trigger)]
 
 
+def reasons_of_events(trigger: Trigger) -> list[str]:
+    return [data["reason"] for data in skips(trigger)]
+
+
 @pytest.fixture
 def live_schedule(transactional_db: None, alice: User) -> Callable[..., Trigger]:
     """`live_schedule(overlap="allow", …)`: one of alice's, in an active workflow."""
