@@ -5,6 +5,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.scopes import Scope
+from accounts.throttling import count_requests
 from core.describing import Answers, PageOf, boolean_parameter, id_parameter, number_parameter
 from core.envelope import reply
 from core.errors import NotFoundError
@@ -187,7 +188,9 @@ class ScheduleBackfillView(View):
         """
         trigger = _to_use(request, schedule_id, access.Action.EXECUTE)
         body = BackfillSerializer(data=request.data).validated()
-        done = triggers.backfill(trigger=trigger, start=body["from"], end=body["to"], overlap=body["overlap"])
+        slots = triggers.past_slots(trigger=trigger, start=body["from"], end=body["to"])
+        count_requests(request, max(len(slots) - 1, 0))
+        done = triggers.backfill(trigger=trigger, slots=slots, overlap=body["overlap"])
         started = sum(each.started for each in done)
         return reply(backfill_data(done), message=f"{started} of {len(done)} slots started")
 

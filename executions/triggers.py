@@ -340,26 +340,30 @@ class Backfilled:
     message: str = ""
 
 
-def backfill(*, trigger: Trigger, start: datetime, end: datetime, overlap: str) -> list[Backfilled]:
-    """Start the slots from `start` to `end` that have not been, each in a transaction of its own.
+def past_slots(*, trigger: Trigger, start: datetime, end: datetime) -> list[datetime]:
+    """The slots from `start` to `end`, both included.
 
-    `overlap` is `queue`, one after another, or `allow`. Raises ValidationFailedError for times that are not past, in
-    the wrong order, or hold more than MAX_BACKFILL slots.
+    Raises ValidationFailedError for times that are not past, in the wrong order, or hold more than MAX_BACKFILL slots.
     """
     now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
     if start > end:
         raise _bad_range("from", "a time before `to`", iso(start))
     if end > now:
         raise _bad_range("to", "a time that has passed", iso(end))
-    slots: list[datetime] = []
-    for slot in slots_between(schedule_of(trigger), start, end):
-        if len(slots) == MAX_BACKFILL:
-            raise _bad_range("from", f"a range of at most {MAX_BACKFILL} slots", iso(start))
-        slots.append(slot)
-    audit.record(
-        Action.SCHEDULE_BACKFILLED, trigger, workflow_id=trigger.workflow_id, start=iso(start), end=iso(end),
-        slots=len(slots),
-    )  # fmt: skip
+    slots = list(islice(slots_between(schedule_of(trigger), start, end), MAX_BACKFILL + 1))
+    if len(slots) > MAX_BACKFILL:
+        raise _bad_range("from", f"a range of at most {MAX_BACKFILL} slots", iso(start))
+    return slots
+
+
+def backfill(*, trigger: Trigger, slots: Sequence[datetime], overlap: str) -> list[Backfilled]:
+    """Start those of the slots that have not been, each in a transaction of its own.
+
+    `overlap` is `queue`, one after another, or `allow`.
+    """
+    if slots:
+        told = {"first_slot_at": iso(slots[0]), "last_slot_at": iso(slots[-1]), "slots": len(slots)}
+        audit.record(Action.SCHEDULE_BACKFILLED, trigger, workflow_id=trigger.workflow_id, **told)
     return [_backfill_slot(trigger, slot, overlap) for slot in slots]
 
 

@@ -365,11 +365,12 @@ def test_a_backfill_starts_the_slots_that_were_not_started(live_schedule: Live) 
     assert slots(trigger) == [first + timedelta(minutes=5)]
     trigger.refresh_from_db()
     now = database_now()
-    done = triggers.backfill(trigger=trigger, start=first + timedelta(minutes=2), end=now, overlap="queue")
+    wanted = triggers.past_slots(trigger=trigger, start=first + timedelta(minutes=2), end=now)
+    done = triggers.backfill(trigger=trigger, slots=wanted, overlap="queue")
     assert [each.started for each in done] == [True, True, True, False]
     assert slots(trigger) == [first + timedelta(minutes=number) for number in (2, 3, 4, 5)]
     assert Execution.objects.filter(trigger__backfill=True, concurrency_limit=1).count() == 3
-    again = triggers.backfill(trigger=trigger, start=first + timedelta(minutes=2), end=now, overlap="allow")
+    again = triggers.backfill(trigger=trigger, slots=wanted, overlap="allow")
     assert [each.started for each in again] == [False] * 4
     assert [each.execution_id for each in again] == [each.execution_id for each in done]
     assert Execution.objects.count() == 4
@@ -379,7 +380,7 @@ def test_a_slot_that_a_backfill_took_is_not_started_again_when_it_is_due(live_sc
     trigger = live_schedule()
     slot = move_back(trigger, 61)
     trigger.refresh_from_db()
-    triggers.backfill(trigger=trigger, start=slot, end=slot, overlap="allow")
+    triggers.backfill(trigger=trigger, slots=[slot], overlap="allow")
     Execution.objects.update(status="cancelled", completed_at=F("created_at"), remaining=0)
     assert fire() == 1
     assert Execution.objects.count() == 1
