@@ -27,7 +27,7 @@ from executions import plans, services, trigger_parameters
 from executions.models import Execution
 from executions.services import StartRequest, StartResult
 from executions.states import FINAL_EXECUTION
-from executions.triggers import RefusedError, refusals, require_owner
+from executions.triggers import RefusedError, refusals, refused_without, require_owner
 from workflows import hook_tokens
 from workflows.models import Trigger, TriggerType, WorkflowVersion
 
@@ -97,16 +97,21 @@ def start(hook: Trigger | None, delivery: Delivery) -> StartResult:
             given = trigger_parameters.parameters_of(config, workflow, slot_at=None, now=now, brought=brought)
     except RefusedError as error:
         raise ValidationFailedError(f"The workflow cannot be started: {error.message}") from None
-    return services.start_execution(
-        workflow=workflow,
-        user=workflow.created_by,
-        request=StartRequest(given.values, idempotency_key=key),
-        trigger={"type": "webhook", "trigger_id": hook.pk, "component_id": hook.component_id},
-        digest=hashlib.sha256(hook.pk.encode()).digest(),
-        hidden=given.hidden,
-        masks=given.masks,
-        brought=brought,
-    )
+    try:
+        return services.start_execution(
+            workflow=workflow,
+            user=workflow.created_by,
+            request=StartRequest(given.values, idempotency_key=key),
+            trigger={"type": "webhook", "trigger_id": hook.pk, "component_id": hook.component_id},
+            digest=hashlib.sha256(hook.pk.encode()).digest(),
+            hidden=given.hidden,
+            masks=given.masks,
+            brought=brought,
+        )
+    except ValidationFailedError as error:
+        # A value may have been made of a secret of the owner's, and a sender is not the owner.
+        told = refused_without(given.hidden, error)
+        raise ValidationFailedError(told.message, problems=told.problems) from None
 
 
 def _require_sender(hook: Trigger, secrets: Mapping[str, bytes], delivery: Delivery) -> None:

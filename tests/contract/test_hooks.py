@@ -318,6 +318,15 @@ def test_parameters_are_made_of_what_came(hook: Callable[..., str]) -> None:
     assert Execution.objects.count() == 1
 
 
+def test_a_refusal_tells_a_sender_no_secret_of_the_owner(hook: Callable[..., str], alice: User) -> None:
+    create_secret(owner=alice, name="KEY", value="a-very-secret-value")
+    path = hook(parameters={"n": "{{ secrets.KEY | upper }}"}, declared=[{"name": "n", "type": "integer"}])
+    refused = send(path, {})
+    assert (refused.status, refused.fields) == (422, ["parameters.n"])
+    assert "secret-value" not in json.dumps(refused.body).lower()
+    assert not Execution.objects.exists()
+
+
 # Waiting.
 
 

@@ -237,3 +237,23 @@ def test_a_rare_date_far_back_is_found() -> None:
     step = plan_step(rare, at("2020-02-29T09:00"), at("2025-01-01T00:00"), "latest", 3650 * DAY)
     assert step.slot == at("2024-02-29T09:00")
     assert step.skips == (Skip("superseded", at("2020-02-29T09:00"), at("2020-02-29T09:00"), 1),)
+
+
+def test_the_first_slot_of_a_schedule_that_fires() -> None:
+    assert require_slot(HOURLY, FIRST) == FIRST + HOUR
+
+
+def test_a_clock_on_the_wall_that_never_shows_it_has_no_slot() -> None:
+    assert next_slot(Schedule(cron="* * 30 2 *", timezone="Europe/Berlin"), FIRST) is None
+
+
+def test_one_missed_slot_supersedes_none() -> None:
+    assert plan_step(HOURLY, FIRST, FIRST + HOUR / 2, "latest", DAY) == Step((), FIRST, FIRST + HOUR)
+
+
+def test_a_date_of_28_years_is_found_at_its_last_time() -> None:
+    # 29 February on a Sunday.
+    rare = Schedule(cron="0 0 29 2 */7")
+    first, now = at("2004-02-29T00:00"), at("2031-01-01T00:00")
+    step = plan_step(rare, first, now, "latest", 12_000 * DAY)
+    assert step == Step((), first, at("2032-02-29T00:00"))
