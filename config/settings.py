@@ -303,6 +303,8 @@ LOGGING = {
     "loggers": {
         # A forged host is answered 400; a traceback for each would be a stranger's way to fill the disk.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # `python -m config.web` writes no access log; another way to run the server may, with each path in it.
+        "uvicorn.access": {"filters": ["hook_tokens"], "propagate": True},
         # At DEBUG they write codes and tokens.
         "oauthlib": {"level": "INFO"},
         "oauth2_provider": {"level": "INFO"},
