@@ -38,7 +38,8 @@ _LOOK_SECONDS = 0.1
 # What a sender proves itself with, here or elsewhere, is not for the workflow.
 _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 # Of the web threads of a process so many wait for results at most; the others serve.
-_waiters = threading.BoundedSemaphore(max(settings.WEB_THREADS // 4, 1))
+MAX_WAITERS = max(settings.WEB_THREADS // 4, 1)
+waiters = threading.BoundedSemaphore(MAX_WAITERS)
 
 _BY_DIGEST = PreparedQuery(
     lambda digest: Trigger.objects.select_related("workflow__created_by").filter(
@@ -163,7 +164,7 @@ def _dedupe_key(hook: Trigger, delivery: Delivery) -> str | None:
 
 def wait_for(execution: Execution, seconds: float) -> Execution:
     """The execution once it has ended, or as it is after so long; at once where too many wait in this process."""
-    if execution.status in FINAL_EXECUTION or not seconds or not _waiters.acquire(blocking=False):
+    if execution.status in FINAL_EXECUTION or not seconds or not waiters.acquire(blocking=False):
         return execution
     try:
         until = time.monotonic() + seconds
@@ -174,5 +175,5 @@ def wait_for(execution: Execution, seconds: float) -> Execution:
     except Execution.DoesNotExist:
         raise NotFoundError("The workflow was deleted with its executions") from None
     finally:
-        _waiters.release()
+        waiters.release()
     return Execution.objects.get(pk=execution.pk)
