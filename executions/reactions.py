@@ -75,8 +75,10 @@ def _note(events: Sequence[Event]) -> None:
 
 
 def _was_seen(event: Event, owner_id: str) -> bool:
-    """Of a workflow that is gone its owner hears still."""
-    return event.type == EventType.WORKFLOW_DELETED and event.owner_id == owner_id
+    """Of a workflow that is gone its owner hears still, and those with whom its last event says it was shared."""
+    if event.type != EventType.WORKFLOW_DELETED:
+        return False
+    return owner_id == event.owner_id or owner_id in event.data.get("shared_with", ())
 
 
 def _is_meant(trigger: Trigger, event: Event) -> bool:
