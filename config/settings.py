@@ -159,6 +159,7 @@ OAUTH2_PROVIDER = {
     },
 }  # fmt: skip
 ANONYMOUS_REQUESTS_PER_HOUR = env.integer("APG_ANONYMOUS_REQUESTS_PER_HOUR", 1000, low=1, high=10**9)
+HOOK_REQUESTS_PER_MINUTE = env.integer("APG_HOOK_REQUESTS_PER_MINUTE", 600, low=1, high=10**6)
 # Requests an hour and concurrent executions of the API reference's tiers.
 TIERS = {"free": (1_000, 5), "pro": (10_000, 25), "enterprise": (100_000, 100)}
 
@@ -266,6 +267,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
+    # One that comes late has nothing to do: the next one, or a worker's own sweep, has done it.
+    "fire_schedules": {"task": "executions.fire_schedules", "schedule": 1.0, "options": {"expires": 5}},
     "forget_ended_access": {"task": "accounts.forget_ended_access", "schedule": 3600.0},
 }
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
@@ -289,14 +292,21 @@ DEFAULT_FROM_EMAIL = env.sender("APG_EMAIL_FROM", default="apg@localhost", requi
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "core.request_id.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "core.request_id.RequestIdFilter"},
+        "hook_tokens": {"()": "core.log_filters.HookTokenFilter"},
+    },
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id", "hook_tokens"]}
+    },
     "loggers": {
         # A forged host is answered 400; a traceback for each would be a stranger's way to fill the disk.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # `python -m config.web` writes no access log; another way to run the server may, with each path in it.
+        "uvicorn.access": {"filters": ["hook_tokens"], "propagate": True},
         # At DEBUG they write codes and tokens.
         "oauthlib": {"level": "INFO"},
         "oauth2_provider": {"level": "INFO"},

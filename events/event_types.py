@@ -22,4 +22,5 @@ class EventType(StrEnum):
     COMPONENT_COMPLETED = "component.completed"
     COMPONENT_FAILED = "component.failed"
     COMPONENT_SKIPPED = "component.skipped"
+    TRIGGER_SKIPPED = "trigger.skipped"
     LOG = "log"

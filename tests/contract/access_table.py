@@ -134,6 +134,24 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ),
     ("ComponentListView", "GET"): Row(Scope.WORKFLOW_READ),
     ("ComponentSchemaView", "GET"): Row(Scope.WORKFLOW_READ),
+    # --- schedules
+    ("ScheduleListView", "GET"): Row(Scope.WORKFLOW_READ, lists="schedule_id"),
+    ("ScheduleView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("SchedulePreviewView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("ScheduleEventListView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("TriggerEventListView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("SchedulePauseView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    ("ScheduleResumeView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    ("ScheduleRunView", "POST"): Row(
+        Scope.WORKFLOW_EXECUTE, ok=201, others={**_seen(viewer=403, operator=201, editor=201), "staff": 201}
+    ),
+    ("ScheduleBackfillView", "POST"): Row(
+        Scope.WORKFLOW_EXECUTE, others=RUN, body=_fixed({"from": "2025-01-01T00:00:00Z", "to": "2025-01-01T03:00:00Z"})
+    ),
+    ("RotateView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    # Whoever knows the token; what else a sender must know, its workflow's start says.
+    ("HookView", "POST"): Row(kind="public", ok=202, body=_fixed({})),
+    ("HookView", "GET"): Row(kind="public", ok=202),
     # --- executions
     ("ExecuteView", "POST"): Row(
         Scope.WORKFLOW_EXECUTE, ok=201, body=_fixed({}),

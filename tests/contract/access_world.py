@@ -22,9 +22,13 @@ from executions.states import ExecutionStatus
 from templates_app.models import Template
 from templates_app.services import create_template
 from tests.conftest import PASSWORD
-from workflows.models import Role, Share, Workflow, WorkflowVersion
-from workflows.services import create_workflow
+from workflows import hook_tokens
+from workflows.models import Role, Share, Trigger, Workflow, WorkflowVersion
+from workflows.services import create_workflow, update_workflow
 
+HOOKED = {
+    "components": [{"id": "start", "type": "start", "config": {"trigger_type": "webhook", "methods": ["GET", "POST"]}}]
+}
 DEFINITION = {"components": [{"id": "start", "type": "start", "config": {"trigger_type": "manual"}}]}
 
 
@@ -150,6 +154,17 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
     secret = create_secret(owner=owner, name="TOKEN", value="a-secret-value")
     key, _ = create_api_key(owner=owner, name="object", permissions=[])
     template = create_template(user=owner, name="private", definition=DEFINITION)
+    schedule = Trigger.objects.create(
+        workflow=workflow, component_id="start", type="schedule", live=True, anchor_at=timezone.now(),
+        next_at=timezone.now() + timedelta(hours=1),
+        config={"cron": None, "interval_seconds": 3600, "timezone": "UTC", "overlap": "allow", "catchup": "none",
+                "catchup_window_seconds": 60},
+    )  # fmt: skip
+    rotated = Trigger(workflow=workflow, component_id="hook", type="webhook", live=True, config={})
+    hook_tokens.renew(rotated)
+    rotated.save(force_insert=True)
+    hooked = create_workflow(user=owner, name="hooked", definition=HOOKED)
+    update_workflow(workflow=hooked, user=owner, changes={"status": "active"})
     published = create_template(user=owner, name="published", definition=DEFINITION)
     Template.objects.filter(pk=published.pk).update(published=True)
     world.ids |= {
@@ -160,6 +175,9 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
         "template_id": template.pk,
         "published_id": published.pk,
         "key_id": key.pk,
+        "schedule_id": schedule.pk,
+        "component_id": rotated.component_id,
+        "token": hook_tokens.reveal(Trigger.objects.get(workflow=hooked)),
         "user_id": grantee.pk,
         "group_id": group_id(team.pk),
         "name": secret.name,

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts import audit
 from accounts.api_keys import create_api_key
@@ -17,7 +18,7 @@ from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 from tests.api import Api
 from tests.integration.workflows.conftest import execution, make
-from workflows.models import Role, Share, Workflow
+from workflows.models import Role, Share, Trigger, Workflow
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +49,11 @@ class Rows:
             ComponentRun.objects.create(
                 execution=one, component_id=name, component_type="log", position=0, status=RunStatus.BLOCKED
             )
+        Trigger.objects.create(
+            workflow=self.workflow, component_id=name, type="schedule", live=True, next_at=timezone.now(),
+            config={"cron": "* * * * *", "interval_seconds": None, "timezone": "UTC", "overlap": "skip",
+                    "catchup": "none", "catchup_window_seconds": 60},
+        )  # fmt: skip
         create_secret(owner=self.alice, name=name, value="a-value")
         create_api_key(owner=self.alice, name=name, permissions=[])
         User.objects.create_user(f"{name}@example.com").groups.add(group)
@@ -99,6 +105,8 @@ def queries(api: Api, path: str) -> tuple[int, int]:
         ("alice", "/executions/{execution}/logs", 4),
         ("alice", "/executions/{execution}/events", 4),
         ("alice", "/executions/{execution}/components", 5),
+        ("alice", "/schedules", 4),
+        ("staff", "/schedules", 4),
         ("alice", "/secrets", 3),
         ("alice", "/api/v1/auth/api-keys", 3),
         ("staff", "/api/v1/auth/users", 4),

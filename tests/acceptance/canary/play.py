@@ -10,6 +10,7 @@ from core.types import JSONValue
 from tests.acceptance.canary import definitions
 from tests.acceptance.canary.browser import Browser
 from tests.acceptance.canary.calls import ENDED, TOKENS, Calls
+from tests.acceptance.canary.hooks_play import play_hooks
 from tests.acceptance.canary.kinds import Kind
 from tests.acceptance.canary.lifecycle_play import LifecyclePlay
 from tests.acceptance.canary.oauth_play import OAuthPlay
@@ -41,6 +42,7 @@ class Play(Calls):
         self.signal_and_retry(waiting)
         workflows |= LifecyclePlay(self, workflows).everything()
         workflows |= play_templates(self, workflows["literals"])
+        workflows |= play_hooks(self)
         self.settle()
         self.read_everything(workflows)
         play_sockets(self, workflows.values())

@@ -21,7 +21,8 @@ from executions.models import ComponentRun, Execution, LoopItem
 from executions.services import StartRequest, start_execution
 from executions.states import ExecutionStatus
 from tests.integration.executions.conftest import Doorbells, linear, make_workflow, opened, transform
-from workflows.models import WorkflowVersion
+from workflows import hook_tokens
+from workflows.models import Trigger, WorkflowVersion
 from workflows.sealing import whole_definition
 from workflows.services import update_workflow
 
@@ -78,12 +79,20 @@ def test_every_column_of_bytes_is_in_the_table_or_said_to_be_none() -> None:
         if isinstance(field, models.BinaryField)
     }
     # Digests open to nothing.
-    assert of_bytes - in_the_table == {"executions_idempotencykey.request_digest", "accounts_apikey.key_hash"}
+    assert of_bytes - in_the_table == {
+        "executions_idempotencykey.request_digest",
+        "accounts_apikey.key_hash",
+        "workflows_trigger.token_digest",
+    }
     assert in_the_table <= of_bytes
 
 
 def waiting_execution(alice: User, doorbells: Doorbells) -> Execution:
     """One that has something in every sealed column, waits in the middle, and reads all of it afterwards."""
+    hooked = make_workflow(alice, {"components": [{"id": "s", "type": "start", "config": {"trigger_type": "webhook"}}]})
+    update_workflow(workflow=hooked, user=alice, changes={"status": "active"})
+    hook = {"type": "webhook"}
+    start_execution(workflow=hooked, user=alice, request=StartRequest(), trigger=hook, brought={"password": TOKEN})
     secret_store.create_secret(owner=alice, name="key", value=SECRET)
     failing = {"id": "never", "type": "fail", "config": {"message": "no"}}
     loop = {
@@ -138,7 +147,9 @@ def test_an_execution_that_waits_goes_on_after_the_old_key_is_gone(
     assert execution.status == ExecutionStatus.COMPLETED, execution.error
     assert opened(execution)["never"] == {"s": True, "p": len(LITERAL), "t": len(TOKEN)}
     assert opened(execution)["inner"] is True
-    for version in WorkflowVersion.objects.all():
+    hook = Trigger.objects.get()
+    assert hook_tokens.digest(hook_tokens.reveal(hook)) == bytes(hook.token_digest or b"")
+    for version in WorkflowVersion.objects.exclude(workflow=hook.workflow_id):
         assert LITERAL in str(whole_definition(version))
     assert secret_store.values_of(alice.pk, None) == {"key": SECRET}
     for told in (SECRET, LITERAL, TOKEN):
