@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help openapi run test faults soak check bench bench-size bench-memory bench-million migrate lock clean
+.PHONY: help openapi graphql graphiql run test faults soak check bench bench-size bench-memory bench-million migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -25,21 +25,29 @@ soak: $(VENV)/dev.installed ## the same at random for SOAK="--minutes 30"
 	$(BIN)/python -m tests.faults.soak $(SOAK)
 
 # Nothing is connected to: settings only have to be readable.
-check openapi: export DATABASE_URL = postgresql://nobody@127.0.0.1/none
-check openapi: export REDIS_URL = redis://127.0.0.1
-check openapi: export APG_DEBUG = true
-check openapi: export DJANGO_SETTINGS_MODULE = config.settings
+check openapi graphql: export DATABASE_URL = postgresql://nobody@127.0.0.1/none
+check openapi graphql: export REDIS_URL = redis://127.0.0.1
+check openapi graphql: export APG_DEBUG = true
+check openapi graphql: export DJANGO_SETTINGS_MODULE = config.settings
 SPECTACULAR := $(BIN)/python -W ignore manage.py spectacular --validate --fail-on-warn
-check: $(VENV)/dev.installed ## format, lint, import contracts, types, migrations in step, the OpenAPI document
+GRAPHQL_SCHEMA := $(BIN)/python -W ignore manage.py graphql_schema --schema config.schema.schema
+check: $(VENV)/dev.installed ## format, lint, import contracts, types, migrations in step, the API's documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy .
 	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	@$(SPECTACULAR) | cmp - docs/openapi.yaml || { echo "docs/openapi.yaml is out of date: run make openapi" >&2; exit 2; }
+	@$(GRAPHQL_SCHEMA) --out=-.graphql | cmp - docs/schema.graphql || { echo "docs/schema.graphql is out of date: run make graphql" >&2; exit 2; }
 
 openapi: $(VENV)/dev.installed ## write docs/openapi.yaml anew
 	$(SPECTACULAR) --file docs/openapi.yaml
+
+graphql: $(VENV)/dev.installed ## write docs/schema.graphql anew
+	$(GRAPHQL_SCHEMA) --out=-.graphql > docs/schema.graphql
+
+graphiql: ## bundle the page of GraphiQL anew (needs npm)
+	cd tools/graphiql && npm ci --ignore-scripts && npm run build
 
 bench: $(VENV)/dev.installed ## the speed of the platform, beside plain Celery in the same run
 	$(BIN)/python -m benchmarks

@@ -1,5 +1,6 @@
 """OAuth tokens in use: whose a token is, what it may do, and how a user's tokens end."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +20,12 @@ from core.types import JSONObject
 MAX_CHARS = 255
 
 
+_OF_ACTIVE = Q(user__is_active=True) | Q(user=None, application__user__is_active=True)
+
+
 def _good_tokens(checksum: object, now: object) -> QuerySet[OAuthAccessToken]:
-    active = Q(user__is_active=True) | Q(user=None, application__user__is_active=True)
     tokens: QuerySet[OAuthAccessToken] = OAuthAccessToken.objects.select_related("user", "application__user")
-    return tokens.filter(active, token_checksum=checksum, expires__gt=now)
+    return tokens.filter(_OF_ACTIVE, token_checksum=checksum, expires__gt=now)
 
 
 _GOOD_TOKEN = PreparedQuery(_good_tokens, models.CharField(), models.DateTimeField())
@@ -38,6 +41,18 @@ def oauth_caller(token: str) -> Caller:
     if found is None:
         raise AuthenticationFailedError("Invalid or expired credentials")
     return Caller(_acting_user(found), granted(found.scope.split()), f"oauth:{found.application_id}")
+
+
+def expiry_of(token: str) -> float:
+    """Until when a good access token is one, in Unix seconds; in the past for any other text."""
+    expires = OAuthAccessToken.objects.values_list("expires", flat=True).filter(token_checksum=digest(token)).first()
+    return expires.timestamp() if expires else 0.0
+
+
+def good_digests(digests: Collection[str]) -> list[str]:
+    """Those digests that are of a good access token; one query."""
+    tokens = OAuthAccessToken.objects.filter(_OF_ACTIVE, token_checksum__in=digests, expires__gt=timezone.now())
+    return list(tokens.values_list("token_checksum", flat=True))
 
 
 def _acting_user(token: OAuthAccessToken) -> User:

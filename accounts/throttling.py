@@ -96,6 +96,24 @@ def take(limit: Limit, who: str, count: int = 1) -> Taken:
     )
 
 
+def take_as_user(user: User, count: int = 1) -> Taken:
+    """Count `count` requests of a user, by the tier."""
+    return take(_limit_of(user), user.pk, count)
+
+
+def take_as_stranger(address: str, count: int = 1) -> Taken:
+    """Count `count` requests of nobody known, by address."""
+    return take(_stranger_limit(), counted_address(address), count)
+
+
+def _limit_of(user: User) -> Limit:
+    return Limit("user", user.limits.requests_per_hour, 3600)
+
+
+def _stranger_limit() -> Limit:
+    return Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600)
+
+
 def _run_gcra(key: str, *arguments: int) -> Any:
     with guarded() as redis:
         try:
@@ -164,11 +182,9 @@ def count_requests(request: HttpRequest | Request, count: int) -> None:
 
 def _count(request: HttpRequest, user: User | None, count: int = 1) -> None:
     if user is not None:
-        limit, who = Limit("user", user.limits.requests_per_hour, 3600), user.pk
+        limit, taken = _limit_of(user), take_as_user(user, count)
     else:
-        limit = Limit("address", settings.ANONYMOUS_REQUESTS_PER_HOUR, 3600)
-        who = counted_address(client_address(request))
-    taken = take(limit, who, count)
+        limit, taken = _stranger_limit(), take_as_stranger(client_address(request), count)
     request.rate_limit_headers = {  # type: ignore[attr-defined]
         "X-RateLimit-Limit": str(limit.count),
         "X-RateLimit-Remaining": str(taken.remaining),

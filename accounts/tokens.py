@@ -46,6 +46,11 @@ def lifetime_seconds(kind: Kind) -> int:
 
 def read(kind: Kind, text: str) -> Claims:
     """The claims of a good token. Raises AuthenticationFailedError, always the same, for any other text."""
+    return read_with_expiry(kind, text)[0]
+
+
+def read_with_expiry(kind: Kind, text: str) -> tuple[Claims, float]:
+    """The claims of a good token, and until when it is one (Unix seconds). Raises as `read` does."""
     try:
         if len(text) > MAX_CHARS:
             raise ValueError
@@ -54,7 +59,7 @@ def read(kind: Kind, text: str) -> Claims:
             raise ValueError
     except (TokenError, jwt.InvalidTokenError, KeyError, ValueError, AttributeError, TypeError):
         raise AuthenticationFailedError("Invalid or expired credentials") from None
-    return claims
+    return claims, expires_at
 
 
 @lru_cache(maxsize=4096)

@@ -206,8 +206,11 @@ def cells(things: Things) -> Iterator[Cell]:
         for query, (sort, order) in product(filters, _ORDERS):
             group, bar = ("workflows, search", SEARCH_MS) if "search" in query else ("workflows", LIST_MS)
             yield Cell(group, who, f"/workflows?{query}&sort={sort}&order={order}", bar)
-        for name in ("secrets", "auth/api-keys"):
+        for name in ("secrets", "auth/api-keys", "templates"):
             yield Cell(name, who, f"/{name}?", LIST_MS)
+        yield Cell("versions", who, f"/workflows/{workflow}/versions?", LIST_MS)
+        if email != fill.SHAREE:
+            yield Cell("shares", who, f"/workflows/{workflow}/shares?", LIST_MS)
         yield Cell("get workflow", who, f"/workflows/{workflow}", GET_MS)
         yield Cell("get workflow with include_stats", who, f"/workflows/{workflow}?include_stats=true", GET_MS)
         yield Cell("stats", who, "/stats", STATS_MS)
@@ -237,6 +240,7 @@ def cells(things: Things) -> Iterator[Cell]:
             yield from (Cell("audit", who, f"/audit?{query}", LIST_MS) for query in filters)
             filters = ["", "search=owner1", "tier=custom", "tier=free", "is_active=true", "is_staff=true"]
             yield from (Cell("users", who, f"/auth/users?{query}", LIST_MS) for query in filters)
+            yield Cell("groups", who, "/auth/groups?", LIST_MS)
 
 
 def pages(cell: Cell, caller: Caller) -> Iterator[Cell]:

@@ -210,6 +210,7 @@ def platform(*, plain: bool = False, webhooks: bool = False) -> Iterator[Stack]:
             "APG_ADMIN_EMAIL": EMAIL,
             "APG_ADMIN_PASSWORD": _PASSWORD,
             "APG_LOG_LEVEL": "WARNING",
+            "APG_OUTBOUND_ALLOW": "127.0.0.1/32",
             "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
             **({"APG_OUTBOUND_ALLOW": "127.0.0.1/32"} if webhooks else {}),
         }

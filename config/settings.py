@@ -185,6 +185,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SORT_OPERATION_PARAMETERS": False,
 }
+# Of graphene-django only this is used; its own debugging middleware is never loaded.
+GRAPHENE: dict[str, Any] = {"MIDDLEWARE": []}
 APG_MAX_BODY_BYTES = env.integer("APG_MAX_BODY_BYTES", 5 * 1024 * 1024, low=1024, high=2**30)
 DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
 # Requests that a web process serves at once, and its connections to PostgreSQL.
@@ -199,7 +201,7 @@ CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         # redis-py's default read timeout would end idle subscriptions.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}], "prefix": "apg"},
     }
 }
 
@@ -324,6 +326,8 @@ LOGGING = {
         # At DEBUG they write codes and tokens.
         "oauthlib": {"level": "INFO"},
         "oauth2_provider": {"level": "INFO"},
+        # A traceback every second while Redis is away, of which the health says enough.
+        "channels_redis": {"level": "CRITICAL"},
     },
     "root": {"handlers": ["console"], "level": env.text("APG_LOG_LEVEL", default="INFO")},
 }

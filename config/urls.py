@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 
 from config import schema_views, system
+from config.graphql_views import GraphQLView
 from core.ids import IdConverter
 
 register_converter(IdConverter, "id")
@@ -34,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(resources)),
     path("api/v2/workflow_orchestration/", include(bulk)),
     path("api/v2/", include(bulk)),
+    path("api/beta/graphql", GraphQLView.as_view()),
     path("admin/", admin.site.urls),
 ]
 

@@ -1,10 +1,14 @@
 """The web server: uvicorn as the platform runs it, in one place. `python -m config.web --host … --port …`."""
 
 import argparse
+from asyncio import BaseTransport
 from http import HTTPStatus
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from config.asgi import application
 from core.envelope import error_body, render
@@ -12,8 +16,15 @@ from core.errors import BadRequestError
 from core.front_door import REFUSAL
 from core.request_id import HEADER, bind
 from core.security_headers import PLAIN
+from executions.sockets import FRAMES
 
 _MAX_HEAD_BYTES = 64 * 1024
+# Of one message of a client; a subscription's GraphQL document with its variables is the longest.
+_MAX_MESSAGE_BYTES = 64 * 1024
+_MAX_FRAGMENTS = 64
+_CLOSE_SECONDS = 3.0
+# Who does not answer a ping within these is taken for gone.
+PING_SECONDS = 20.0
 
 
 class Protocol(HttpToolsProtocol):
@@ -64,6 +75,98 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """WebSockets as uvicorn speaks them, for clients that mean no good or are gone without a word.
+
+    Who does not read is not read from either, and is closed without waiting for it to read; what was to be closed
+    and is not soon after is cut. A message in more pieces than make sense is refused. The address, which may hold a
+    token, is written to no log at any level.
+    """
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        # It would write down the handshake.
+        self.conn.debug = False
+        super().connection_made(transport)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._cut_soon()
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        self._cut_soon()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # Every ping would be answered, into a buffer that nobody empties.
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    def handle_cont(self, event: Any) -> None:
+        if len(self.frames) >= _MAX_FRAGMENTS and self.conn.close_sent is None:
+            self.conn.fail(1009, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                # Without the traceback that uvicorn would log for whoever sends it.
+                self.frames = []
+                if self.conn.close_sent is None:
+                    self.conn.fail(1007, "not UTF-8")
+                    self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if self.handshake_initiated and not self.close_sent:
+            self.scope["extensions"][FRAMES] = {}  # one of ours
+
+    async def send(self, message: Any) -> None:
+        if "frames" in message:
+            # What many are sent at once is encoded once, and written once for each.
+            await self.writable.wait()
+            if self.disconnected:
+                raise ClientDisconnected
+            if not self.close_sent:
+                self.transport.write(message["frames"])
+            return
+        if message["type"] == "websocket.accept":
+            self.scope = {**self.scope, "query_string": b""}
+        closing = message["type"] == "websocket.close" and self.handshake_complete
+        if closing and not self.close_sent:
+            # The frame follows what is buffered, and is waited for by nobody.
+            self.writable.set()
+        await super().send(message)
+        if closing:
+            self._cut_soon()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._cut_soon()
+
+    def handle_close(self, event: Any) -> None:
+        super().handle_close(event)
+        self._cut_soon()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def _cut_soon(self) -> None:
+        """A transport is only closed once its client has read all that was sent to it, which may be never."""
+        self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+
+
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m config.web")
@@ -75,8 +178,12 @@ def main() -> None:
         host=arguments.host,
         port=arguments.port,
         http=Protocol,
-        # Nothing answers WebSockets yet: a request to change to one is answered like any other.
-        ws="none",
+        ws=SocketProtocol,
+        ws_max_size=_MAX_MESSAGE_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        # Some 50 KB of memory a connection, and a way to send much in little.
+        ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
         log_level="warning",

@@ -28,6 +28,9 @@ from core.errors import (
 
 logger = logging.getLogger(__name__)
 
+# What the API answers in; anything else in an error is Django's own.
+_ANSWERS = ("application/json", "application/graphql-response+json")
+
 
 def handle(exception: Exception, context: dict[str, Any]) -> Response:
     """DRF's EXCEPTION_HANDLER."""
@@ -128,7 +131,7 @@ def api_errors_middleware(
         if (
             response.status_code >= 400
             and request.path_info.startswith("/api/")
-            and not response.get("Content-Type", "").startswith("application/json")
+            and not response.get("Content-Type", "").startswith(_ANSWERS)
             and "Content-Security-Policy" not in response
         ):
             other = APGError if response.status_code >= 500 else BadRequestError

@@ -3,8 +3,9 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from core.ids import ULIDField
+from core.ids import ULIDField, id_field
 
 
 class Event(models.Model):
@@ -46,3 +47,27 @@ class Follower(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.position}"
+
+
+class Announcement(models.Model):
+    """Maintenance that staff announce to everybody who is connected."""
+
+    id = id_field()
+    title = models.CharField(max_length=200)
+    message = models.TextField(max_length=2000)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["ends_at"], name="announcement_end")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ends_at__gt=models.F("starts_at")),
+                name="announcement_ends_after_start",
+                violation_error_message="It must end after it starts",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title

@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
 
 import orjson
 from django.conf import settings
@@ -44,7 +43,8 @@ def ring_on_commit(runs: Sequence[QueuedRun]) -> None:
     if together is not None:
         together.extend(runs)
     elif runs:
-        transaction.on_commit(partial(ring, runs), robust=True)
+        # No partial: Django names what failed by `__qualname__`.
+        transaction.on_commit(lambda: ring(runs), robust=True)
 
 
 @contextmanager

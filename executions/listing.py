@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.callers import Caller
 from core.ids import first_id
@@ -60,8 +60,12 @@ def keys(caller: Caller, wanted: Filter = Filter()) -> Keys:
     columns, order = (("pk", "started_at"), ("-started_at", "-pk")) if wanted.by_start else (("pk",), ("-pk",))
     first, *more = (part.values_list(*columns) for part in parts)
     ordered = (first.union(*more, all=True) if more else first).order_by(*order)
-    if wanted.workflow_id is not None or wanted.user_id is not None:
+    if wanted.workflow_id is not None:
         return Keys(ordered)
+    if wanted.user_id is not None:
+        return (
+            _StartersKeys(ordered, wanted, caller.user.pk, others) if others and not wanted.by_start else Keys(ordered)
+        )
     if caller.user.is_staff:
         return _AllKeys(ordered, wanted)
     return Keys(ordered) if wanted.by_start else _OwnKeys(ordered, caller.user.pk, others, wanted.status)
@@ -81,6 +85,23 @@ def _parts(caller: Caller, others: Sequence[str]) -> list[ExecutionQuerySet]:
         return [everything]
     own = everything.filter(workflow_owner_id=caller.user.pk)
     return [own, everything.filter(workflow__in=others)] if others else [own]
+
+
+class _StartersKeys(Keys):
+    """What one user started, of a user's own workflows and of `others`."""
+
+    MANY = 5_000
+
+    def __init__(self, ordered: QuerySet[Any, Any], wanted: Filter, owner_id: str, others: Sequence[str]) -> None:
+        super().__init__(ordered)
+        seen = Q(workflow_owner_id=owner_id) | Q(workflow__in=others)
+        self._by_starter = wanted.apply(Execution.objects.all()).filter(seen).values_list("pk").order_by("-pk")
+
+    def slice(self, total: int, limit: int, offset: int) -> list[Any]:
+        if total <= self.MANY:
+            return super().slice(total, limit, offset)
+        # The index of starters has them in order; of many parts, all would be read and sorted first.
+        return Keys(self._by_starter).slice(total, limit, offset)
 
 
 class _OwnKeys(Keys):
@@ -116,9 +137,9 @@ class _AllKeys(Keys):
     def count(self) -> int:
         wanted = self._wanted
         if wanted.by_start:
-            counted = tallying.started(wanted.start, wanted.end, wanted.status)
-            return super().count() if counted is None else counted
-        self._days = tallying.made(wanted.status) or ()
+            self._days = tallying.started(wanted.start, wanted.end, wanted.status) or ()
+        else:
+            self._days = tallying.made(wanted.status) or ()
         return sum(day.executions for day in self._days) if self._days else super().count()
 
     def slice(self, total: int, limit: int, offset: int) -> list[Any]:
@@ -126,10 +147,15 @@ class _AllKeys(Keys):
             if offset < count:
                 if day is None:
                     break
-                from_day = self.ordered.filter(pk__lt=first_id(midnight(day) + timedelta(days=1)))
-                return [key[0] for key in from_day[offset : offset + limit]]
+                return [key[0] for key in self._until_end_of(day)[offset : offset + limit]]
             offset -= count
         return super().slice(total, limit, offset)
+
+    def _until_end_of(self, day: date) -> QuerySet[Any, Any]:
+        next_day = midnight(day) + timedelta(days=1)
+        if self._wanted.by_start:
+            return self.ordered.filter(started_at__lt=next_day)
+        return self.ordered.filter(pk__lt=first_id(next_day))
 
 
 def by_ids(ids: Sequence[str]) -> QuerySet[Execution]:

@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from core.ids import ULIDField, id_field
+from events import bells
 from events.event_types import EventType
 from events.models import Event
 from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus, WaitingFor
@@ -55,6 +56,7 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
                 type=EventType.EXECUTION_CANCELLED,
                 data={"status": str(ExecutionStatus.CANCELLED)},
             )
+            bells.ring_on_commit(execution.pk)
         self.filter(pk__in=[execution.pk for execution in ended]).update(
             status=ExecutionStatus.CANCELLED,
             completed_at=now,
@@ -161,7 +163,9 @@ class Execution(models.Model):
                 condition=models.Q(started_at__isnull=False),
                 name="execution_started",
             ),
-            models.Index(fields=["created_by", "-id"], name="execution_account"),
+            models.Index(
+                fields=["created_by", "-id"], include=["workflow", "workflow_owner_id"], name="execution_account"
+            ),
             models.Index(
                 fields=["created_by"],
                 condition=models.Q(admitted_at__isnull=False, completed_at__isnull=True, parent_run__isnull=True),

@@ -70,7 +70,12 @@ _VISIBLE_BY_ID = {
 
 def log_events(execution: Execution, *, level: str | None = None, component_id: str | None = None) -> QuerySet[Event]:
     """The execution's log lines, in order."""
-    lines = Event.objects.filter(subject_id=execution.pk, type=EventType.LOG)
+    return log_events_of(execution.pk, level=level, component_id=component_id)
+
+
+def log_events_of(execution_id: object, *, level: str | None, component_id: str | None) -> QuerySet[Event]:
+    """The same by the execution's id, which may be an OuterRef."""
+    lines = Event.objects.filter(subject_id=execution_id, type=EventType.LOG)
     if level is not None:
         lines = lines.filter(data__level=level)
     if component_id is not None:
@@ -124,47 +129,52 @@ def estimated_duration(workflow_id: str) -> int | None:
 
 def component_runs(execution: Execution) -> QuerySet[ComponentRun]:
     """The execution's runs in definition order; those of a loop's items after the loop, item by item."""
-    return (
-        execution.runs.select_related("item")
-        .annotate(place=Coalesce("item__run__position", "position"))
-        .order_by("place", F("item_index").asc(nulls_first=True), "position", "pk")
+    return in_definition_order(execution.runs.select_related("item"))
+
+
+def in_definition_order(runs: QuerySet[ComponentRun]) -> QuerySet[ComponentRun]:
+    """The runs of an execution as `component_runs` has them."""
+    return runs.annotate(place=Coalesce("item__run__position", "position")).order_by(
+        "place", F("item_index").asc(nulls_first=True), "position", "pk"
     )
 
 
-def inputs_of(execution: Execution, runs: Sequence[ComponentRun]) -> list[JSONValue]:
+def inputs_of(runs: Sequence[ComponentRun]) -> list[JSONValue]:
     """What each run was handed: the outputs of its taken predecessors, an item's value, or what started all.
 
-    As it may be shown; two queries however many runs there are. None where the stored definition can no longer be
-    read: a rule has become stricter since, or the plug-in that has a loop's body is gone.
+    As it may be shown; one query however many runs there are, and one for each version that this process has not
+    read before. The runs have their executions with them. None where the stored definition can no longer be read: a
+    rule has become stricter since, or the plug-in that has a loop's body is gone.
     """
-    try:
-        homes = plans.compiled(execution.version_id).homes
-    except plans.UnrunnableError:
-        return [None] * len(runs)
-    scopes = {run.scope_id for run in runs}
-    sources = ComponentRun.objects.filter(scope_id__in=scopes).exclude(taken_out=[]).exclude(taken_out=None)
+    homes = {version_id: _homes(version_id) for version_id in {run.execution.version_id for run in runs}}
+    homes_of = {run.scope_id: homes[run.execution.version_id] for run in runs}
+    sources = ComponentRun.objects.filter(scope_id__in=list(homes_of)).exclude(taken_out=[]).exclude(taken_out=None)
     handed: dict[tuple[str, str], dict[str, JSONValue]] = {}
     for source in sources.only("component_id", "scope_id", "output", "taken_out").order_by("completed_at"):
-        home = homes.get(source.component_id)
+        home = homes_of[source.scope_id].get(source.component_id)
         if home is None:
             continue
         for index in source.taken_out or ():
             key = (source.scope_id, home.definition.connections[index].target)
             handed.setdefault(key, {})[source.component_id] = source.output
-    first = execution.trigger.get("input", execution.parameters)
-    return [_handed_to(run, homes.get(run.component_id), handed, first) for run in runs]
+    return [_handed_to(run, homes_of[run.scope_id].get(run.component_id), handed) for run in runs]
+
+
+def _homes(version_id: str) -> Mapping[str, plans.Home]:
+    try:
+        return plans.compiled(version_id).homes
+    except plans.UnrunnableError:
+        return {}
 
 
 def _handed_to(
-    run: ComponentRun,
-    home: plans.Home | None,
-    handed: Mapping[tuple[str, str], dict[str, JSONValue]],
-    first: JSONValue,
+    run: ComponentRun, home: plans.Home | None, handed: Mapping[tuple[str, str], dict[str, JSONValue]]
 ) -> JSONValue:
     if home is None:
         return None
     if not home.definition.incoming[run.component_id]:
-        return first if run.item is None else run.item.value
+        execution = run.execution
+        return execution.trigger.get("input", execution.parameters) if run.item is None else run.item.value
     outputs = handed.get((run.scope_id, run.component_id))
     if outputs is None or (len(outputs) > 1 and not run.join_any):
         return outputs

@@ -242,7 +242,7 @@ class ComponentRunListView(View):
         """List component runs."""
         execution = queries.get_visible(caller(request), execution_id)
         page = paginate(queries.component_runs(execution), request.query_params)
-        inputs = queries.inputs_of(execution, page.items)
+        inputs = queries.inputs_of(page.items)
         data = [component_run_data(run, handed) for run, handed in zip(page.items, inputs, strict=True)]
         return reply(data, metadata=page.metadata)
 

@@ -1,9 +1,11 @@
 """The web server as a process of its own on the test database, and raw bytes to it."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,9 +31,11 @@ class RawAnswer:
 
 @dataclass(frozen=True)
 class Web:
-    """A running server."""
+    """A running server; `log` holds what it writes."""
 
     port: int
+    process: "subprocess.Popen[bytes]"
+    log: Path
 
     def send(self, request: bytes) -> RawAnswer:
         """One answer to the bytes of a request."""
@@ -55,24 +59,39 @@ class Web:
             return RawAnswer(int(status_line.split(" ")[1]), headers, body, closed)
 
 
+_START = """
+import sys
+from config import web
+from executions.hub import Hub
+{before}
+sys.argv[1:] = ["--port", "{port}"]
+web.main()
+"""
+
+
 @contextmanager
-def web_server(**environment: str) -> Iterator[Web]:
-    """`python -m config.web` on the test database; needs one."""
+def web_server(*, before: str = "", **environment: str) -> Iterator[Web]:
+    """`python -m config.web` on the test database; needs one. `before`: statements that change its patience."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     # `postgresql:///name` loses its empty host on the way.
     url = url.replace("postgresql:/", "postgresql:///", 1) if not url.startswith("postgresql://") else url
-    process = subprocess.Popen(
-        [sys.executable, "-m", "config.web", "--port", str(port)],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url, "APG_LOG_LEVEL": "ERROR", **environment},
-    )
-    web = Web(port)
+    command = ["-c", _START.format(before=before, port=port)] if before else ["-m", "config.web", "--port", str(port)]
+    log = Path(tempfile.mkdtemp(prefix="apg-web-")) / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": url, "APG_LOG_LEVEL": "ERROR", **environment},
+            stderr=file,
+            stdout=file,
+        )
+    web = Web(port, process, log)
 
     def answers() -> bool:
-        assert process.poll() is None, "the server ended"
+        assert process.poll() is None, f"the server ended: {log.read_text()}"
         try:
             return web.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").status == 200
         except OSError:
@@ -83,4 +102,7 @@ def web_server(**environment: str) -> Iterator[Web]:
         yield web
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        finally:
+            shutil.rmtree(log.parent)

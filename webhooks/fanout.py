@@ -21,7 +21,7 @@ from events.models import Event
 from webhooks import dispatch, payloads
 from webhooks.models import Delivery, Webhook
 from webhooks.states import DeliveryStatus
-from workflows.access import who_sees
+from workflows import access
 from workflows.models import Workflow
 
 FOLLOWER = "webhooks"
@@ -91,7 +91,8 @@ def _pairs(events: Sequence[Event], webhooks: Sequence[Webhook]) -> list[tuple[E
         return []
     workflow_ids = {event.workflow_id for event, _ in asked}
     existing = set(Workflow.objects.filter(pk__in=workflow_ids).values_list("pk", flat=True))
-    seen = who_sees(existing, {webhook.owner_id: webhook.owner for _, webhook in asked}.values())
+    sights = {(event.workflow_id, webhook.owner_id) for event, webhook in asked}
+    seen = access.seen([sight for sight in sights if sight[0] in existing])
     gone = _gone(workflow_ids - existing)
 
     def sees(event: Event, webhook: Webhook) -> bool:

@@ -1,7 +1,7 @@
 """Workflow events for the ledger."""
 
 from core.types import JSONObject
-from events import ledger
+from events import bells, ledger
 from events.event_types import EventType
 from workflows.access import users_with
 from workflows.models import Workflow
@@ -22,6 +22,7 @@ def tell(type_: EventType, workflow: Workflow) -> None:
         type=type_,
         data=data,
     )
+    bells.ring_on_commit(workflow.pk)
 
 
 def _payload(workflow: Workflow) -> JSONObject:

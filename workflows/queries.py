@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, OuterRef, PositiveIntegerField, Q, QuerySet, Subquery
+from django.db.models import Count, F, OuterRef, PositiveIntegerField, Q, QuerySet, Subquery
 
 from accounts.callers import Caller
 from core.errors import NotFoundError
@@ -91,6 +91,14 @@ def current_definition(workflow: Workflow) -> JSONObject:
     """The definition in force, as it may be shown. Raises NotFoundError if it was deleted since it was read."""
     definition: JSONObject = current_version(workflow).definition
     return definition
+
+
+def current_definitions(workflows: Sequence[Workflow]) -> dict[str, JSONObject]:
+    """`current_definition` by workflow id, of those that have not been changed or deleted since; one query."""
+    numbers = {workflow.pk: workflow.version for workflow in workflows}
+    versions = WorkflowVersion.objects.filter(workflow__in=list(numbers), number=F("workflow__version"))
+    rows = versions.values_list("workflow_id", "number", "definition")
+    return {workflow_id: definition for workflow_id, number, definition in rows if numbers[workflow_id] == number}
 
 
 def current_version(workflow: Workflow) -> WorkflowVersion:

@@ -8,7 +8,7 @@ from django.db import connection
 from core.ids import from_uuid, to_uuid
 from core.types import JSONObject
 from executions.states import ExecutionStatus
-from executions.transitions.statements import WRITTEN, ExecutionEnd, fetch_one, queued_runs, to_json
+from executions.transitions.statements import WRITTEN, ExecutionEnd, fetch_one, fetch_written, queued_runs, to_json
 
 _LOCK = """
 SELECT id FROM executions_execution WHERE id = %(execution)s AND completed_at IS NULL FOR NO KEY UPDATE
@@ -130,8 +130,9 @@ def complete(execution_id: str, error: JSONObject | None = None) -> ExecutionEnd
     A statement of its own: the outputs of runs that ended while a finish waited for the lock are then seen.
     """
     parameters = {"execution": to_uuid(execution_id), "error": to_json(error), "max_bytes": settings.MAX_RESULTS_BYTES}
-    row = fetch_one(_COMPLETE, parameters)
-    if row is None:
+    rows = fetch_written(execution_id, _COMPLETE, parameters)
+    if not rows:
         return None
+    row = rows[0]
     accounts = [from_uuid(account) for account in row["waiting_accounts"]]
     return ExecutionEnd(ExecutionStatus(row["status"]), accounts, queued_runs([row]) if row["id"] else [])

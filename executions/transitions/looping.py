@@ -21,6 +21,7 @@ from executions.transitions.statements import (
     QueuedRun,
     RunKey,
     fetch_all,
+    fetch_written,
     lease,
 )
 
@@ -197,7 +198,7 @@ def advance(
     }
     kept: Held | None = None
     queued: list[QueuedRun] = []
-    for row in fetch_all(_ADVANCE, parameters):
+    for row in fetch_written(execution_id, _ADVANCE, parameters):
         run_id = from_uuid(row["id"])
         if row["status"] == RunStatus.RUNNING:
             key = RunKey(execution_id, run_id, row["attempt"])

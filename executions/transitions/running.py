@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from core.ids import from_uuid, to_uuid
 from core.json_text import storable_dumps
 from core.types import JSONObject
+from events import bells
 from executions.decider import Delta
 from executions.states import WaitingFor
 from executions.transitions.statements import (
@@ -27,6 +28,7 @@ from executions.transitions.statements import (
     RunKey,
     fetch_all,
     fetch_one,
+    fetch_written,
     finished,
     lease,
     measured_parameters,
@@ -109,6 +111,7 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
     if row is None:
         return None
     execution = {name: from_uuid(value) if isinstance(value, UUID) else value for name, value in row.items()}
+    bells.ring_on_commit(execution["id"])
     for name in ("parameters", "trigger"):
         execution[name] = orjson.loads(row[name])
     item = None
@@ -329,7 +332,8 @@ def finish(
     A successor named by `keep` that becomes ready is claimed for `holder` in the same statement.
     `scope_error` is what the execution, or the item, will fail with; the first one stays.
     """
-    rows = fetch_all(
+    rows = fetch_written(
+        run.key.execution_id,
         _FINISH,
         {
             "execution": to_uuid(run.key.execution_id),
@@ -406,7 +410,7 @@ def cascade(run: Held, deltas: Sequence[Delta]) -> Finished:
         "targets": [delta.component_id for delta in deltas],
         "decided": [delta.decided for delta in deltas],
     }
-    return finished(run.key.execution_id, run.item, fetch_all(_CASCADE, parameters))
+    return finished(run.key.execution_id, run.item, fetch_written(run.key.execution_id, _CASCADE, parameters))
 
 
 # The oldest of those held, as many as there are places. The lock is an earlier statement, as in `_claim_place`.

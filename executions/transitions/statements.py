@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow, dict_row
 from core.ids import from_uuid
 from core.json_text import storable_dumps
 from core.types import JSONObject, JSONValue
+from events import bells
 from executions.states import ExecutionStatus, RunStatus, WaitingFor
 
 
@@ -158,6 +159,14 @@ def patient_for(seconds: float) -> Iterator[None]:
                 cursor.execute("SET lock_timeout = DEFAULT")
 
 
+def fetch_written(execution_id: str, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """`fetch_all` of a statement that WROTE to the ledger; if it gives any row, the execution's bell rings."""
+    rows = fetch_all(sql, parameters)
+    if rows:
+        bells.ring_on_commit(execution_id)
+    return rows
+
+
 def fetch_one(sql: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
     """The first row of a statement, or None."""
     rows = fetch_all(sql, parameters)
@@ -173,7 +182,7 @@ LOCKED = """locked AS MATERIALIZED (
     SELECT * FROM executions_execution WHERE id = %(execution)s FOR NO KEY UPDATE
 )"""
 
-# `event (rank, position, type, data, timestamp)` numbered in order of rank, then position.
+# `event (rank, position, type, data, timestamp)` numbered in order of rank, then position. For `fetch_written`.
 WRITTEN = """written AS (
     INSERT INTO events_event (subject_id, workflow_id, owner_id, sequence, type, data, timestamp)
     SELECT locked.id, locked.workflow_id, locked.created_by_id,

@@ -96,7 +96,7 @@ def _day_of(id_number: int) -> date:
 
 
 class DayCount(NamedTuple):
-    """Executions made on a day; without a day, those made since the last sealed one."""
+    """Executions made, or started, on a day; without a day, those since the last sealed one."""
 
     day: date | None
     executions: int
@@ -116,17 +116,33 @@ UNION ALL
 (SELECT (SELECT sealed_until FROM executions_tallystate), day, sum(count)::bigint FROM executions_executiontally
  WHERE kind = 'made' AND day < %(until)s {status} GROUP BY day ORDER BY day DESC)
 """
+# Since the last sealed day; the days of both ends, which the range may cut; what was counted between them; and what a
+# clock that is ahead of PostgreSQL's made after the last sealed day and PostgreSQL started before.
 _STARTED = """
-SELECT (SELECT sealed_until FROM executions_tallystate) AS until,
-       (SELECT COALESCE(sum(count), 0)::bigint FROM executions_executiontally
-        WHERE kind = 'started' AND day > %(start)s::date AND day < %(end)s::date {status})
-     + (SELECT count(*) FROM executions_execution WHERE id < %(first)s {status} AND started_at >= %(start)s
-        AND started_at <= %(end)s AND started_at < (%(start)s::date + 1) AT TIME ZONE 'UTC')
-     + (SELECT count(*) FROM executions_execution WHERE id < %(first)s {status} AND started_at >= %(start)s
-        AND started_at <= %(end)s AND started_at >= %(end)s::date AT TIME ZONE 'UTC'
-        AND %(end)s::date > %(start)s::date)
-     + (SELECT count(*) FROM executions_execution WHERE id >= %(first)s {status} AND started_at >= %(start)s
-        AND started_at <= %(end)s) AS count
+WITH range AS (
+    SELECT %(start)s::timestamptz AS first, %(end)s::timestamptz AS last,
+           %(start)s::date AS first_day, %(end)s::date AS last_day, LEAST(%(end)s::date, %(until)s) AS stop
+), found AS (
+    SELECT NULL::date AS day, count(*) AS count FROM range, executions_execution
+    WHERE started_at >= GREATEST(first, %(until)s::date AT TIME ZONE 'UTC') AND started_at <= last {status}
+    UNION ALL
+    SELECT last_day, count(*) FROM range, executions_execution
+    WHERE last_day < %(until)s AND started_at >= GREATEST(first, last_day AT TIME ZONE 'UTC') AND started_at <= last
+      AND id < %(first)s {status} GROUP BY last_day
+    UNION ALL
+    SELECT first_day, count(*) FROM range, executions_execution
+    WHERE first_day < stop AND started_at >= first AND started_at < (first_day + 1) AT TIME ZONE 'UTC'
+      AND id < %(first)s {status} GROUP BY first_day
+    UNION ALL
+    SELECT day, sum(count)::bigint FROM range, executions_executiontally
+    WHERE kind = 'started' AND day > first_day AND day < stop {status} GROUP BY day
+    UNION ALL
+    SELECT (started_at AT TIME ZONE 'UTC')::date, count(*) FROM range, executions_execution
+    WHERE id >= %(first)s AND started_at < %(until)s::date AT TIME ZONE 'UTC' AND started_at >= first
+      AND started_at <= last {status} GROUP BY 1
+)
+SELECT (SELECT sealed_until FROM executions_tallystate) AS until, day, sum(count)::bigint AS count
+FROM found GROUP BY day ORDER BY day DESC NULLS FIRST
 """
 _STATUS = "AND status = %(status)s"
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
@@ -142,16 +158,18 @@ def made(status: str | None = None) -> list[DayCount] | None:
     return [DayCount(row["day"], row["count"]) for row in rows] if rows[0]["until"] == until else None
 
 
-def started(start: datetime | None, end: datetime | None, status: str | None = None) -> int | None:
-    """How many executions (of a status) started in the range, both ends included; None if nothing is sealed."""
+def started(start: datetime | None, end: datetime | None, status: str | None = None) -> list[DayCount] | None:
+    """Executions (of a status) by the day they started, in the range, both ends included; None if nothing is sealed.
+
+    The newest first; what started after the last sealed day is one, without a day.
+    """
     until = sealed_until()
     if until is None:
         return None
     sql = _STARTED.format(status=_STATUS if status else "")
-    parameters = {"start": start or _EARLIEST, "end": end or _LATEST, "status": status}
-    row = fetch_one(sql, {**parameters, "first": _first_uuid(until)})
-    assert row is not None
-    return int(row["count"]) if row["until"] == until else None
+    parameters = {"start": start or _EARLIEST, "end": end or _LATEST, "status": status, "until": until}
+    rows = fetch_all(sql, {**parameters, "first": _first_uuid(until)})
+    return [DayCount(row["day"], row["count"]) for row in rows] if rows[0]["until"] == until else None
 
 
 def _first_uuid(day: date) -> UUID:

@@ -20,7 +20,7 @@ from executions.transitions.statements import (
     QueuedRun,
     RunKey,
     fetch_all,
-    fetch_one,
+    fetch_written,
     measured_parameters,
     queued_runs,
     to_json,
@@ -89,7 +89,8 @@ def wait(key: RunKey, what: Wait, *, lines: Sequence[JSONObject], measured: Meas
 
     False too if the execution is stopping: nothing begins to wait then.
     """
-    row = fetch_one(
+    rows = fetch_written(
+        key.execution_id,
         _WAIT,
         {
             "execution": to_uuid(key.execution_id),
@@ -107,7 +108,7 @@ def wait(key: RunKey, what: Wait, *, lines: Sequence[JSONObject], measured: Meas
             **measured_parameters(measured),
         },
     )
-    return row is not None
+    return bool(rows)
 
 
 # `waited` says that the wait is over, and `waiting_for` what it was: the run resumes, at the attempt that waited,
@@ -166,7 +167,7 @@ def keep_signal(signal_id: str, execution_id: str, name: str, sealed_data: bytes
         "sender": to_uuid(sender_id),
         "sender_id": sender_id,
     }
-    fetch_all(_KEEP_SIGNAL, parameters)
+    fetch_written(execution_id, _KEEP_SIGNAL, parameters)
 
 
 _DELIVER = f"""
@@ -297,4 +298,4 @@ def release(key: RunKey, reason: str, *, crash: bool) -> list[QueuedRun]:
         "crash": int(crash),
         "reason": reason,
     }
-    return queued_runs(fetch_all(_RELEASE, parameters))
+    return queued_runs(fetch_written(key.execution_id, _RELEASE, parameters))

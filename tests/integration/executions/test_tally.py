@@ -134,6 +134,39 @@ def test_ranges_of_starts_are_the_same_before_and_after_sealing(staff: Api, two_
         assert shown == sorted(shown, key=lambda start: start or TODAY, reverse=True)
 
 
+def test_a_clock_that_is_ahead_of_the_databases_loses_no_start(
+    staff: Api, workflow: str, two_weeks: list[Execution]
+) -> None:
+    until = midnight(TODAY.date() - timedelta(days=1))
+    early = stored(workflow, C, until + timedelta(seconds=2), until - timedelta(seconds=3))
+    query = f"start_date={_z(until - timedelta(days=3))}"
+    before = listed(staff, query)
+    assert early.pk in before[1]
+    seal_days()
+    assert sealed()[0] == until.date()
+    assert listed(staff, query) == before
+
+
+def test_a_long_list_of_one_starter_is_the_short_one_read_another_way(
+    as_user: Callable[..., Api],
+    alice: User,
+    bob: User,
+    workflow: str,
+    two_weeks: list[Execution],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bobs = as_user(bob)
+    mine = make(bobs, "bob's")
+    stored(mine, F, TODAY - timedelta(days=7))
+    by_alice = stored(mine, C, TODAY - timedelta(days=6))
+    Execution.objects.filter(pk=by_alice.pk).update(created_by=alice)
+    Share.objects.create(workflow_id=workflow, user=bob, role="viewer", created_by=alice)
+    before = listed(bobs, f"user_id={alice.pk}")
+    assert before[0] == 43
+    monkeypatch.setattr("executions.listing._StartersKeys.MANY", 10)
+    assert listed(bobs, f"user_id={alice.pk}") == before
+
+
 def test_a_delete_subtracts(alice_api: Api, staff: Api, two_weeks: list[Execution]) -> None:
     other = make(alice_api, "other")
     stored(other, C, TODAY - timedelta(days=9), TODAY - timedelta(days=8))

@@ -1,0 +1,88 @@
+"""What those are told who watch the system: announced maintenance, and to staff what ails the platform."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+
+from django.db import Error as DatabaseError
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from config import machine, probes
+from core.ids import new_id
+from events import announcements
+from events.models import Announcement
+from executions.frames import Notice, notification_frame
+from executions.hub import EVERYBODY, STAFF, Hub
+
+ANNOUNCEMENT_SECONDS = 2.0
+ALERT_SECONDS = 5.0
+_PROBE_SECONDS = 2.0
+_DISK_FULL = 0.95
+
+# By what ails: what staff are told when it begins.
+_WORDS = {
+    "database": "PostgreSQL does not answer: nothing can be started or recorded",
+    "redis": "Redis does not answer: executions start later than they could, and live views lag",
+    "workers": "No worker is alive: executions wait until one is started",
+    "disk": f"The disk is more than {_DISK_FULL:.0%} full",
+}
+
+
+async def tell_announcements(hub: Hub) -> None:
+    """Tell everybody who watches of maintenance as it is announced; runs for ever."""
+    last = await hub.in_thread(_newest)
+    while True:
+        await asyncio.sleep(ANNOUNCEMENT_SECONDS)
+        for found in await hub.in_thread(_announced_since, last):
+            last = found.pk
+            data = announcements.data_of(found)
+            notice = Notice("maintenance_scheduled", found.title, found.message, data, found.created_at)
+            hub.tell(EVERYBODY, notification_frame(found.pk, notice))
+
+
+async def tell_alerts(hub: Hub) -> None:
+    """Tell staff who watch when something begins to ail the platform, and when it is over; runs for ever."""
+    ailing: frozenset[str] = frozenset()
+    while True:
+        if hub.watched(STAFF):
+            now = frozenset(await asyncio.to_thread(lambda: list(_ailments())))
+            for notice in _changes(ailing, now):
+                hub.tell(STAFF, notification_frame(new_id(), notice))
+            ailing = now
+        await asyncio.sleep(ALERT_SECONDS)
+
+
+def _changes(before: frozenset[str], now: frozenset[str]) -> Iterator[Notice]:
+    for what in sorted(before ^ now):
+        begun = what in now
+        title = f"Alert: {what}" if begun else f"Over: {what}"
+        message = _WORDS[what] if begun else f"No longer so: {_WORDS[what]}"
+        yield Notice("system_alert", title, message, {"component": what, "resolved": not begun}, timezone.now())
+
+
+def _ailments() -> Iterator[str]:
+    """What ails the platform now, as this process sees it."""
+    asked_database, asked_redis = probes.database.ask(), probes.redis.ask()
+    deadline = time.monotonic() + _PROBE_SECONDS
+    try:
+        if not asked_database.result(_PROBE_SECONDS).workers:
+            yield "workers"
+    except (DatabaseError, TimeoutError, CancelledError):
+        yield "database"
+    try:
+        asked_redis.result(max(deadline - time.monotonic(), 0))
+    except (RedisError, TimeoutError, CancelledError):
+        yield "redis"
+    if machine.disk_usage() > _DISK_FULL:
+        yield "disk"
+
+
+def _newest() -> str:
+    return Announcement.objects.order_by("-pk").values_list("pk", flat=True).first() or ""
+
+
+def _announced_since(last: str) -> list[Announcement]:
+    found = Announcement.objects.filter(ends_at__gt=timezone.now()).order_by("pk")
+    return list(found.filter(pk__gt=last) if last else found)

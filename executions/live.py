@@ -1,0 +1,135 @@
+"""Following an execution, a workflow or the system: pages of messages, without a gap or a repeat, as they come."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+
+from django.db import Error as DatabaseError
+
+from accounts.ws_auth import Credential, is_staff, still_good
+from executions import hub as topics
+from executions import pages
+from executions.hub import EVERYBODY, Hub, Topic
+from executions.pages import Page
+
+logger = logging.getLogger(__name__)
+
+# For longer than a look may still name an execution that has ended.
+_REMEMBER_SECONDS = 30.0
+
+
+class GoneError(Exception):
+    """What was followed is not there, or not for this caller, any more."""
+
+
+async def follow_execution(
+    hub: Hub, credential: Credential, execution_id: str, workflow_id: str, after: int
+) -> AsyncGenerator[Page]:
+    """The pages after a sequence number until the execution has ended. Raises GoneError."""
+    with hub.watching(topics.execution(execution_id), right=(workflow_id, credential.user_id)) as watch:
+        await hub.ready()
+        while True:
+            page = await _page(hub, pages.execution_page, execution_id, after, credential)
+            if credential not in page.allowed:
+                raise GoneError
+            after = page.last
+            if page.messages:
+                yield page
+            if page.ended:
+                return
+            while not page.more:
+                subjects, _ = await watch.woken()
+                sequence = subjects.get(execution_id)
+                if sequence is None or sequence > after:
+                    break
+
+
+async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) -> AsyncGenerator[Page]:
+    """What happens from now on to a workflow and to its executions, until it is deleted. Raises GoneError.
+
+    The first page is empty: it says that the following has begun.
+    """
+    ended: dict[str, float] = {}
+    with hub.watching(topics.workflow(workflow_id), right=(workflow_id, credential.user_id)) as watch:
+        places = await hub.in_thread(pages.positions_in, workflow_id, await hub.ready())
+        yield Page((), 0, False, False, frozenset({credential}))
+        while True:
+            subjects, _ = await watch.woken()
+            for subject_id, sequence in subjects.items():
+                read = pages.workflow_page if subject_id == workflow_id else pages.execution_page
+                after = places.get(subject_id, 0)
+                if sequence is not None and sequence <= after:
+                    continue
+                async for page in _rest(hub, read, subject_id, after, credential):
+                    places[subject_id] = page.last
+                    if page.messages:
+                        yield page
+                    if page.ended and subject_id == workflow_id:
+                        return
+                    if page.ended:
+                        ended[subject_id] = time.monotonic()
+            _forget(ended, places)
+
+
+async def follow_system(hub: Hub, credential: Credential, *, staff: bool) -> AsyncGenerator[Page]:
+    """Notifications: the ends of executions of one's own workflows, and what everybody is told; staff, alerts too.
+
+    The first page is empty, as above. Raises GoneError when the caller is no longer what they were.
+    """
+    told: dict[str, float] = {}
+    wanted: list[Topic] = [topics.owner(credential.user_id), EVERYBODY]
+    with hub.watching(*wanted, *([topics.STAFF] if staff else [])) as watch:
+        await hub.ready()
+        yield Page((), 0, False, False, frozenset({credential}))
+        while True:
+            subjects, messages = await watch.woken()
+            if messages:
+                if not await hub.in_thread(_may_be_told, credential, staff):
+                    raise GoneError
+                yield Page(tuple(messages), 0, False, False, frozenset({credential}))
+            for subject_id in subjects:
+                if subject_id in told:
+                    continue
+                page = await _page(hub, pages.notification_page, subject_id, 0, credential)
+                told[subject_id] = time.monotonic()
+                if credential in page.allowed:
+                    yield page
+            _forget(told, {})
+
+
+async def _rest(
+    hub: Hub, read: Callable[..., Page], subject_id: str, after: int, credential: Credential
+) -> AsyncGenerator[Page]:
+    """The pages of a subject as far as there are any. Raises GoneError; a deleted execution has none."""
+    while True:
+        page = await _page(hub, read, subject_id, after, credential)
+        if not page.found:
+            return
+        if credential not in page.allowed:
+            raise GoneError
+        yield page
+        after = page.last
+        if not page.more:
+            return
+
+
+async def _page(hub: Hub, read: Callable[..., Page], subject_id: str, after: int, credential: Credential) -> Page:
+    """A page, however long PostgreSQL is away."""
+    while True:
+        try:
+            return await hub.page(read, subject_id, after, credential)
+        except DatabaseError as error:
+            logger.warning("A live view waits: %s", type(error).__name__, extra={"action": "live_waits"})
+            await asyncio.sleep(1)
+
+
+def _may_be_told(credential: Credential, staff: bool) -> bool:
+    return bool(still_good({credential})) and (not staff or is_staff(credential.user_id))
+
+
+def _forget(ended: dict[str, float], places: dict[str, int]) -> None:
+    long_ago = time.monotonic() - _REMEMBER_SECONDS
+    for subject_id in [subject_id for subject_id, at in ended.items() if at < long_ago]:
+        del ended[subject_id]
+        places.pop(subject_id, None)

@@ -1,0 +1,276 @@
+"""Nothing is lost and nothing comes twice: replay, cut connections, lost bells, and servers that go away (F14, W6)."""
+
+import random
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from redis import Redis
+
+from accounts.models import User
+from config.embedded import start_valkey, stop_valkey
+from core.redis import client
+from events import bells
+from events.models import Event
+from executions import pages, runner
+from executions.models import Execution
+from executions.states import FINAL_EXECUTION
+from executions.transitions.statements import Holder
+from tests.eventually import eventually
+from tests.integration.executions.conftest import Doorbells, linear, log, start, transform
+from tests.integration.executions.test_waits import send, signal
+from tests.integration.live.conftest import QUICK, Dial, is_silent, token_of, told_until_end
+from tests.sockets import SocketClient, row_messages
+from tests.web import Web, web_server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def numbers(messages: list[dict[str, Any]]) -> list[int]:
+    return [found["data"]["sequence"] for found in row_messages(messages)]
+
+
+def last_number(execution: Execution) -> int:
+    return Event.objects.filter(subject_id=execution.pk).count()
+
+
+@pytest.fixture
+def ran(alice: User, doorbells: Doorbells) -> Execution:
+    """An execution that has ended."""
+    execution = start(alice, linear(log("a"), log("b"), log("c")))
+    doorbells.work()
+    execution.refresh_from_db()
+    return execution
+
+
+def test_since_replays_what_follows_the_number_and_nothing_else(dial: Dial, alice: User, ran: Execution) -> None:
+    socket = dial(alice)
+    answer = socket.subscribe("execution", ran.pk, since=4)
+    assert answer["data"]["sequence"] == ran.sequence
+    assert numbers(told_until_end(socket)) == list(range(5, ran.sequence + 1))
+    assert is_silent(socket)
+
+
+def test_replay_goes_over_into_live(dial: Dial, alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(log("a"), signal(), log("b")))
+    doorbells.work()
+    socket = dial(alice)
+    socket.subscribe("execution", execution.pk, since=0)
+    before = [socket.receive() for _ in range(3)]
+    send(execution, alice, 1)
+    doorbells.work()
+    assert numbers([*before, *told_until_end(socket)]) == list(range(1, last_number(execution) + 1))
+
+
+def test_since_the_last_number_of_an_ended_execution_tells_nothing(dial: Dial, alice: User, ran: Execution) -> None:
+    socket = dial(alice)
+    assert socket.subscribe("execution", ran.pk, since=ran.sequence)["type"] == "subscribed"
+    assert is_silent(socket)
+
+
+@pytest.mark.parametrize("since", [-1, "4", 1.5, True, None, 2**31])
+def test_a_since_that_is_no_number_names_the_field(dial: Dial, alice: User, ran: Execution, since: Any) -> None:
+    socket = dial(alice)
+    answer = socket.subscribe("execution", ran.pk, "bad", since=since)
+    assert (answer["type"], answer["id"], answer["data"]["code"]) == ("error", "bad", "VALIDATION_ERROR")
+    assert [problem["field"] for problem in answer["data"]["errors"]] == ["data.since"]
+    assert is_silent(socket)
+
+
+def test_a_since_beyond_the_end_is_refused_with_the_last_number(dial: Dial, alice: User, ran: Execution) -> None:
+    socket = dial(alice)
+    answer = socket.subscribe("execution", ran.pk, since=ran.sequence + 1)
+    assert answer["type"] == "error"
+    (problem,) = answer["data"]["errors"]
+    assert (problem["field"], str(ran.sequence) in problem["message"]) == ("data.since", True)
+    assert is_silent(socket)
+
+
+@pytest.mark.parametrize("channel", ["workflow", "system"])
+def test_only_executions_take_since(dial: Dial, alice: User, ran: Execution, channel: str) -> None:
+    socket = dial(alice)
+    subject = ran.workflow_id if channel == "workflow" else None
+    answer = socket.subscribe(channel, subject, since=1)
+    assert (answer["type"], answer["data"]["errors"][0]["field"]) == ("error", "data.since")
+
+
+def test_a_replay_longer_than_a_page_is_whole(dial: Dial, alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(*(log(f"c{number}") for number in range(90))))
+    doorbells.work()
+    assert last_number(execution) > pages.LIMIT
+    socket = dial(alice)
+    socket.subscribe("execution", execution.pk, since=0)
+    assert numbers(told_until_end(socket)) == list(range(1, last_number(execution) + 1))
+
+
+def test_a_replay_with_more_text_than_a_page_holds_is_whole(dial: Dial, alice: User, doorbells: Doorbells) -> None:
+    big = "{{ 'x' * 15000 }}"
+    execution = start(alice, linear(*(transform(f"c{number}", big) for number in range(25))))
+    doorbells.work()
+    socket = dial(alice)
+    socket.subscribe("execution", execution.pk, since=0)
+    found = told_until_end(socket)
+    assert numbers(found) == list(range(1, last_number(execution) + 1))
+    assert sum(len(one["data"].get("output_data") or "") for one in found) == 25 * 15000
+    assert sum(one["id"].endswith("-progress") for one in found) == 0
+
+
+def test_200_connections_cut_at_random_miss_nothing_and_hear_nothing_twice(
+    web: Web, dial: Dial, alice: User, doorbells: Doorbells
+) -> None:
+    chance = random.Random(20261125)
+    token = token_of(alice)
+    # Somebody stays, so that the server goes on listening.
+    dial(token=token)
+    executions = [start(alice, linear(*(log(f"c{n}") for n in range(80)))) for _ in range(4)]
+    told: dict[str, list[int]] = {execution.pk: [] for execution in executions}
+    cuts = threading.Semaphore(0)
+
+    def work() -> None:
+        """A hop for each cut, so that the work lasts as long as the cutting does; then the rest."""
+        try:
+            doorbells.receive()
+            while doorbells.waiting:
+                cuts.acquire()
+                run = doorbells.waiting.pop(chance.randrange(len(doorbells.waiting)))
+                runner.run_component(run.run_id, run.attempt, Holder("test", 1))
+                doorbells.receive()
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    for _ in range(200):
+        cuts.release()
+        id_ = chance.choice(list(told))
+        with SocketClient(web.port, token) as socket:
+            since = told[id_][-1] if told[id_] else 0
+            assert socket.subscribe("execution", id_, since=since)["type"] == "subscribed"
+            with suppress(TimeoutError):
+                for _ in range(chance.randrange(12)):
+                    told[id_] += numbers([socket.receive(chance.random() * 0.01)])
+            if chance.random() < 0.7:
+                socket.cut()
+    cuts.release(10_000)
+    worker.join(60)
+    assert not worker.is_alive()
+    assert all(status in FINAL_EXECUTION for status in Execution.objects.values_list("status", flat=True))
+    for execution in executions:
+        with SocketClient(web.port, token) as socket:
+            last = last_number(execution)
+            since = told[execution.pk][-1] if told[execution.pk] else 0
+            socket.subscribe("execution", execution.pk, since=since)
+            while (told[execution.pk] or [0])[-1] < last:
+                told[execution.pk] += numbers([socket.receive()])
+        assert told[execution.pk] == list(range(1, last + 1))
+
+
+def test_a_commit_that_writes_to_the_ledger_rings(alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(log("a")))
+    with client().pubsub() as heard:  # type: ignore[no-untyped-call]
+        heard.subscribe(bells.channel())
+        doorbells.work()
+        found: set[bytes] = set()
+
+        def rung() -> bool:
+            message = heard.get_message(ignore_subscribe_messages=True, timeout=0.1)
+            found.update([message["data"]] if message else [])
+            return any(execution.pk.encode() in bell for bell in found)
+
+        eventually(rung)
+
+
+@pytest.fixture
+def silent_bells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody hears them: they are rung in another house."""
+    monkeypatch.setattr(bells, "GROUP", "elsewhere")
+
+
+@pytest.mark.parametrize("channel", ["execution", "workflow", "system"])
+def test_without_bells_a_look_at_the_ledger_tells_within_two_seconds(
+    dial: Dial, alice: User, doorbells: Doorbells, silent_bells: None, channel: str
+) -> None:
+    execution = start(alice, linear(log("a")))
+    socket = dial(alice)
+    subject = {"execution": execution.pk, "workflow": execution.workflow_id}.get(channel)
+    assert socket.subscribe(channel, subject)["type"] == "subscribed"
+    doorbells.work()
+    message = socket.receive(2.5)
+    assert message["data"].get("execution_id", message["data"].get("data", {}).get("execution_id")) == execution.pk
+
+
+def test_f14_flushall_silences_nothing(dial: Dial, alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(log("a")))
+    socket = dial(alice)
+    socket.subscribe("execution", execution.pk)
+    doorbells.receive()
+    client().flushall()
+    doorbells.work()
+    assert numbers(told_until_end(socket)) == list(range(1, last_number(execution) + 1))
+
+
+@pytest.fixture
+def own_valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """A Valkey for bells alone: its folder and its address."""
+    with tempfile.TemporaryDirectory(prefix="apg-bells-") as folder:
+        url = start_valkey(Path(folder))
+        monkeypatch.setattr(bells, "settings", SimpleNamespace(REDIS_URL=url, CHANNEL_LAYERS=settings.CHANNEL_LAYERS))
+        monkeypatch.setattr(bells, "_line", bells._Line())
+        yield Path(folder), url
+        stop_valkey(Path(folder))
+
+
+def test_a_valkey_that_dies_and_comes_back_loses_nothing(
+    own_valkey: tuple[Path, str], doorbells: Doorbells, alice: User
+) -> None:
+    folder, url = own_valkey
+    with web_server(before=QUICK, REDIS_URL=url) as server, SocketClient(server.port, token_of(alice)) as socket:
+        execution = start(alice, linear(log("a"), signal("first", "1"), log("b"), signal("second", "2"), log("c")))
+        socket.subscribe("execution", execution.pk)
+        doorbells.work()
+        found = [socket.until("component_waiting", 3)]
+        stop_valkey(folder)
+        send(execution, alice, 1, "1")
+        doorbells.work()
+        found.append(socket.until("component_waiting", 5))
+        assert start_valkey(folder) == url
+        redis = Redis.from_url(url)
+        eventually(lambda: redis.pubsub_numsub(bells.channel())[0][1] == 1)
+        send(execution, alice, 1, "2")
+        doorbells.work()
+        told_until_end(socket)
+        assert [one["data"]["component_id"] for one in found] == ["first", "second"]
+        assert "Traceback" not in server.log.read_text()
+
+
+def cut_off_postgres() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@pytest.mark.parametrize("channel", ["execution", "workflow"])
+def test_a_view_outlives_the_connections_to_postgres(
+    dial: Dial, alice: User, doorbells: Doorbells, channel: str
+) -> None:
+    execution = start(alice, linear(log("a"), signal(), log("b")))
+    socket = dial(alice)
+    socket.subscribe(channel, execution.pk if channel == "execution" else execution.workflow_id)
+    doorbells.work()
+    found = [socket.receive() for _ in range(2)]
+    cut_off_postgres()
+    send(execution, alice, 1)
+    doorbells.work()
+    found += told_until_end(socket)
+    assert numbers(found) == list(range(1, last_number(execution) + 1))
+    other = dial(alice)
+    assert other.subscribe("execution", execution.pk)["type"] == "subscribed"
