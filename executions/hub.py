@@ -109,6 +109,8 @@ class Hub:
     SLOW_SECONDS = 10.0
 
     def __init__(self) -> None:
+        # What ails the platform now, as staff have been told of it.
+        self.alerts: dict[str, str] = {}
         self._watches: dict[Topic, set[Watch]] = {}
         self._peers: set[Peer] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -158,6 +160,7 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
+            self.alerts.clear()
             self._looking.clear()
             self._ends.clear()
 

@@ -190,3 +190,27 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ("HealthView", "GET"): Row(kind="public"),
     ("StatsView", "GET"): Row(Scope.SYSTEM_READ),
 }  # fmt: skip
+
+
+_UNREAD = dict.fromkeys(("key without the scope", "key with no scope"), "AUTHORIZATION_ERROR")
+
+
+@dataclass(frozen=True)
+class ChannelRow:
+    """What `subscribe` to a channel of the WebSocket gives who has a good credential: the code of the error by caller;
+    the others are subscribed.
+    """
+
+    scope: Scope
+    others: Mapping[str, str]
+    subject: str | None = None
+
+
+CHANNELS: Mapping[str, ChannelRow] = {
+    "execution": ChannelRow(Scope.EXECUTION_READ, {**_UNREAD, **_MISSING}, "running_id"),
+    # Its executions are told as well, which takes the other scope.
+    "workflow": ChannelRow(
+        Scope.WORKFLOW_READ, {**_UNREAD, "key with the scope": "AUTHORIZATION_ERROR", **_MISSING}, "workflow_id"
+    ),
+    "system": ChannelRow(Scope.SYSTEM_READ, _UNREAD),
+}

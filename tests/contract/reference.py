@@ -92,6 +92,15 @@ def _blocks(text: str) -> Iterator[tuple[str, str, str, str, str]]:
                 label = bold[1]
 
 
+def printed_messages(text: str) -> dict[str, Any]:
+    """The messages of "WebSocket API" by the bold words before each, else by their section."""
+    return {
+        label or section: json.loads(code)
+        for part, section, label, language, code in _blocks(text)
+        if part == "WebSocket API" and language == "json"
+    }
+
+
 EXAMPLES = {example.name: example for example in examples(PAGE.read_text())}
 
 

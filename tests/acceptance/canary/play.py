@@ -13,6 +13,7 @@ from tests.acceptance.canary.calls import ENDED, TOKENS, Calls
 from tests.acceptance.canary.kinds import Kind
 from tests.acceptance.canary.lifecycle_play import LifecyclePlay
 from tests.acceptance.canary.oauth_play import OAuthPlay
+from tests.acceptance.canary.socket_play import play_sockets
 from tests.acceptance.canary.templates_play import play_templates
 from tests.acceptance.canary.webhooks_play import WebhooksPlay
 from tests.eventually import eventually
@@ -47,6 +48,7 @@ class Play(Calls):
         workflows |= play_templates(self, workflows["literals"])
         self.settle()
         self.read_everything(workflows)
+        play_sockets(self, workflows.values())
         webhooks.end()
         staff = Browser(self)
         staff.log_in("/admin/login/?next=/admin/", ADMINISTRATOR,
