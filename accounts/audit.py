@@ -60,6 +60,13 @@ class Action(StrEnum):
     SCHEDULE_RUN = "schedule.run"
     SCHEDULE_BACKFILLED = "schedule.backfilled"
     HOOK_ROTATED = "hook.rotated"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_UPDATED = "webhook.updated"
+    WEBHOOK_DELETED = "webhook.deleted"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - the name of an action
+    WEBHOOK_TESTED = "webhook.tested"
+    WEBHOOK_REDELIVERED = "webhook.redelivered"
+    WEBHOOK_TURNED_OFF = "webhook.turned_off"
     ADMIN_ADDED = "admin.added"
     ADMIN_CHANGED = "admin.changed"
     ADMIN_DELETED = "admin.deleted"

@@ -11,6 +11,8 @@ from accounts import secret_store, vault
 from accounts.models import Secret
 from executions import sealing as executions_sealing
 from executions.models import ComponentRun, Execution, LoopItem, Signal
+from webhooks import sealing as webhooks_sealing
+from webhooks.models import Webhook
 from workflows import hook_tokens
 from workflows import sealing as workflows_sealing
 from workflows.models import Trigger, WorkflowVersion
@@ -43,6 +45,8 @@ SEALED_COLUMNS = (
     SealedColumn(ComponentRun, "sealed_output", ("pk",), executions_sealing.output_place),
     SealedColumn(Signal, "sealed_data", ("pk",), executions_sealing.signal_place),
     SealedColumn(LoopItem, "sealed_value", ("run_id", "index"), executions_sealing.item_place),
+    SealedColumn(Webhook, "sealed_secret", ("pk",), webhooks_sealing.secret_place),
+    SealedColumn(Webhook, "sealed_previous_secret", ("pk",), webhooks_sealing.secret_place),
 )
 
 

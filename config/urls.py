@@ -20,6 +20,7 @@ resources: list[URLPattern | URLResolver] = [
     path("", include("workflows.urls")),
     path("", include("executions.urls")),
     path("", include("templates_app.urls")),
+    path("", include("webhooks.urls")),
     path("", include("accounts.resource_urls")),
     path("v2/", include(bulk)),
     path("health", system.HealthView.as_view()),

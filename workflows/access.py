@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from accounts.callers import Caller
+from accounts.models import User
 from core.errors import NotAllowedError, NotFoundError
 from core.ids import ULIDField
 from core.prepared_query import PreparedQuery
@@ -56,6 +57,27 @@ def ids_shared_with(user_id: str) -> list[str]:
     """The ids of others' workflows that are shared with a user, each once; one query."""
     others = Share.objects.exclude(workflow__created_by=user_id).values_list("workflow_id", flat=True)
     return list(others.filter(user=user_id).union(others.filter(group__user=user_id)))
+
+
+def who_sees(workflow_ids: Iterable[str], users: Iterable[User]) -> set[tuple[str, str]]:
+    """Which of the workflows, all of which exist, each of the users sees: (workflow id, user id). One query at most."""
+    workflow_ids, users = list(workflow_ids), list(users)
+    seen = {(workflow_id, user.pk) for user in users if user.is_staff for workflow_id in workflow_ids}
+    others = [user.pk for user in users if not user.is_staff]
+    if others and workflow_ids:
+        own = Workflow.objects.filter(pk__in=workflow_ids, created_by__in=others).values_list("pk", "created_by")
+        shares = Share.objects.filter(workflow__in=workflow_ids)
+        by_user = shares.filter(user__in=others).values_list("workflow", "user")
+        by_group = shares.filter(group__user__in=others).values_list("workflow", "group__user")
+        seen.update(own.union(by_user, by_group))
+    return seen
+
+
+def users_with(workflow: Workflow) -> list[str]:
+    """The ids of those with whom a workflow is shared, by themselves or in a group, each once."""
+    shares = Share.objects.filter(workflow=workflow)
+    by_user = shares.filter(user__isnull=False).values_list("user", flat=True)
+    return sorted(by_user.union(shares.filter(group__user__isnull=False).values_list("group__user", flat=True)))
 
 
 def runnable_by_owner(user_id: str) -> QuerySet[Workflow]:

@@ -54,6 +54,7 @@ UNPUBLISHED = {**PRIVATE, "staff": 200}
 UNPUBLISHED_MAKES = {**PRIVATE, "staff": 201}
 _REFUSED = dict.fromkeys(("viewer", "viewer's key"), "AUTHORIZATION_ERROR")
 _MISSING = dict.fromkeys(("stranger", "stranger's key"), "RESOURCE_NOT_FOUND")
+_WEBHOOK = {"url": "https://example.com/new", "events": ["workflow.created"]}
 
 
 def _fixed(body: Any) -> Callable[[World], Any]:
@@ -191,6 +192,18 @@ ROWS: Mapping[tuple[str, str], Row] = {
         Scope.TEMPLATE_WRITE, others={"owner": 403, "key with the scope": 403}, body=_fixed({"rating": 5}),
         addresses={"template_id": "published_id"},
     ),
+    # --- webhooks
+    ("WebhookListView", "GET"): Row(Scope.WEBHOOK_MANAGE, lists="webhook_id"),
+    ("WebhookListView", "POST"): Row(Scope.WEBHOOK_MANAGE, ok=201, body=_fixed(_WEBHOOK)),
+    ("WebhookView", "GET"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("WebhookView", "PUT"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE, body=_fixed(_WEBHOOK)),
+    ("WebhookView", "PATCH"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE, body=_fixed({"active": False})),
+    ("WebhookView", "DELETE"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("WebhookTestView", "POST"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("RotateSecretView", "POST"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("DeliveryListView", "GET"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("DeliveryView", "GET"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("RedeliverView", "POST"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
     # --- the platform
     ("HealthView", "GET"): Row(kind="public"),
     ("StatsView", "GET"): Row(Scope.SYSTEM_READ),

@@ -1,7 +1,7 @@
 """The people, credentials and objects of the access matrix: one of each kind."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
 from django.contrib.auth.models import Group
@@ -22,6 +22,9 @@ from executions.states import ExecutionStatus
 from templates_app.models import Template
 from templates_app.services import create_template
 from tests.conftest import PASSWORD
+from webhooks.backoff import RetryPolicy
+from webhooks.models import Delivery, Webhook
+from webhooks.sealing import seal_secret
 from workflows import hook_tokens
 from workflows.models import Role, Share, Trigger, Workflow, WorkflowVersion
 from workflows.services import create_workflow, update_workflow
@@ -167,7 +170,16 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
     update_workflow(workflow=hooked, user=owner, changes={"status": "active"})
     published = create_template(user=owner, name="published", definition=DEFINITION)
     Template.objects.filter(pk=published.pk).update(published=True)
+    webhook = Webhook(id=new_id(), owner=owner, url="https://example.com/", events=["workflow.created"])
+    webhook.retry_policy = asdict(RetryPolicy())
+    webhook.sealed_secret = seal_secret("a-secret-of-the-owner", webhook_id=webhook.pk)
+    webhook.save(force_insert=True)
+    delivery = Delivery.objects.create(
+        webhook=webhook, event="webhook.test", payload="{}", status="failed", completed_at=timezone.now()
+    )
     world.ids |= {
+        "webhook_id": webhook.pk,
+        "delivery_id": delivery.pk,
         "workflow_id": workflow.pk,
         "execution_id": _execution(workflow, ExecutionStatus.FAILED).pk,
         "running_id": _execution(workflow, ExecutionStatus.PENDING).pk,

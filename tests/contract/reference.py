@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from tests.api import Answer, Api
 
 PAGE = Path(__file__).parents[2] / "docs" / "api-reference.md"
-PARTS = ("Authentication", "REST API Endpoints", "Error Handling", "Rate Limiting", "Bulk Operations")
+PARTS = ("Authentication", "REST API Endpoints", "Error Handling", "Rate Limiting", "Webhooks", "Bulk Operations")
 ENVELOPE = {"success", "data", "message", "errors", "metadata"}
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

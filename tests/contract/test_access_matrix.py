@@ -156,7 +156,7 @@ def check_list(world: World, row: Row, caller: str, answer: Answer, place: str) 
     if row.lists is None or answer.status != 200:
         return
     found = {item.get("id", item.get("execution_id", item.get("name"))) for item in answer.data}
-    own_only = row.lists in {"key_id", "name"}
+    own_only = row.lists in {"key_id", "name", "webhook_id"}
     sees = caller in {"owner", "key with the scope"} or (not own_only and not caller.startswith("stranger"))
     if row.lists in {"user_id", "group_id"}:
         sees = caller == "staff"
@@ -173,6 +173,7 @@ def check_hidden(world: World, row: Row, caller: str, method: str, address: str,
     """What is hidden answers to the letter as what is not there."""
     absent = {"workflow_id": new_id(), "execution_id": new_id(), "key_id": new_id(), "name": "ABSENT"}
     absent |= {"template_id": new_id(), "schedule_id": new_id()}
+    absent |= {"template_id": new_id(), "webhook_id": new_id(), "delivery_id": new_id()}
     other = call(world, row, caller, method, filled(address, world, row, **absent))
     assert {**answer.body, "metadata": None} == {**other.body, "metadata": None}
 

@@ -31,6 +31,8 @@ class Rows:
         self.number = 0
         self.workflow = Workflow.objects.get(pk=make(api, "w0"))
         self.execution = execution(self.workflow.pk, ExecutionStatus.COMPLETED)
+        body = {"url": "https://example.com", "events": ["workflow.created"]}
+        self.webhook = str(api.post("/webhooks", body).data["id"])
 
     def add(self) -> None:
         """One more of everything."""
@@ -57,6 +59,8 @@ class Rows:
         create_secret(owner=self.alice, name=name, value="a-value")
         create_api_key(owner=self.alice, name=name, permissions=[])
         User.objects.create_user(f"{name}@example.com").groups.add(group)
+        self.api.post("/webhooks", {"url": "https://example.com", "events": ["workflow.created"]})
+        self.api.post(f"/webhooks/{self.webhook}/test")
         audit.record(audit.Action.ADMIN_ADDED, group)
 
     def _event(self, type_: str, data: Any) -> None:
@@ -112,13 +116,15 @@ def queries(api: Api, path: str) -> tuple[int, int]:
         ("staff", "/api/v1/auth/users", 4),
         ("staff", "/api/v1/auth/groups", 4),
         ("staff", "/audit", 4),
+        ("alice", "/webhooks", 3),
+        ("alice", "/webhooks/{webhook}/deliveries", 4),
     ],
 )
 def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(
     as_user: Callable[..., Api], alice: User, admin: User, rows: Rows, who: str, path: str, expected: int
 ) -> None:
     api = as_user(alice if who == "alice" else admin)
-    path = path.format(workflow=rows.workflow.pk, execution=rows.execution.pk)
+    path = path.format(workflow=rows.workflow.pk, execution=rows.execution.pk, webhook=rows.webhook)
     rows.add()
     api.get(path)  # what a process reads once and keeps
     first = queries(api, path)

@@ -20,6 +20,9 @@ class Kind(StrEnum):
     SIGNAL = "a secret-looking field of a signal's data"
     SIGNAL_VALUE = "a secret parameter's value inside a signal's data"
     DATABASE_URL = "the password in a secret that is a database's URL"
+    WEBHOOK_SECRET = "a webhook's secret"
+    ROTATED_WEBHOOK_SECRET = "a webhook's secret after its rotation"
+    MADE_WEBHOOK_SECRET = "a webhook's secret that the platform made"
     # Literals of a definition
     DEFAULT_VALUE = "a default value of a secret parameter"
     HEADER = "a literal Authorization header in a definition"
@@ -99,6 +102,7 @@ IN_THE_ENVIRONMENT = frozenset(
 _MADE_LATER = frozenset({
     Kind.ACCESS_TOKEN, Kind.REFRESH_TOKEN, Kind.API_KEY, Kind.CLIENT_SECRET, Kind.AUTHORIZATION_CODE,
     Kind.OAUTH_ACCESS_TOKEN, Kind.OAUTH_REFRESH_TOKEN, Kind.SESSION_KEY, Kind.HOOK_TOKEN,
+    Kind.MADE_WEBHOOK_SECRET,
 })  # fmt: skip
 # Places that take no quotes and backslashes.
 _PLAIN = frozenset({

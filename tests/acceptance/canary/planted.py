@@ -1,7 +1,9 @@
 """Leaks of our own making, one in each sink: what proves that the sweep would have found one."""
 
+import urllib.request
 from enum import StrEnum
 
+from tests.acceptance.canary.far_end import FarEnd
 from tests.acceptance.canary.search import Searcher, new_plain_text
 from tests.acceptance.canary.stack import Stack
 from tests.eventually import eventually
@@ -26,6 +28,7 @@ class Place(StrEnum):
     DATA_FOLDER = "planted in the data folder"
     COMMAND_LINE = "planted in the command line of a child"
     ENVIRONMENT = "planted in the environment of a child"
+    WEBHOOK = "planted in what a webhook tells"
 
 
 # How the sink begins in which each must be found.
@@ -45,6 +48,7 @@ FOUND_IN = {
     Place.DATA_FOLDER: "the file data/left",
     Place.COMMAND_LINE: "the command line of process",
     Place.ENVIRONMENT: "the environment of process",
+    Place.WEBHOOK: "what webhooks told",
 }
 # A child that nobody but its parent tells anything; the parent reads what from a file.
 _PARENT = """
@@ -54,11 +58,13 @@ subprocess.run(["sh", "-c", "sleep 30 & wait", line], env={"PATH": "/usr/bin:/bi
 """
 
 
-def plant(stack: Stack, searcher: Searcher) -> None:
+def plant(stack: Stack, searcher: Searcher, far: FarEnd) -> None:
     """A canary of its own in each place."""
     values = {place: searcher.add(place, new_plain_text()) for place in Place}
     _over_http(stack, values)
     _in_stores(stack, values)
+    request = urllib.request.Request(f"{far.url}/hook", f'{{"event": "{values[Place.WEBHOOK]}"}}'.encode())
+    urllib.request.urlopen(request, timeout=10).close()
     (stack.folder / "tmp" / "left").write_text(values[Place.TEMPORARY_FILE])
     (stack.folder / "data" / "left").write_text(values[Place.DATA_FOLDER])
     told = stack.folder / "tmp" / "told"

@@ -114,7 +114,7 @@ class Watcher:
 
 @dataclass
 class Stack:
-    """Servers, web, worker and beat on one folder; `settings` is added to the environment of all processes."""
+    """Servers, web, workers and beat on one folder; `settings` is added to the environment of all processes."""
 
     folder: Path
     settings: dict[str, str]
@@ -145,6 +145,13 @@ class Stack:
     def worker(self) -> Process:
         """A worker of two processes, watched."""
         worker = self.launch("worker", "-m", "celery", "-A", "config", "worker", "-c", "2", "-l", "DEBUG",
+                              "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
+        self.watch(worker)
+        return worker
+
+    def webhooks_worker(self) -> Process:
+        """The worker that sends webhooks, watched."""
+        worker = self.launch("webhooks", "-m", "celery", "-A", "config.webhooks_worker", "worker", "-l", "DEBUG",
                               "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
         self.watch(worker)
         return worker

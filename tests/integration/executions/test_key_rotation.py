@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, models
 
 from accounts import secret_store, vault
+from accounts.callers import Caller
 from accounts.models import Secret, User
 from config import key_rotation
 from config.key_rotation import SEALED_COLUMNS, Rotation, count_by_key, rotate
@@ -21,6 +22,9 @@ from executions.models import ComponentRun, Execution, LoopItem
 from executions.services import StartRequest, start_execution
 from executions.states import ExecutionStatus
 from tests.integration.executions.conftest import Doorbells, linear, make_workflow, opened, transform
+from webhooks.models import Webhook
+from webhooks.sealing import open_secret
+from webhooks.services import create_webhook, rotate_secret
 from workflows import hook_tokens
 from workflows.models import Trigger, WorkflowVersion
 from workflows.sealing import whole_definition
@@ -30,6 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 OLD, NEW = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 OLD_ID, NEW_ID = (hashlib.sha256(base64.b64decode(key)).digest()[:4].hex() for key in (OLD, NEW))
+SIGNING = "canary-to-sign-with"
 SECRET, LITERAL, TOKEN = "canary-secret", "canary-literal", "canary-token"
 TOKENS = [{"name": "token", "type": "secret"}]
 Ring = Callable[..., None]
@@ -126,11 +131,21 @@ def waiting_execution(alice: User, doorbells: Doorbells) -> Execution:
     return again
 
 
+def rotated_webhook(alice: User) -> Webhook:
+    """One with two secrets."""
+    webhook, _ = create_webhook(
+        caller=Caller(alice, frozenset()), url="https://example.com", events=["workflow.created"], retry_policy={},
+        secret=SIGNING,
+    )  # fmt: skip
+    return rotate_secret(webhook=webhook, secret=f"new {SIGNING}")[0]
+
+
 def test_an_execution_that_waits_goes_on_after_the_old_key_is_gone(
     alice: User, doorbells: Doorbells, ring: Ring
 ) -> None:
     ring(OLD)
     execution = waiting_execution(alice, doorbells)
+    webhook = rotated_webhook(alice)
     before = {column.name: count_by_key(column) for column in SEALED_COLUMNS}
     assert all(set(counts) == {OLD_ID} for counts in before.values()), before
     ring(NEW, OLD)
@@ -152,7 +167,10 @@ def test_an_execution_that_waits_goes_on_after_the_old_key_is_gone(
     for version in WorkflowVersion.objects.exclude(workflow=hook.workflow_id):
         assert LITERAL in str(whole_definition(version))
     assert secret_store.values_of(alice.pk, None) == {"key": SECRET}
-    for told in (SECRET, LITERAL, TOKEN):
+    webhook.refresh_from_db()
+    sealed = (webhook.sealed_secret, webhook.sealed_previous_secret or b"")
+    assert [open_secret(bytes(each), webhook_id=webhook.pk) for each in sealed] == [f"new {SIGNING}", SIGNING]
+    for told in (SECRET, LITERAL, TOKEN, SIGNING):
         assert told not in printed
 
 
