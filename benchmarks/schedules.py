@@ -55,7 +55,7 @@ def measure(stack: Stack) -> Report:
             worst.append(max(late))
             stack.wait_until_idle()
     return Report(
-        "Schedules",
+        "200 schedules due in one second",
         f"{SCHEDULES} schedules of one owner due in the same instant, {ROUNDS} times, with one beat and one "
         "worker that also runs what they start. From the slot to its execution's row, by the database's clock. Each "
         "figure is the median of the rounds.",
