@@ -55,10 +55,10 @@ def measure(stack: Stack) -> Report:
             worst.append(max(late))
             stack.wait_until_idle()
     return Report(
-        "Schedules",
+        "200 schedules due in one second",
         f"{SCHEDULES} schedules of one owner due in the same instant, {ROUNDS} times, with one beat and one "
-        "worker that also runs what they start. From the slot to the start's transaction; both are the database's "
-        "clock. Each figure is the median of the rounds.",
+        "worker that also runs what they start. From the slot to its execution's row, by the database's clock. Each "
+        "figure is the median of the rounds.",
         [
             Figure("lateness, p50", p50, "s"),
             Figure("lateness, p99", p99, "s", bar=LATE_SECONDS),

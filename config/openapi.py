@@ -39,6 +39,7 @@ _TAGS = {
     "workflows": "Definitions, their versions, and who else may use them",
     "executions": "Runs of workflows",
     "schedules": "What starts workflows by the clock",
+    "webhooks": "Addresses that the platform tells of what happens",
     "hooks": "Addresses that others call to start workflows",
     "templates": "Definitions to start from",
     "components": "What definitions are made of",
