@@ -48,7 +48,6 @@ _TAGS = {
     "audit": "Who did what",
     "health": "Whether the platform works",
     "stats": "How much it does",
-    "webhooks": "Telling your servers what happens to workflows",
 }
 _SECURITY_SCHEMES: JSONObject = {
     "bearerAuth": {
