@@ -1,11 +1,16 @@
 """Nothing is lost and nothing comes twice: replay, cut connections, lost bells, and servers that go away (F14, W6)."""
 
+import os
 import random
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from django.db import connection
 from redis import Redis
@@ -262,3 +267,45 @@ def test_a_view_outlives_the_connections_to_postgres(
     assert numbers(found) == list(range(1, last_number(execution) + 1))
     other = dial(alice)
     assert other.subscribe("execution", execution.pk)["type"] == "subscribed"
+
+
+@contextmanager
+def no_new_connections() -> Iterator[None]:
+    """PostgreSQL lets nobody in anew, and whoever was in is out but for this test."""
+    name = connection.settings_dict["NAME"]
+    url = urlsplit(os.environ["DATABASE_URL"])
+    address = f"postgresql://{url.netloc}/postgres" + (f"?{url.query}" if url.query else "")
+    with psycopg.connect(address, autocommit=True) as other:
+        other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'.encode())
+        try:
+            cut_off_postgres()
+            yield
+        finally:
+            other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'.encode())
+
+
+def test_what_happens_while_the_server_cannot_reach_postgres_is_told_afterwards(
+    dial: Dial, alice: User, doorbells: Doorbells, silent_bells: None
+) -> None:
+    execution = start(alice, linear(log("a"), signal(), log("b")))
+    socket = dial(alice)
+    socket.subscribe("workflow", execution.workflow_id)
+    doorbells.work()
+    found = [socket.until("component_waiting")]
+    with no_new_connections():
+        send(execution, alice, 1)
+        doorbells.work()
+        # Looks have failed meanwhile.
+        assert not_told(socket, 2.5)
+    found += told_until_end(socket)
+    assert numbers(found) == list(range(numbers(found)[0], last_number(execution) + 1))
+
+
+def not_told(socket: SocketClient, seconds: float) -> bool:
+    """Whether no row comes for so long."""
+    until = time.monotonic() + seconds
+    with suppress(TimeoutError):
+        while (left := until - time.monotonic()) > 0:
+            if row_messages([socket.receive(left)]):
+                return False
+    return True

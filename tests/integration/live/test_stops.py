@@ -30,12 +30,12 @@ def test_a_server_that_is_stopped_says_so_to_all_and_is_gone_in_seconds(alice: U
             assert socket.subscribe("system")["type"] == "subscribed"
         with RawSocket(server.port, token, receive_buffer=4096) as slow:
             replays(slow, big)
-            pass_time(0.5)
+            pass_time(2)
             asked_at = time.monotonic()
             server.process.send_signal(signals.SIGTERM)
             assert [socket.close_code() for socket in sockets] == [1012] * 20
             assert time.monotonic() - asked_at < 2
-            assert server.process.wait(10) in {0, -signals.SIGTERM}
+            assert server.process.wait(7) in {0, -signals.SIGTERM}
         assert "Traceback" not in server.log.read_text()
         for socket in sockets:
             socket.close()
