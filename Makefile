@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help openapi graphql graphiql run test faults soak check bench bench-size bench-memory bench-million migrate lock clean
+.PHONY: help check-javascript openapi graphql graphiql run test faults soak check bench bench-size bench-memory bench-million migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -39,6 +39,16 @@ check: $(VENV)/dev.installed ## format, lint, import contracts, types, migration
 	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	@$(SPECTACULAR) | cmp - docs/openapi.yaml || { echo "docs/openapi.yaml is out of date: run make openapi" >&2; exit 2; }
 	@$(GRAPHQL_SCHEMA) --out=-.graphql | cmp - docs/schema.graphql || { echo "docs/schema.graphql is out of date: run make graphql" >&2; exit 2; }
+	@command -v npm >/dev/null || { echo "Node is not on this machine: sdk/javascript is not checked"; exit 0; }; \
+		$(MAKE) --no-print-directory check-javascript
+
+check-javascript: sdk/javascript/node_modules/.package-lock.json ## types of the JavaScript client, and that they are in step (needs npm)
+	cd sdk/javascript && npm run --silent check
+
+# What npm itself writes last.
+sdk/javascript/node_modules/.package-lock.json: sdk/javascript/package-lock.json
+	cd sdk/javascript && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 openapi: $(VENV)/dev.installed ## write docs/openapi.yaml anew
 	$(SPECTACULAR) --file docs/openapi.yaml
