@@ -7,10 +7,13 @@ import { Auth } from './resources/auth.js';
 import { Components } from './resources/components.js';
 import { Executions } from './resources/executions.js';
 import { Groups } from './resources/groups.js';
+import { Hooks } from './resources/hooks.js';
+import { Schedules } from './resources/schedules.js';
 import { Secrets } from './resources/secrets.js';
 import { System } from './resources/system.js';
 import { Templates } from './resources/templates.js';
 import { Users } from './resources/users.js';
+import { Webhooks } from './resources/webhooks.js';
 import { Workflows } from './resources/workflows.js';
 import { Transport } from './transport.js';
 
@@ -49,10 +52,13 @@ export class WorkflowClient {
     this.components = new Components(transport);
     this.executions = new Executions(transport, link);
     this.groups = new Groups(transport);
+    this.hooks = new Hooks(transport);
+    this.schedules = new Schedules(transport);
     this.secrets = new Secrets(transport);
     this.system = new System(transport);
     this.templates = new Templates(transport);
     this.users = new Users(transport);
+    this.webhooks = new Webhooks(transport);
     this.workflows = new Workflows(transport);
   }
 }

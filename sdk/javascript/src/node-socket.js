@@ -82,8 +82,12 @@ export class NodeSocket {
       this.#finish();
     } else if (!this.#closing) {
       this.#sayClose(code);
-      setTimeout(() => this.#stream?.destroy(), CLOSE_PATIENCE_MS).unref();
+      this.#hangUpSoon();
     }
+  }
+
+  #hangUpSoon() {
+    setTimeout(() => this.#stream?.destroy(), CLOSE_PATIENCE_MS).unref();
   }
 
   /**
@@ -152,7 +156,10 @@ export class NodeSocket {
     if (payload.length >= 2) this.#end = { code: payload.readUInt16BE(0), reason: payload.toString('utf8', 2) };
     else this.#end = { code: 1005, reason: '' };
     if (!this.#closing) this.#sayClose(payload.length >= 2 ? this.#end.code : 1000);
+    // Both have said it: no need to wait for the server to hang up.
     this.#stream?.end();
+    this.#hangUpSoon();
+    this.#finish();
   }
 
   /** @param {number} code */

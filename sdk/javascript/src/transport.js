@@ -15,8 +15,8 @@ import { backoff, sleep, unlessAborted } from './waiting.js';
  * @template {Path} P
  * @template {Method} M
  * @typedef {paths[P][M] extends { responses: infer R }
- *   ? { [S in keyof R & (200 | 201)]: R[S] extends { content: { 'application/json': { data: infer D } } } ? D : never }[
- *       keyof R & (200 | 201)]
+ *   ? { [S in keyof R & (200 | 201 | 202)]: R[S] extends { content: { 'application/json': { data: infer D } } } ? D : never }[
+ *       keyof R & (200 | 201 | 202)]
  *   : never} Data
  */
 
@@ -56,6 +56,7 @@ import { backoff, sleep, unlessAborted } from './waiting.js';
  * @property {string} [contentType]
  * @property {Record<string, string>} [headers]
  * @property {boolean} [repeatable] whether asking twice does no more than asking once; by the method otherwise
+ * @property {number} [patienceMs] what the server itself may wait, beyond the time for one answer
  * @property {boolean} [anonymous] without the credential
  * @property {AbortSignal} [signal]
  */
@@ -152,13 +153,15 @@ export class Transport {
     const headers = { Accept: 'application/json, application/yaml;q=0.9', ...credential, ...parts.headers };
     const body = parts.text ?? (parts.body === undefined ? undefined : JSON.stringify(parts.body));
     if (body !== undefined) headers['Content-Type'] = parts.contentType ?? 'application/json';
+    const url = this.#root + address(path, parts);
     const stop = new AbortController();
     const abort = () => stop.abort();
     parts.signal?.throwIfAborted();
     parts.signal?.addEventListener('abort', abort, { once: true });
-    const timer = setTimeout(abort, this.#timeoutMs);
+    const timeoutMs = this.#timeoutMs + (parts.patienceMs ?? 0);
+    const timer = setTimeout(abort, timeoutMs);
     try {
-      const response = await fetch(this.#root + address(path, parts), {
+      const response = await fetch(url, {
         method: method.toUpperCase(),
         headers,
         body,
@@ -170,7 +173,7 @@ export class Transport {
       return { status: response.status, headers: response.headers, text: await response.text() };
     } catch (error) {
       if (parts.signal?.aborted) throw parts.signal.reason;
-      if (stop.signal.aborted) throw new ConnectionFailedError(`No answer within ${this.#timeoutMs} ms`);
+      if (stop.signal.aborted) throw new ConnectionFailedError(`No answer within ${timeoutMs} ms`);
       throw new ConnectionFailedError('No answer from the server', error);
     } finally {
       clearTimeout(timer);

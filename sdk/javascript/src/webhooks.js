@@ -15,6 +15,7 @@ import { SignatureError } from './errors.js';
 
 const PREFIX = 'whsec_';
 const TOLERANCE_SECONDS = 300;
+const HMAC = { name: 'HMAC', hash: 'SHA-256' };
 const encoder = new TextEncoder();
 
 /**
@@ -46,14 +47,24 @@ export async function verifyWebhook(payload, options) {
 }
 
 /**
+ * What `X-Webhook-Signature` of a body is.
+ * @param {string} text
+ * @param {string} secret
+ */
+export async function signatureOf(text, secret) {
+  const key = await crypto.subtle.importKey('raw', encoder.encode(secret), HMAC, false, ['sign']);
+  const signature = new Uint8Array(await crypto.subtle.sign('HMAC', key, encoder.encode(text)));
+  return `sha256=${Array.from(signature, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
+/**
  * `subtle.verify` compares in constant time.
  * @param {Uint8Array} secret
  * @param {Uint8Array} signed
  * @param {(Uint8Array | null)[]} signatures any of them will do: a rotated secret signs for a while too
  */
 async function check(secret, signed, signatures) {
-  const hmac = { name: 'HMAC', hash: 'SHA-256' };
-  const key = await crypto.subtle.importKey('raw', buffer(secret), hmac, false, ['verify']);
+  const key = await crypto.subtle.importKey('raw', buffer(secret), HMAC, false, ['verify']);
   for (const signature of signatures) {
     if (signature && (await crypto.subtle.verify('HMAC', key, buffer(signature), buffer(signed)))) return;
   }

@@ -18,10 +18,13 @@ export class WorkflowClient {
     components: Components;
     executions: Executions;
     groups: Groups;
+    hooks: Hooks;
+    schedules: Schedules;
     secrets: Secrets;
     system: System;
     templates: Templates;
     users: Users;
+    webhooks: Webhooks;
     workflows: Workflows;
 }
 export type ConnectionOptions = {
@@ -49,10 +52,13 @@ import { Auth } from './resources/auth.js';
 import { Components } from './resources/components.js';
 import { Executions } from './resources/executions.js';
 import { Groups } from './resources/groups.js';
+import { Hooks } from './resources/hooks.js';
+import { Schedules } from './resources/schedules.js';
 import { Secrets } from './resources/secrets.js';
 import { System } from './resources/system.js';
 import { Templates } from './resources/templates.js';
 import { Users } from './resources/users.js';
+import { Webhooks } from './resources/webhooks.js';
 import { Workflows } from './resources/workflows.js';
 import type { SocketClass } from './session.js';
 import type { CredentialOptions } from './credentials.js';

@@ -251,6 +251,30 @@ export interface paths {
         patch: operations["update_user"];
         trace?: never;
     };
+    "/api/v1/hooks/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Start a workflow with a GET
+         * @description Where the start's `methods` have it.
+         */
+        get: operations["start_workflow_with_get"];
+        put?: never;
+        /**
+         * Start a workflow
+         * @description The body is JSON, a form or text. 200 with `wait`, once the execution has ended.
+         */
+        post: operations["start_workflow"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workflow_orchestration/audit": {
         parameters: {
             query?: never;
@@ -511,6 +535,166 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workflow_orchestration/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List schedules
+         * @description Those of active workflows, what fires next first; paused ones last. Needs the scope `workflow.read`.
+         */
+        get: operations["list_schedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/schedules/{schedule_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a schedule
+         * @description Needs the scope `workflow.read`.
+         */
+        get: operations["get_schedule"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/schedules/{schedule_id}/backfill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Backfill a schedule
+         * @description Starts the past slots from `from` to `to` that have not been started, 500 at most. Needs the scope `workflow.execute`.
+         */
+        post: operations["backfill_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/schedules/{schedule_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List schedule events
+         * @description The slots that were not started, and why. Needs the scope `workflow.read`.
+         */
+        get: operations["list_schedule_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/schedules/{schedule_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause a schedule
+         * @description It starts nothing until it is resumed; the slots that pass are told of then. Needs the scope `workflow.write`.
+         */
+        post: operations["pause_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/schedules/{schedule_id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Preview a schedule
+         * @description The slots that come next, paused or not. Needs the scope `workflow.read`.
+         */
+        get: operations["preview_schedule"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/schedules/{schedule_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume a schedule
+         * @description Needs the scope `workflow.write`.
+         */
+        post: operations["resume_schedule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/schedules/{schedule_id}/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run a schedule now
+         * @description An execution as the schedule starts it, beside its slots. Needs the scope `workflow.execute`.
+         */
+        post: operations["run_schedule_now"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workflow_orchestration/secrets": {
         parameters: {
             query?: never;
@@ -669,6 +853,162 @@ export interface paths {
          * @description Needs the scope `template.write`.
          */
         post: operations["rate_template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List webhooks
+         * @description Needs the scope `webhook.manage`.
+         */
+        get: operations["list_webhooks"];
+        put?: never;
+        /**
+         * Create a webhook
+         * @description Without a `secret` one is made, and shown in this answer and nowhere else. Needs the scope `webhook.manage`.
+         */
+        post: operations["create_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/webhooks/{webhook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a webhook
+         * @description Needs the scope `webhook.manage`.
+         */
+        get: operations["get_webhook"];
+        /**
+         * Replace a webhook
+         * @description Without a `secret` it keeps the one it has. Needs the scope `webhook.manage`.
+         */
+        put: operations["replace_webhook"];
+        post?: never;
+        /**
+         * Delete a webhook
+         * @description Its deliveries go with it. Needs the scope `webhook.manage`.
+         */
+        delete: operations["delete_webhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Update a webhook
+         * @description Turned on again it delivers what it has held. Needs the scope `webhook.manage`.
+         */
+        patch: operations["update_webhook"];
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/webhooks/{webhook_id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List deliveries of a webhook
+         * @description Needs the scope `webhook.manage`.
+         */
+        get: operations["list_deliveries_of_webhook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/webhooks/{webhook_id}/deliveries/{delivery_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a delivery of a webhook
+         * @description Needs the scope `webhook.manage`.
+         */
+        get: operations["get_delivery_of_webhook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Redeliver a delivery of a webhook
+         * @description The same body goes out under the same id once more. One that has not ended is 409. Needs the scope `webhook.manage`.
+         */
+        post: operations["redeliver_delivery_of_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/webhooks/{webhook_id}/rotate-secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rotate the secret of a webhook
+         * @description For 24 hours deliveries are signed with the old secret too. Without a `secret` one is made, and shown in this answer and nowhere else. Needs the scope `webhook.manage`.
+         */
+        post: operations["rotate_secret_of_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/webhooks/{webhook_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test a webhook
+         * @description Sends a delivery of the event `webhook.test`; read what came of it at its own address. Needs the scope `webhook.manage`.
+         */
+        post: operations["test_webhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -895,6 +1235,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List trigger events
+         * @description What a trigger of the workflow did not start, and why; of one that has ended, too. Needs the scope `workflow.read`.
+         */
+        get: operations["list_trigger_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a hook a new address
+         * @description The old one is unknown at once. Needs the scope `workflow.write`.
+         */
+        post: operations["give_hook_new_address"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workflow_orchestration/workflows/{workflow_id}/validate": {
         parameters: {
             query?: never;
@@ -1088,12 +1468,21 @@ export interface components {
             address: string | null;
             request_id: string;
             /** @enum {string} */
-            action: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "admin.added" | "admin.changed" | "admin.deleted";
+            action: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted";
             object_type: string;
             object_id: string;
             details: {
                 [key: string]: unknown;
             };
+        };
+        BackfillBody: {
+            from: components["schemas"]["GivenTime"];
+            to: components["schemas"]["GivenTime"];
+            /**
+             * @default queue
+             * @enum {string}
+             */
+            overlap?: "queue" | "allow";
         };
         BatchBody: {
             executions: components["schemas"]["BatchItemBody"][];
@@ -1677,17 +2066,28 @@ export interface components {
             /** @description Grows without a gap within an execution */
             sequence: number;
             /** @enum {string} */
-            type: "workflow.created" | "workflow.updated" | "workflow.deleted" | "workflow.activated" | "workflow.deactivated" | "execution.started" | "execution.completed" | "execution.failed" | "execution.cancelled" | "component.started" | "component.waiting" | "component.completed" | "component.failed" | "component.skipped" | "log";
+            type: "workflow.created" | "workflow.updated" | "workflow.deleted" | "workflow.activated" | "workflow.deactivated" | "execution.started" | "execution.completed" | "execution.failed" | "execution.cancelled" | "component.started" | "component.waiting" | "component.completed" | "component.failed" | "component.skipped" | "trigger.skipped" | "log";
             timestamp: components["schemas"]["Time"];
             data: {
                 [key: string]: unknown;
             };
         };
         ExecutionTrigger: {
-            /** @description What started it: `manual`, `sub_workflow` and so on */
+            /** @description What started it: `manual`, `sub_workflow`, `schedule`, `webhook` or `event` */
             type: string;
             execution_id?: components["schemas"]["Id"];
             component_id?: string;
+            schedule_id?: components["schemas"]["Id"];
+            trigger_id?: components["schemas"]["Id"];
+            /** @description The event that it was started by */
+            event?: string;
+            /** @description How many executions have followed from one another by events */
+            chain?: number;
+            slot_at?: components["schemas"]["Time"];
+            /** @description Started by `POST schedules/{id}/run` */
+            run_now?: boolean;
+            /** @description Started by `POST schedules/{id}/backfill` */
+            backfill?: boolean;
         };
         /** @description A ULID, or the equal UUID, in any case */
         GivenId: string;
@@ -1740,6 +2140,16 @@ export interface components {
          * @example 2025-01-01T00:00:00Z
          */
         GivenTime: string | unknown | unknown | unknown;
+        GivenWebhookRetryPolicy: {
+            /** @description The first one included */
+            max_attempts?: number;
+            /** @description Before the second attempt */
+            initial_delay_seconds?: number;
+            /** @description At least the first one */
+            max_delay_seconds?: number;
+            /** @description Each delay is so many times the one before it */
+            backoff_multiplier?: number;
+        };
         Group: {
             id: components["schemas"]["Id"];
             name: string;
@@ -1805,6 +2215,24 @@ export interface components {
                     queue_depth?: number;
                 };
             };
+        };
+        HookResult: {
+            execution_id: components["schemas"]["Id"];
+            /** @enum {string} */
+            status: "completed" | "failed" | "cancelled";
+            created_at: components["schemas"]["Time"];
+            completed_at: components["schemas"]["Time"];
+            /** @description The end's output; null unless it has completed */
+            results: unknown;
+            /** @description Why it failed: `code`, `message`, `component_id` */
+            error: {
+                [key: string]: unknown;
+            } | null;
+        };
+        HookStarted: {
+            execution_id: components["schemas"]["Id"];
+            status: string;
+            created_at: components["schemas"]["Time"];
         };
         /** @description A ULID in Crockford's base 32 */
         Id: string;
@@ -1885,6 +2313,7 @@ export interface components {
             /** @description The key itself, this once */
             key: string;
         };
+        NothingBody: Record<string, unknown>;
         OperationBody: {
             /** @enum {string} */
             operation: "create" | "update" | "delete" | "activate" | "deactivate";
@@ -1948,6 +2377,80 @@ export interface components {
         RetryPreview: {
             /** @description The components that would run again, in their order */
             components: string[];
+        };
+        RotateBody: Record<string, unknown>;
+        RotateSecretBody: {
+            secret?: string;
+        };
+        /**
+         * @example {
+         *       "id": "01HQNZ2G5XKJ8P7M9N6V3R4T60",
+         *       "workflow_id": "01HQNZ2G5XKJ8P7M9N6V3R4T5W",
+         *       "workflow_name": "Nightly report",
+         *       "component_id": "start",
+         *       "cron": "0 6 * * 1-5",
+         *       "interval_seconds": null,
+         *       "timezone": "Europe/Berlin",
+         *       "overlap": "skip",
+         *       "catchup": "latest",
+         *       "catchup_window_seconds": 86400,
+         *       "paused": false,
+         *       "next_at": "2025-01-02T05:00:00Z",
+         *       "last_slot_at": "2025-01-01T05:00:00Z",
+         *       "last_execution_id": "01HQNZ2G5XKJ8P7M9N6V3R4T5Y"
+         *     }
+         */
+        Schedule: {
+            id: components["schemas"]["Id"];
+            workflow_id: components["schemas"]["Id"];
+            workflow_name: string;
+            /** @description The start that asks for it */
+            component_id: string;
+            /** @description Minute, hour, day, month, weekday */
+            cron: string | null;
+            /** @description Seconds from one slot to the next */
+            interval_seconds: number | null;
+            /** @description The IANA zone that the cron fields are read in */
+            timezone: string;
+            /** @enum {string} */
+            overlap: "skip" | "queue" | "allow";
+            /** @enum {string} */
+            catchup: "none" | "latest" | "all";
+            catchup_window_seconds: number;
+            paused: boolean;
+            next_at: components["schemas"]["Time"] | null;
+            last_slot_at: components["schemas"]["Time"] | null;
+            last_execution_id: components["schemas"]["Id"] | null;
+        };
+        ScheduleBackfill: {
+            /** @description In the order of the slots */
+            results: {
+                slot_at: components["schemas"]["Time"];
+                execution_id: components["schemas"]["Id"] | null;
+                /** @description False where it had been started before, or was refused */
+                started: boolean;
+                /** @description Why it was refused */
+                message: string | null;
+            }[];
+            summary: {
+                total: number;
+                started: number;
+                refused: number;
+            };
+        };
+        SchedulePreview: {
+            timezone: string;
+            /** @description What it names next, paused or not */
+            slots: {
+                slot_at: components["schemas"]["Time"];
+                /** @description The same in the schedule's time zone, with offset */
+                local: string;
+            }[];
+        };
+        ScheduleRun: {
+            execution_id: components["schemas"]["Id"];
+            status: string;
+            created_at: components["schemas"]["Time"];
         };
         Secret: {
             name: string;
@@ -2204,6 +2707,17 @@ export interface components {
             /** @constant */
             token_type: "Bearer";
         };
+        TriggerEvent: {
+            /** @description Grows without a gap within a trigger */
+            sequence: number;
+            /** @enum {string} */
+            type: "trigger.skipped";
+            timestamp: components["schemas"]["Time"];
+            /** @description `reason` and what it is about: of a schedule `first_slot_at`, `last_slot_at` and `count` */
+            data: {
+                [key: string]: unknown;
+            };
+        };
         UpdateTemplateBody: {
             name: string;
             /** @default  */
@@ -2372,6 +2886,120 @@ export interface components {
                 severity: "info";
             }[];
         };
+        Webhook: {
+            id: components["schemas"]["Id"];
+            url: string;
+            events: ("workflow.created" | "workflow.updated" | "workflow.deleted" | "workflow.activated" | "workflow.deactivated" | "execution.started" | "execution.completed" | "execution.failed" | "execution.cancelled" | "component.completed" | "component.failed")[];
+            /** @description null: all workflows that the owner sees */
+            workflow_ids: components["schemas"]["Id"][] | null;
+            active: boolean;
+            /**
+             * @description Why it is off: its owner, 410 Gone, or 20 failed deliveries in a row
+             * @enum {string|null}
+             */
+            off_reason: "owner" | "gone" | "failures" | null;
+            /** @description Deliveries that failed since the last that arrived */
+            failures_in_a_row: number;
+            retry_policy: components["schemas"]["WebhookRetryPolicy"];
+            previous_secret_valid_until: components["schemas"]["Time"] | null;
+            created_at: components["schemas"]["Time"];
+            updated_at: components["schemas"]["Time"];
+        };
+        WebhookBody: {
+            url: string;
+            events: ("workflow.created" | "workflow.updated" | "workflow.deleted" | "workflow.activated" | "workflow.deactivated" | "execution.started" | "execution.completed" | "execution.failed" | "execution.cancelled" | "component.completed" | "component.failed")[];
+            secret?: string;
+            /** @default true */
+            active?: boolean;
+            workflow_ids?: components["schemas"]["GivenId"][] | null;
+            retry_policy?: components["schemas"]["GivenWebhookRetryPolicy"];
+        };
+        WebhookChanges: {
+            url?: string;
+            events?: ("workflow.created" | "workflow.updated" | "workflow.deleted" | "workflow.activated" | "workflow.deactivated" | "execution.started" | "execution.completed" | "execution.failed" | "execution.cancelled" | "component.completed" | "component.failed")[];
+            secret?: string;
+            active?: boolean;
+            workflow_ids?: components["schemas"]["GivenId"][] | null;
+            retry_policy?: components["schemas"]["GivenWebhookRetryPolicy"];
+        };
+        WebhookDelivery: {
+            id: components["schemas"]["Id"];
+            webhook_id: components["schemas"]["Id"];
+            /** @enum {string} */
+            event: "workflow.created" | "workflow.updated" | "workflow.deleted" | "workflow.activated" | "workflow.deactivated" | "execution.started" | "execution.completed" | "execution.failed" | "execution.cancelled" | "component.completed" | "component.failed" | "webhook.test";
+            /** @enum {string} */
+            status: "pending" | "delivering" | "succeeded" | "failed";
+            /** @description How many have been made */
+            attempts: number;
+            next_attempt_at: components["schemas"]["Time"] | null;
+            /** @description Of the last attempt */
+            response_status: number | null;
+            /** @description Why the last attempt failed */
+            error: string | null;
+            created_at: components["schemas"]["Time"];
+            completed_at: components["schemas"]["Time"] | null;
+            /** @description The body as it is sent */
+            payload: {
+                [key: string]: unknown;
+            };
+            /** @description The first KiB of the last answer */
+            response_body: string | null;
+            attempts_log: {
+                attempt: number;
+                started_at: components["schemas"]["Time"];
+                duration_ms: number;
+                response_status: number | null;
+                error: string | null;
+            }[];
+        };
+        WebhookDeliveryItem: {
+            id: components["schemas"]["Id"];
+            webhook_id: components["schemas"]["Id"];
+            /** @enum {string} */
+            event: "workflow.created" | "workflow.updated" | "workflow.deleted" | "workflow.activated" | "workflow.deactivated" | "execution.started" | "execution.completed" | "execution.failed" | "execution.cancelled" | "component.completed" | "component.failed" | "webhook.test";
+            /** @enum {string} */
+            status: "pending" | "delivering" | "succeeded" | "failed";
+            /** @description How many have been made */
+            attempts: number;
+            next_attempt_at: components["schemas"]["Time"] | null;
+            /** @description Of the last attempt */
+            response_status: number | null;
+            /** @description Why the last attempt failed */
+            error: string | null;
+            created_at: components["schemas"]["Time"];
+            completed_at: components["schemas"]["Time"] | null;
+        };
+        WebhookRetryPolicy: {
+            /** @description The first one included */
+            max_attempts: number;
+            /** @description Before the second attempt */
+            initial_delay_seconds: number;
+            /** @description At least the first one */
+            max_delay_seconds: number;
+            /** @description Each delay is so many times the one before it */
+            backoff_multiplier: number;
+        };
+        WebhookWithSecret: {
+            id: components["schemas"]["Id"];
+            url: string;
+            events: ("workflow.created" | "workflow.updated" | "workflow.deleted" | "workflow.activated" | "workflow.deactivated" | "execution.started" | "execution.completed" | "execution.failed" | "execution.cancelled" | "component.completed" | "component.failed")[];
+            /** @description null: all workflows that the owner sees */
+            workflow_ids: components["schemas"]["Id"][] | null;
+            active: boolean;
+            /**
+             * @description Why it is off: its owner, 410 Gone, or 20 failed deliveries in a row
+             * @enum {string|null}
+             */
+            off_reason: "owner" | "gone" | "failures" | null;
+            /** @description Deliveries that failed since the last that arrived */
+            failures_in_a_row: number;
+            retry_policy: components["schemas"]["WebhookRetryPolicy"];
+            previous_secret_valid_until: components["schemas"]["Time"] | null;
+            created_at: components["schemas"]["Time"];
+            updated_at: components["schemas"]["Time"];
+            /** @description A secret that was made here; shown this once */
+            secret?: string;
+        };
         /**
          * @example {
          *       "id": "01HQNZ2G5XKJ8P7M9N6V3R4T5W",
@@ -2437,6 +3065,7 @@ export interface components {
          *         "can_delete": true,
          *         "can_share": true
          *       },
+         *       "triggers": [],
          *       "created_by": "01HQNZ2G5XKJ8P7M9N6V3R4T5X",
          *       "created_at": "2024-12-01T10:00:00Z",
          *       "updated_at": "2025-01-01T09:15:00Z"
@@ -2457,6 +3086,8 @@ export interface components {
             component_count: number;
             definition?: components["schemas"]["Definition"];
             permissions: components["schemas"]["WorkflowPermissions"];
+            /** @description Those that live; none unless the workflow is active */
+            triggers: components["schemas"]["WorkflowTrigger"][];
             execution_count?: number;
             /** @description Completed of completed and failed; 0 where none has run */
             success_rate?: number;
@@ -2535,6 +3166,16 @@ export interface components {
             can_delete: boolean;
             can_share: boolean;
         };
+        WorkflowTrigger: {
+            id: components["schemas"]["Id"];
+            /** @description The start that asks for it */
+            component_id: string;
+            /** @enum {string} */
+            type: "schedule" | "webhook" | "event";
+            next_at: components["schemas"]["Time"] | null;
+            /** @description Of a hook, with its token; for those who may edit the workflow */
+            url: string | null;
+        };
         WorkflowVersion: {
             id: components["schemas"]["Id"];
             workflow_id: components["schemas"]["Id"];
@@ -2603,6 +3244,20 @@ export interface components {
         };
         /** @description There is no such thing, or the caller may not know of it */
         NotFound: {
+            headers: {
+                "X-Request-ID": components["headers"]["X-Request-ID"];
+                "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description The address does not take this method */
+        NotThisMethod: {
             headers: {
                 "X-Request-ID": components["headers"]["X-Request-ID"];
                 "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
@@ -2727,6 +3382,7 @@ export interface components {
 export type ApiKey = components['schemas']['ApiKey'];
 export type ApiKeyBody = components['schemas']['ApiKeyBody'];
 export type AuditEntry = components['schemas']['AuditEntry'];
+export type BackfillBody = components['schemas']['BackfillBody'];
 export type BatchBody = components['schemas']['BatchBody'];
 export type BatchItemBody = components['schemas']['BatchItemBody'];
 export type BatchResults = components['schemas']['BatchResults'];
@@ -2754,10 +3410,13 @@ export type ExecutionTrigger = components['schemas']['ExecutionTrigger'];
 export type GivenId = components['schemas']['GivenId'];
 export type GivenTemplateParameter = components['schemas']['GivenTemplateParameter'];
 export type GivenTime = components['schemas']['GivenTime'];
+export type GivenWebhookRetryPolicy = components['schemas']['GivenWebhookRetryPolicy'];
 export type Group = components['schemas']['Group'];
 export type GroupBody = components['schemas']['GroupBody'];
 export type GroupChanges = components['schemas']['GroupChanges'];
 export type Health = components['schemas']['Health'];
+export type HookResult = components['schemas']['HookResult'];
+export type HookStarted = components['schemas']['HookStarted'];
 export type Id = components['schemas']['Id'];
 export type ImportBody = components['schemas']['ImportBody'];
 export type Limits = components['schemas']['Limits'];
@@ -2766,6 +3425,7 @@ export type LoginBody = components['schemas']['LoginBody'];
 export type Me = components['schemas']['Me'];
 export type Metadata = components['schemas']['Metadata'];
 export type NewApiKey = components['schemas']['NewApiKey'];
+export type NothingBody = components['schemas']['NothingBody'];
 export type OperationBody = components['schemas']['OperationBody'];
 export type PageMetadata = components['schemas']['PageMetadata'];
 export type PasswordBody = components['schemas']['PasswordBody'];
@@ -2775,6 +3435,12 @@ export type ReplaceUserBody = components['schemas']['ReplaceUserBody'];
 export type ResourceUsage = components['schemas']['ResourceUsage'];
 export type RetryBody = components['schemas']['RetryBody'];
 export type RetryPreview = components['schemas']['RetryPreview'];
+export type RotateBody = components['schemas']['RotateBody'];
+export type RotateSecretBody = components['schemas']['RotateSecretBody'];
+export type Schedule = components['schemas']['Schedule'];
+export type ScheduleBackfill = components['schemas']['ScheduleBackfill'];
+export type SchedulePreview = components['schemas']['SchedulePreview'];
+export type ScheduleRun = components['schemas']['ScheduleRun'];
 export type Secret = components['schemas']['Secret'];
 export type SecretBody = components['schemas']['SecretBody'];
 export type SecretValueBody = components['schemas']['SecretValueBody'];
@@ -2791,6 +3457,7 @@ export type TemplateParameter = components['schemas']['TemplateParameter'];
 export type TemplateRating = components['schemas']['TemplateRating'];
 export type Time = components['schemas']['Time'];
 export type Tokens = components['schemas']['Tokens'];
+export type TriggerEvent = components['schemas']['TriggerEvent'];
 export type UpdateTemplateBody = components['schemas']['UpdateTemplateBody'];
 export type UpdateTemplateChanges = components['schemas']['UpdateTemplateChanges'];
 export type UpdateWorkflowBody = components['schemas']['UpdateWorkflowBody'];
@@ -2801,17 +3468,26 @@ export type UserChanges = components['schemas']['UserChanges'];
 export type ValidateBody = components['schemas']['ValidateBody'];
 export type ValidateChanges = components['schemas']['ValidateChanges'];
 export type ValidationReport = components['schemas']['ValidationReport'];
+export type Webhook = components['schemas']['Webhook'];
+export type WebhookBody = components['schemas']['WebhookBody'];
+export type WebhookChanges = components['schemas']['WebhookChanges'];
+export type WebhookDelivery = components['schemas']['WebhookDelivery'];
+export type WebhookDeliveryItem = components['schemas']['WebhookDeliveryItem'];
+export type WebhookRetryPolicy = components['schemas']['WebhookRetryPolicy'];
+export type WebhookWithSecret = components['schemas']['WebhookWithSecret'];
 export type Workflow = components['schemas']['Workflow'];
 export type WorkflowBody = components['schemas']['WorkflowBody'];
 export type WorkflowExport = components['schemas']['WorkflowExport'];
 export type WorkflowItem = components['schemas']['WorkflowItem'];
 export type WorkflowPermissions = components['schemas']['WorkflowPermissions'];
+export type WorkflowTrigger = components['schemas']['WorkflowTrigger'];
 export type WorkflowVersion = components['schemas']['WorkflowVersion'];
 export type WorkflowVersionItem = components['schemas']['WorkflowVersionItem'];
 export type ResponseBadRequest = components['responses']['BadRequest'];
 export type ResponseUnauthenticated = components['responses']['Unauthenticated'];
 export type ResponseNotAllowed = components['responses']['NotAllowed'];
 export type ResponseNotFound = components['responses']['NotFound'];
+export type ResponseNotThisMethod = components['responses']['NotThisMethod'];
 export type ResponseConflict = components['responses']['Conflict'];
 export type ResponseTooLarge = components['responses']['TooLarge'];
 export type ResponseInvalid = components['responses']['Invalid'];
@@ -3724,11 +4400,155 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    start_workflow_with_get: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the result; then 202 */
+                wait?: number;
+            };
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["HookResult"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            /** @description Taken on */
+            202: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["HookStarted"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["NotThisMethod"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    start_workflow: {
+        parameters: {
+            query?: {
+                /** @description Seconds to wait for the result; then 202 */
+                wait?: number;
+            };
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": unknown;
+                "application/x-www-form-urlencoded": {
+                    [key: string]: unknown;
+                };
+                "text/plain": string;
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["HookResult"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            /** @description Taken on */
+            202: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["HookStarted"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["NotThisMethod"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     list_audit_entries: {
         parameters: {
             query?: {
                 /** @description Only entries of this action */
-                action?: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "admin.added" | "admin.changed" | "admin.deleted";
+                action?: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted";
                 /** @description Only what this user did */
                 actor_id?: components["schemas"]["GivenId"];
                 /** @description Only what was done to objects of this type */
@@ -4385,6 +5205,382 @@ export interface operations {
             };
         };
     };
+    list_schedules: {
+        parameters: {
+            query?: {
+                /** @description Filter by workflow ID */
+                workflow_id?: components["schemas"]["GivenId"];
+                /** @description Only those that are paused, or only the others */
+                paused?: boolean;
+                /** @description How many at most */
+                limit?: number;
+                /** @description How many to skip */
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["Schedule"][];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["PageMetadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["Schedule"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    backfill_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "from": "2025-01-01T00:00:00Z",
+                 *       "to": "2025-01-02T00:00:00Z",
+                 *       "overlap": "queue"
+                 *     }
+                 */
+                "application/json": components["schemas"]["BackfillBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["ScheduleBackfill"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_schedule_events: {
+        parameters: {
+            query?: {
+                /** @description Only events after this sequence number */
+                since?: number;
+                /** @description How many at most */
+                limit?: number;
+                /** @description How many to skip */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                schedule_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["TriggerEvent"][];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["PageMetadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    pause_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NothingBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["Schedule"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    preview_schedule: {
+        parameters: {
+            query?: {
+                /** @description How many slots */
+                count?: number;
+            };
+            header?: never;
+            path: {
+                schedule_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["SchedulePreview"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    resume_schedule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NothingBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["Schedule"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    run_schedule_now: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                schedule_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NothingBody"];
+            };
+        };
+        responses: {
+            /** @description Made */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["ScheduleRun"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     list_secrets: {
         parameters: {
             query?: {
@@ -4979,6 +6175,532 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: {
+                /** @description How many at most */
+                limit?: number;
+                /** @description How many to skip */
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["Webhook"][];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["PageMetadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    create_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "url": "https://your-app.com/webhooks/workflow",
+                 *       "events": [
+                 *         "workflow.created",
+                 *         "workflow.updated",
+                 *         "execution.completed",
+                 *         "execution.failed"
+                 *       ],
+                 *       "secret": "your-webhook-secret",
+                 *       "active": true,
+                 *       "retry_policy": {
+                 *         "max_attempts": 3,
+                 *         "initial_delay_seconds": 60,
+                 *         "max_delay_seconds": 3600,
+                 *         "backoff_multiplier": 2
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookBody"];
+            };
+        };
+        responses: {
+            /** @description Made */
+            201: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["WebhookWithSecret"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["Webhook"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    replace_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "url": "https://your-app.com/webhooks/workflow",
+                 *       "events": [
+                 *         "workflow.created",
+                 *         "workflow.updated",
+                 *         "execution.completed",
+                 *         "execution.failed"
+                 *       ],
+                 *       "secret": "your-webhook-secret",
+                 *       "active": true,
+                 *       "retry_policy": {
+                 *         "max_attempts": 3,
+                 *         "initial_delay_seconds": 60,
+                 *         "max_delay_seconds": 3600,
+                 *         "backoff_multiplier": 2
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["WebhookBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["Webhook"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    delete_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: null;
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    update_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookChanges"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["Webhook"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_deliveries_of_webhook: {
+        parameters: {
+            query?: {
+                /** @description Filter by status */
+                status?: "pending" | "delivering" | "succeeded" | "failed";
+                /** @description Filter by event */
+                event?: "workflow.created" | "workflow.updated" | "workflow.deleted" | "workflow.activated" | "workflow.deactivated" | "execution.started" | "execution.completed" | "execution.failed" | "execution.cancelled" | "component.completed" | "component.failed" | "webhook.test";
+                /** @description How many at most */
+                limit?: number;
+                /** @description How many to skip */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                webhook_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["WebhookDeliveryItem"][];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["PageMetadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_delivery_of_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: components["schemas"]["GivenId"];
+                delivery_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["WebhookDelivery"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    redeliver_delivery_of_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: components["schemas"]["GivenId"];
+                delivery_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["WebhookDelivery"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rotate_secret_of_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RotateSecretBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["WebhookWithSecret"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    test_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: components["schemas"]["GivenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["WebhookDelivery"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["SystemError"];
             503: components["responses"]["Unavailable"];
@@ -5775,6 +7497,103 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["NotAllowed"];
             404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_trigger_events: {
+        parameters: {
+            query?: {
+                /** @description Only events after this sequence number */
+                since?: number;
+                /** @description How many at most */
+                limit?: number;
+                /** @description How many to skip */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                workflow_id: components["schemas"]["GivenId"];
+                component_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["TriggerEvent"][];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["PageMetadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["SystemError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    give_hook_new_address: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                workflow_id: components["schemas"]["GivenId"];
+                component_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RotateBody"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
+                    "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
+                    "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
+                    "X-RateLimit-RetryAfter": components["headers"]["X-RateLimit-RetryAfter"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        success: true;
+                        data: components["schemas"]["WorkflowTrigger"];
+                        message: string;
+                        errors: unknown[];
+                        metadata: components["schemas"]["Metadata"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["NotAllowed"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["RateLimited"];
             500: components["responses"]["SystemError"];
             503: components["responses"]["Unavailable"];

@@ -44,13 +44,13 @@ export type Path = keyof paths;
  */
 export type Data<P extends Path, M extends Method> = paths[P][M] extends {
     responses: infer R;
-} ? { [S in keyof R & (200 | 201)]: R[S] extends {
+} ? { [S in keyof R & (200 | 201 | 202)]: R[S] extends {
     content: {
         "application/json": {
             data: infer D;
         };
     };
-} ? D : never; }[keyof R & (200 | 201)] : never;
+} ? D : never; }[keyof R & (200 | 201 | 202)] : never;
 /**
  * What an operation takes as its body.
  */
@@ -102,6 +102,10 @@ export type Parts = {
      * whether asking twice does no more than asking once; by the method otherwise
      */
     repeatable?: boolean | undefined;
+    /**
+     * what the server itself may wait, beyond the time for one answer
+     */
+    patienceMs?: number | undefined;
     /**
      * without the credential
      */

@@ -8,6 +8,12 @@
  * @returns {Promise<Record<string, any>>}
  */
 export function verifyWebhook(payload: string | Uint8Array, options: VerifyOptions): Promise<Record<string, any>>;
+/**
+ * What `X-Webhook-Signature` of a body is.
+ * @param {string} text
+ * @param {string} secret
+ */
+export function signatureOf(text: string, secret: string): Promise<string>;
 export type GivenHeaders = Headers | Record<string, string | string[] | undefined>;
 export type VerifyOptions = {
     /**

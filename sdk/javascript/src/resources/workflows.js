@@ -2,7 +2,7 @@
 
 import { page, walk } from '../pages.js';
 
-/** @import { BatchBody, BatchResults, BulkBody, BulkResults, CreatedWorkflow, DuplicateBody, ExecuteBody, ImportBody, Share, ShareBody, StartedExecution, StatusBody, UpdateWorkflowBody, UpdateWorkflowChanges, ValidateBody, ValidateChanges, ValidationReport, Workflow, WorkflowBody, WorkflowExport, WorkflowItem, WorkflowVersion, WorkflowVersionItem } from '../../types/openapi.js' */
+/** @import { BatchBody, BatchResults, BulkBody, BulkResults, CreatedWorkflow, DuplicateBody, ExecuteBody, ImportBody, RotateBody, Share, ShareBody, StartedExecution, StatusBody, TriggerEvent, UpdateWorkflowBody, UpdateWorkflowChanges, ValidateBody, ValidateChanges, ValidationReport, Workflow, WorkflowBody, WorkflowExport, WorkflowItem, WorkflowTrigger, WorkflowVersion, WorkflowVersionItem } from '../../types/openapi.js' */
 /** @import { Page, Walk } from '../pages.js' */
 /** @import { CallOptions, Query, Transport } from '../transport.js' */
 
@@ -299,6 +299,42 @@ export class Workflows {
   async stopSharing(id, shareId, { signal } = {}) {
     await this.#transport.call('delete', '/api/v1/workflow_orchestration/workflows/{workflow_id}/shares/{share_id}', {
       params: { workflow_id: id, share_id: shareId }, signal,
+    });
+  }
+
+  /**
+   * What a trigger did, and why not, a page of them.
+   * @param {string} id
+   * @param {string} componentId
+   * @param {Query<'/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/events'>} [options]
+   * @returns {Promise<Page<TriggerEvent>>}
+   */
+  listTriggerEvents(id, componentId, options = {}) {
+    return page(this.#transport, '/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/events', options, { workflow_id: id, component_id: componentId });
+  }
+
+  /**
+   * What a trigger did, and why not, all of them.
+   * @param {string} id
+   * @param {string} componentId
+   * @param {Walk<Query<'/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/events'>>} [options]
+   * @returns {AsyncGenerator<TriggerEvent, void, undefined>}
+   */
+  iterateTriggerEvents(id, componentId, options = {}) {
+    return walk(this.#transport, '/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/events', options, { workflow_id: id, component_id: componentId });
+  }
+
+  /**
+   * Another secret address for an inbound hook; the old one ends.
+   * @param {string} id
+   * @param {string} componentId
+   * @param {RotateBody} [body]
+   * @param {CallOptions} [options]
+   * @returns {Promise<WorkflowTrigger>}
+   */
+  rotateHook(id, componentId, body = {}, { signal } = {}) {
+    return this.#transport.call('post', '/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/rotate', {
+      params: { workflow_id: id, component_id: componentId }, body, signal,
     });
   }
 

@@ -1,4 +1,4 @@
-/** @import { BatchBody, BatchResults, BulkBody, BulkResults, CreatedWorkflow, DuplicateBody, ExecuteBody, ImportBody, Share, ShareBody, StartedExecution, StatusBody, UpdateWorkflowBody, UpdateWorkflowChanges, ValidateBody, ValidateChanges, ValidationReport, Workflow, WorkflowBody, WorkflowExport, WorkflowItem, WorkflowVersion, WorkflowVersionItem } from '../../types/openapi.js' */
+/** @import { BatchBody, BatchResults, BulkBody, BulkResults, CreatedWorkflow, DuplicateBody, ExecuteBody, ImportBody, RotateBody, Share, ShareBody, StartedExecution, StatusBody, TriggerEvent, UpdateWorkflowBody, UpdateWorkflowChanges, ValidateBody, ValidateChanges, ValidationReport, Workflow, WorkflowBody, WorkflowExport, WorkflowItem, WorkflowTrigger, WorkflowVersion, WorkflowVersionItem } from '../../types/openapi.js' */
 /** @import { Page, Walk } from '../pages.js' */
 /** @import { CallOptions, Query, Transport } from '../transport.js' */
 export class Workflows {
@@ -191,6 +191,31 @@ export class Workflows {
      */
     stopSharing(id: string, shareId: string, { signal }?: CallOptions): Promise<void>;
     /**
+     * What a trigger did, and why not, a page of them.
+     * @param {string} id
+     * @param {string} componentId
+     * @param {Query<'/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/events'>} [options]
+     * @returns {Promise<Page<TriggerEvent>>}
+     */
+    listTriggerEvents(id: string, componentId: string, options?: Query<"/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/events">): Promise<Page<TriggerEvent>>;
+    /**
+     * What a trigger did, and why not, all of them.
+     * @param {string} id
+     * @param {string} componentId
+     * @param {Walk<Query<'/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/events'>>} [options]
+     * @returns {AsyncGenerator<TriggerEvent, void, undefined>}
+     */
+    iterateTriggerEvents(id: string, componentId: string, options?: Walk<Query<"/api/v1/workflow_orchestration/workflows/{workflow_id}/triggers/{component_id}/events">>): AsyncGenerator<TriggerEvent, void, undefined>;
+    /**
+     * Another secret address for an inbound hook; the old one ends.
+     * @param {string} id
+     * @param {string} componentId
+     * @param {RotateBody} [body]
+     * @param {CallOptions} [options]
+     * @returns {Promise<WorkflowTrigger>}
+     */
+    rotateHook(id: string, componentId: string, body?: RotateBody, { signal }?: CallOptions): Promise<WorkflowTrigger>;
+    /**
      * Creates, updates, deletes, activates and deactivates up to 100 workflows; a result for each, in their order.
      * @param {BulkBody} body
      * @param {CallOptions} [options]
@@ -229,6 +254,9 @@ import type { WorkflowVersionItem } from '../../types/openapi.js';
 import type { WorkflowVersion } from '../../types/openapi.js';
 import type { Share } from '../../types/openapi.js';
 import type { ShareBody } from '../../types/openapi.js';
+import type { TriggerEvent } from '../../types/openapi.js';
+import type { RotateBody } from '../../types/openapi.js';
+import type { WorkflowTrigger } from '../../types/openapi.js';
 import type { BulkBody } from '../../types/openapi.js';
 import type { BulkResults } from '../../types/openapi.js';
 import type { BatchBody } from '../../types/openapi.js';
