@@ -6,6 +6,7 @@ from apg_workflow._async.streams import ExecutionStream
 from apg_workflow._sync.client import SyncWorkflowClient
 from apg_workflow._sync.streams import ExecutionStream as SyncExecutionStream
 from apg_workflow._version import __version__
+from apg_workflow.builder import WorkflowBuilder
 from apg_workflow.calls import Retries
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Retries",
     "SyncExecutionStream",
     "SyncWorkflowClient",
+    "WorkflowBuilder",
     "WorkflowClient",
     "__version__",
     "errors",

@@ -176,7 +176,7 @@ class Workflows(Resource):
     @operation("export_workflow")
     async def export(self, workflow_id: str) -> models.WorkflowExport:
         """The workflow as a file holds it, which `import_` takes."""
-        return await self._send(get(path("workflows", workflow_id, "export"), models.WorkflowExport.model_validate))
+        return await self._send(get(path("workflows", workflow_id, "export"), one(models.WorkflowExport)))
 
     @operation("import_workflow")
     async def import_(self, document: bodies.JSON | str) -> models.CreatedWorkflow:

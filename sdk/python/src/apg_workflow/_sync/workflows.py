@@ -174,7 +174,7 @@ class Workflows(Resource):
     @operation("export_workflow")
     def export(self, workflow_id: str) -> models.WorkflowExport:
         """The workflow as a file holds it, which `import_` takes."""
-        return self._send(get(path("workflows", workflow_id, "export"), models.WorkflowExport.model_validate))
+        return self._send(get(path("workflows", workflow_id, "export"), one(models.WorkflowExport)))
 
     @operation("import_workflow")
     def import_(self, document: bodies.JSON | str) -> models.CreatedWorkflow:
