@@ -55,6 +55,18 @@ class Action(StrEnum):
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_RETRIED = "execution.retried"
     EXECUTION_SIGNALLED = "execution.signalled"
+    SCHEDULE_PAUSED = "schedule.paused"
+    SCHEDULE_RESUMED = "schedule.resumed"
+    SCHEDULE_RUN = "schedule.run"
+    SCHEDULE_BACKFILLED = "schedule.backfilled"
+    HOOK_ROTATED = "hook.rotated"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_UPDATED = "webhook.updated"
+    WEBHOOK_DELETED = "webhook.deleted"
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - the name of an action
+    WEBHOOK_TESTED = "webhook.tested"
+    WEBHOOK_REDELIVERED = "webhook.redelivered"
+    WEBHOOK_TURNED_OFF = "webhook.turned_off"
     ADMIN_ADDED = "admin.added"
     ADMIN_CHANGED = "admin.changed"
     ADMIN_DELETED = "admin.deleted"
@@ -62,9 +74,9 @@ class Action(StrEnum):
 
 @dataclass(slots=True)
 class _Origin:
-    """The request being served and, once it is known, its caller."""
+    """Where the request being served comes from and, once it is known, its caller."""
 
-    request: HttpRequest
+    address: str
     caller: Caller | None = None
 
 
@@ -77,13 +89,23 @@ def origin_middleware(
     """Lets entries made during a request name its address and its caller."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        token = _origin.set(_Origin(request))
+        token = _origin.set(_Origin(client_address(request)))
         try:
             return get_response(request)
         finally:
             _origin.reset(token)
 
     return middleware
+
+
+@contextmanager
+def acting(caller: Caller, address: str) -> Iterator[None]:
+    """Entries made in the block are the caller's, from this address: for what is no HTTP request."""
+    token = _origin.set(_Origin(address, caller))
+    try:
+        yield
+    finally:
+        _origin.reset(token)
 
 
 def identify(caller: Caller) -> None:
@@ -112,7 +134,7 @@ def entry(
         actor_id=who.pk if who else None,
         actor=who.email if who else "",
         credential=caller.credential if caller and actor is None else "",
-        address=(client_address(origin.request) or None) if origin else None,
+        address=(origin.address or None) if origin else None,
         request_id=current_request_id(),
         action=str(action),
         object_type="" if thing is None else _type_name(thing._meta.object_name or ""),

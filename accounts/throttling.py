@@ -180,11 +180,25 @@ def count_requests(request: HttpRequest | Request, count: int) -> None:
         _count(inner, request.user if isinstance(request.user, User) else None, count)
 
 
+def hook_limit() -> Limit:
+    """Of one inbound hook, whoever calls it."""
+    return Limit("hook", settings.HOOK_REQUESTS_PER_MINUTE, 60)
+
+
+def count_against(request: HttpRequest | Request, limit: Limit, who: str) -> None:
+    """Count a view's request against a limit of its own, and leave the headers on it. Raises RateLimitedError."""
+    _take(request._request if isinstance(request, Request) else request, limit, who, 1)
+
+
 def _count(request: HttpRequest, user: User | None, count: int = 1) -> None:
     if user is not None:
-        limit, taken = _limit_of(user), take_as_user(user, count)
+        _take(request, _limit_of(user), user.pk, count)
     else:
-        limit, taken = _stranger_limit(), take_as_stranger(client_address(request), count)
+        _take(request, _stranger_limit(), counted_address(client_address(request)), count)
+
+
+def _take(request: HttpRequest, limit: Limit, who: str, count: int) -> None:
+    taken = take(limit, who, count)
     request.rate_limit_headers = {  # type: ignore[attr-defined]
         "X-RateLimit-Limit": str(limit.count),
         "X-RateLimit-Remaining": str(taken.remaining),

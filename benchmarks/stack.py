@@ -181,13 +181,19 @@ def plain_worker() -> list[str]:
     return _celery("benchmarks.plain_celery", "-Q", "plain")
 
 
+_WEBHOOKS_WORKER = [sys.executable, "-m", "celery", "-A", "config.webhooks_worker", "worker", *_QUIET]
+
+
 def _celery(app: str, *more: str) -> list[str]:
     return [sys.executable, "-m", "celery", "-A", app, "worker", "-c", str(CONCURRENCY), *_QUIET, *more]
 
 
 @contextmanager
-def platform(*, plain: bool = False) -> Iterator[Stack]:
-    """Start everything in a temporary folder, with `plain` also the yardstick's worker; leave nothing behind."""
+def platform(*, plain: bool = False, webhooks: bool = False) -> Iterator[Stack]:
+    """Start everything in a temporary folder; leave nothing behind.
+
+    With `plain` also the yardstick's worker, with `webhooks` the one that sends those, to this machine too.
+    """
     folder = Path(tempfile.mkdtemp(prefix="apg-bench-"))
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
@@ -206,6 +212,7 @@ def platform(*, plain: bool = False) -> Iterator[Stack]:
             "APG_LOG_LEVEL": "WARNING",
             "APG_OUTBOUND_ALLOW": "127.0.0.1/32",
             "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+            **({"APG_OUTBOUND_ALLOW": "127.0.0.1/32"} if webhooks else {}),
         }
         os.environ["REDIS_URL"] = redis_url  # for benchmarks.plain_celery in this process
         manage(environment, "migrate")
@@ -219,6 +226,7 @@ def platform(*, plain: bool = False) -> Iterator[Stack]:
             "web": [sys.executable, "-m", "config.web", "--port", str(port)],
             "worker": _celery("config"),
             **({"plain": plain_worker()} if plain else {}),
+            **({"webhooks": _WEBHOOKS_WORKER} if webhooks else {}),
         }
         for name, command in commands.items():
             # Celery greets on standard output, which is for the figures.

@@ -11,10 +11,12 @@ from typing import Any, ClassVar
 import orjson
 from graphql import OperationType
 
+from accounts import audit
 from accounts.callers import Caller
 from accounts.permissions import require_scope
 from accounts.scopes import Scope
 from accounts.throttling import take_as_user
+from accounts.ws_auth import address_of
 from config import graphql
 from config.graphql import Operation, RequestRefusedError
 from core.envelope import render
@@ -117,7 +119,7 @@ class GraphQLSocket(Socket):
             if operation.kind is OperationType.SUBSCRIPTION:
                 await self._follow(id_, operation, caller)
             else:
-                await self._say("next", id_, await self.hub.in_thread(graphql.run, operation, caller))
+                await self._say("next", id_, await self._run(operation, caller))
             await self._say("complete", id_)
         except AuthenticationFailedError:
             await self.end(UNAUTHENTICATED)
@@ -174,10 +176,14 @@ class GraphQLSocket(Socket):
 
     async def _next(self, id_: str, operation: Operation, caller: Caller, root: Any = None) -> None:
         """One answer. Raises _AnswerIsErrorError where there is nothing but errors."""
-        answer = await self.hub.in_thread(graphql.run, operation, caller, root)
+        answer = await self._run(operation, caller, root)
         if answer["data"] is None:
             raise _AnswerIsErrorError(answer["errors"])
         await self._say("next", id_, answer)
+
+    async def _run(self, operation: Operation, caller: Caller, root: Any = None) -> JSONObject:
+        """The answer, in a thread; what is done is recorded as the caller's."""
+        return await self.hub.in_thread(_run_as, address_of(self.scope), operation, caller, root)
 
     async def _say(self, type_: str, id_: str | None = None, payload: Any = None) -> None:
         message: JSONObject = {"type": type_}
@@ -186,6 +192,11 @@ class GraphQLSocket(Socket):
         if payload is not None:
             message["payload"] = payload
         await self.tell(render(message).decode())
+
+
+def _run_as(address: str, operation: Operation, caller: Caller, root: Any) -> JSONObject:
+    with audit.acting(caller, address):
+        return graphql.run(operation, caller, root)
 
 
 class _AnswerIsErrorError(Exception):

@@ -11,8 +11,11 @@ from accounts import secret_store, vault
 from accounts.models import Secret
 from executions import sealing as executions_sealing
 from executions.models import ComponentRun, Execution, LoopItem, Signal
+from webhooks import sealing as webhooks_sealing
+from webhooks.models import Webhook
+from workflows import hook_tokens
 from workflows import sealing as workflows_sealing
-from workflows.models import WorkflowVersion
+from workflows.models import Trigger, WorkflowVersion
 
 BATCH = 500
 
@@ -35,11 +38,15 @@ class SealedColumn:
 SEALED_COLUMNS = (
     SealedColumn(Secret, "sealed_value", ("pk",), secret_store.place),
     SealedColumn(WorkflowVersion, "sealed_definition", ("pk",), workflows_sealing.place),
+    SealedColumn(Trigger, "sealed_token", ("pk",), hook_tokens.place),
     SealedColumn(Execution, "sealed_parameters", ("pk",), executions_sealing.parameters_place),
     SealedColumn(Execution, "sealed_hidden", ("pk",), executions_sealing.hidden_place),
+    SealedColumn(Execution, "sealed_input", ("pk",), executions_sealing.input_place),
     SealedColumn(ComponentRun, "sealed_output", ("pk",), executions_sealing.output_place),
     SealedColumn(Signal, "sealed_data", ("pk",), executions_sealing.signal_place),
     SealedColumn(LoopItem, "sealed_value", ("run_id", "index"), executions_sealing.item_place),
+    SealedColumn(Webhook, "sealed_secret", ("pk",), webhooks_sealing.secret_place),
+    SealedColumn(Webhook, "sealed_previous_secret", ("pk",), webhooks_sealing.secret_place),
 )
 
 

@@ -43,23 +43,29 @@ async def tell_announcements(hub: Hub) -> None:
 
 
 async def tell_alerts(hub: Hub) -> None:
-    """Tell staff who watch when something begins to ail the platform, and when it is over; runs for ever."""
-    ailing: frozenset[str] = frozenset()
+    """Tell staff who watch when something begins to ail the platform, and when it is over; runs for ever.
+
+    What goes on already is in `hub.alerts`, for those who come later.
+    """
     while True:
         if hub.watched(STAFF):
             now = frozenset(await asyncio.to_thread(lambda: list(_ailments())))
-            for notice in _changes(ailing, now):
-                hub.tell(STAFF, notification_frame(new_id(), notice))
-            ailing = now
+            for what in sorted(now ^ hub.alerts.keys()):
+                message = notification_frame(new_id(), _alert(what, begun=what in now))
+                hub.tell(STAFF, message)
+                if what in now:
+                    hub.alerts[what] = message
+                else:
+                    del hub.alerts[what]
+        else:
+            hub.alerts.clear()
         await asyncio.sleep(ALERT_SECONDS)
 
 
-def _changes(before: frozenset[str], now: frozenset[str]) -> Iterator[Notice]:
-    for what in sorted(before ^ now):
-        begun = what in now
-        title = f"Alert: {what}" if begun else f"Over: {what}"
-        message = _WORDS[what] if begun else f"No longer so: {_WORDS[what]}"
-        yield Notice("system_alert", title, message, {"component": what, "resolved": not begun}, timezone.now())
+def _alert(what: str, *, begun: bool) -> Notice:
+    title = f"Alert: {what}" if begun else f"Over: {what}"
+    message = _WORDS[what] if begun else f"No longer so: {_WORDS[what]}"
+    return Notice("system_alert", title, message, {"component": what, "resolved": not begun}, timezone.now())
 
 
 def _ailments() -> Iterator[str]:

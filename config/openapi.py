@@ -16,7 +16,7 @@ from accounts.scopes import DESCRIPTIONS
 from core.openapi import HEADERS, refusal_responses
 from core.types import JSONObject
 
-_CANONICAL = ("/api/v1/workflow_orchestration/", "/api/v1/auth/", "/api/v2/workflow_orchestration/")
+_CANONICAL = ("/api/v1/workflow_orchestration/", "/api/v1/auth/", "/api/v2/workflow_orchestration/", "/api/v1/hooks/")
 _DESCRIPTION = """\
 Workflows that are defined as JSON, executed durably, and followed while they run.
 
@@ -38,6 +38,9 @@ API key as `X-API-Key: …`. A scope is needed of each, and a login has them all
 _TAGS = {
     "workflows": "Definitions, their versions, and who else may use them",
     "executions": "Runs of workflows",
+    "schedules": "What starts workflows by the clock",
+    "webhooks": "Addresses that the platform tells of what happens",
+    "hooks": "Addresses that others call to start workflows",
     "templates": "Definitions to start from",
     "components": "What definitions are made of",
     "auth": "Logins, API keys, users and groups",

@@ -226,6 +226,10 @@ def _parts(host: str, port: int, folder: Path) -> list[Part]:
         Part("web", [sys.executable, "-m", "config.web", "--host", host, "--port", str(port)]),
         Part("worker", [*celery, "worker", "--concurrency", workers, "--loglevel", "WARNING", *quiet]),
         Part(
+            "webhooks",
+            [sys.executable, "-m", "celery", "-A", "config.webhooks_worker", "worker", "--loglevel", "WARNING", *quiet],
+        ),
+        Part(
             "beat",
             [*celery, "beat", "--schedule", str(folder / "beat-schedule"), "--loglevel", "WARNING", "--pidfile", ""],
         ),

@@ -159,6 +159,7 @@ OAUTH2_PROVIDER = {
     },
 }  # fmt: skip
 ANONYMOUS_REQUESTS_PER_HOUR = env.integer("APG_ANONYMOUS_REQUESTS_PER_HOUR", 1000, low=1, high=10**9)
+HOOK_REQUESTS_PER_MINUTE = env.integer("APG_HOOK_REQUESTS_PER_MINUTE", 600, low=1, high=10**6)
 # Requests an hour and concurrent executions of the API reference's tiers.
 TIERS = {"free": (1_000, 5), "pro": (10_000, 25), "enterprise": (100_000, 100)}
 
@@ -266,6 +267,14 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
+    # One that comes late has nothing to do: the next one, or a worker's own sweep, has done it.
+    "fire_schedules": {"task": "executions.fire_schedules", "schedule": 1.0, "options": {"expires": 5}},
+    "sweep_webhooks": {
+        "task": "webhooks.sweep",
+        "schedule": 5.0,
+        # What nobody takes in time would only be done several times over.
+        "options": {"ignore_result": True, "queue": "webhooks", "expires": 5.0},
+    },
     "forget_ended_access": {"task": "accounts.forget_ended_access", "schedule": 3600.0},
 }
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
@@ -276,6 +285,26 @@ MAX_CONNECTIONS = env.integer("APG_MAX_CONNECTIONS", 5_000, low=1, high=500_000)
 MAX_NESTING = env.integer("APG_MAX_NESTING", 32, low=4, high=60)
 MAX_DEFINITION_BYTES = env.integer("APG_MAX_DEFINITION_BYTES", 1024 * 1024, low=1024, high=2**28)
 OUTBOUND_ALLOW = env.networks("APG_OUTBOUND_ALLOW")
+
+# --- webhooks -----------------------------------------------------------------------------------------------
+_WEBHOOK_TIMEOUT_SECONDS = 10
+WEBHOOKS: dict[str, Any] = {
+    "QUEUE": "webhooks",
+    # Attempts at once in one worker, and to one webhook in all of them.
+    "THREADS": env.integer("APG_WEBHOOK_THREADS", 32, low=1, high=500),
+    "PER_ENDPOINT": 4,
+    # Of an attempt, all in all; a claim outlives it.
+    "TIMEOUT_SECONDS": _WEBHOOK_TIMEOUT_SECONDS,
+    "LEASE_SECONDS": _WEBHOOK_TIMEOUT_SECONDS + 5,
+    "TICK_SECONDS": 0.2,
+    "SWEEP_SECONDS": 1.0,
+    "RING_AGAIN_SECONDS": 15,
+    # How long a sender goes on with one webhook before others get their turn.
+    "TURN_SECONDS": 1.0,
+    "OLD_SECRET_HOURS": 24,
+    "KEEP_DAYS": env.integer("APG_WEBHOOK_DELIVERY_DAYS", 30, low=1, high=3650),
+    "MAX_PER_USER": env.integer("APG_WEBHOOKS_PER_USER", 100, low=1, high=100_000),
+}
 
 # --- e-mail -------------------------------------------------------------------------------------------------
 _mail = env.mail_server("APG_EMAIL_URL")
@@ -289,14 +318,21 @@ DEFAULT_FROM_EMAIL = env.sender("APG_EMAIL_FROM", default="apg@localhost", requi
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "core.request_id.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "core.request_id.RequestIdFilter"},
+        "hook_tokens": {"()": "core.log_filters.HookTokenFilter"},
+    },
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id", "hook_tokens"]}
+    },
     "loggers": {
         # A forged host is answered 400; a traceback for each would be a stranger's way to fill the disk.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # `python -m config.web` writes no access log; another way to run the server may, with each path in it.
+        "uvicorn.access": {"filters": ["hook_tokens"], "propagate": True},
         # At DEBUG they write codes and tokens.
         "oauthlib": {"level": "INFO"},
         "oauth2_provider": {"level": "INFO"},

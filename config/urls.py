@@ -6,8 +6,10 @@ from django.urls import URLPattern, URLResolver, include, path, register_convert
 from config import schema_views, system
 from config.graphql_views import GraphQLView
 from core.ids import IdConverter
+from executions import hook_views
 
 register_converter(IdConverter, "id")
+register_converter(hook_views.HookToken, "hook")
 
 # Bulk and batch answer below version 2 of either base, and below `v2` of either base of version 1.
 bulk: list[URLPattern | URLResolver] = [
@@ -19,6 +21,7 @@ resources: list[URLPattern | URLResolver] = [
     path("", include("workflows.urls")),
     path("", include("executions.urls")),
     path("", include("templates_app.urls")),
+    path("", include("webhooks.urls")),
     path("", include("accounts.resource_urls")),
     path("v2/", include(bulk)),
     path("health", system.HealthView.as_view()),
@@ -28,6 +31,7 @@ resources: list[URLPattern | URLResolver] = [
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/workflow_orchestration/", include(resources)),
     path("api/v1/auth/", include("accounts.urls")),
+    path("api/v1/hooks/<hook:token>", hook_views.HookView.as_view()),
     path("api/v1/oauth/", include("accounts.oauth_urls")),
     path("api/v1/schema", schema_views.schema),
     path("api/v1/docs", schema_views.docs),

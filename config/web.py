@@ -59,20 +59,25 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        request_id = bind("")
-        body = render(error_body(BadRequestError(msg)))
-        headers = {
-            HEADER: request_id,
-            **PLAIN,
-            "Cache-Control": "no-store",
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            "Connection": "close",
-        }
-        status = HTTPStatus.BAD_REQUEST
-        lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-        self.transport.write("\r\n".join([*lines, "", ""]).encode("ascii") + body)
+        self.transport.write(_bad_request(msg))
         self.transport.close()
+
+
+def _bad_request(message: str) -> bytes:
+    """The whole answer to what is no request."""
+    request_id = bind("")
+    body = render(error_body(BadRequestError(message)))
+    headers = {
+        HEADER: request_id,
+        **PLAIN,
+        "Cache-Control": "no-store",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
+    status = HTTPStatus.BAD_REQUEST
+    lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
@@ -87,6 +92,14 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         # It would write down the handshake.
         self.conn.debug = False
         super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # An address or header that is too long for it: uvicorn would keep the connection, and say nothing.
+            self.transport.write(_bad_request("No WebSocket handshake"))
+            self.transport.close()
+            self._cut_soon()
 
     def shutdown(self) -> None:
         super().shutdown()

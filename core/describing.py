@@ -35,8 +35,8 @@ class Answers:
     """What one method of a view takes and answers; as a decorator. The method's docstring is summary and description.
 
     `data` is the envelope's, None where it is null, at `status`; `also` are the data of other statuses of success;
-    `files` the same answer in other media types; `errors` the statuses of refusals beside those that the view, its
-    address and its body bring with them.
+    `files` the same answer in other media types; `takes` what the view reads itself, by media type; `errors` the
+    statuses of refusals beside those that the view, its address and its body bring with them.
     """
 
     data: Schema | Named | PageOf | None
@@ -45,6 +45,7 @@ class Answers:
     also: Mapping[int, Schema | Named] = dataclasses.field(default_factory=dict)
     files: Mapping[str, Schema | Named] = dataclasses.field(default_factory=dict)
     body: type[StrictSerializer] | None = None
+    takes: Mapping[str, Schema | Named] = dataclasses.field(default_factory=dict)
     partial: bool = False
     example: JSONObject | None = None
     parameters: Sequence[Parameter] = ()

@@ -98,6 +98,7 @@ REFUSALS: Mapping[int, tuple[str, str]] = {
     401: ("Unauthenticated", "No credential, or a bad one"),
     403: ("NotAllowed", "The caller may not do this, or the credential lacks the scope"),
     404: ("NotFound", "There is no such thing, or the caller may not know of it"),
+    405: ("NotThisMethod", "The address does not take this method"),
     409: ("Conflict", "A taken name, a stale version, or a state in which this makes no sense"),
     413: ("TooLarge", "The body is over the limit"),
     422: ("Invalid", "The body was read and fields in it are invalid; each is named"),
@@ -208,14 +209,17 @@ class ViewSchema(AutoSchema):  # type: ignore[misc]  # drf-spectacular has no ty
             yield {"name": name, "in": "path", "required": True, "schema": self.resolved(schema)}
 
     def _get_request_body(self, direction: str = "request") -> JSONObject | None:
+        if self.answers.takes:
+            content = {media_type: {"schema": self.resolved(each)} for media_type, each in self.answers.takes.items()}
+            return {"content": content, "required": not self.view.optional_body}
         if self.answers.body is None:
             return None
         component = self.resolve_serializer(self.answers.body(partial=self.answers.partial), direction)
-        content: JSONObject = {"schema": component.ref}
+        one: JSONObject = {"schema": component.ref}
         if self.answers.example is not None:
-            content["example"] = self.answers.example
+            one["example"] = self.answers.example
         media_types = [parser.media_type for parser in self.view.parser_classes]
-        return {"content": dict.fromkeys(media_types, content), "required": not self.view.optional_body}
+        return {"content": dict.fromkeys(media_types, one), "required": not self.view.optional_body}
 
     def _get_serializer_name(self, serializer: Any, direction: str, bypass_extensions: bool = False) -> str:
         name: str = super()._get_serializer_name(serializer, direction, bypass_extensions).removeprefix("Patched")
@@ -261,7 +265,7 @@ class ViewSchema(AutoSchema):  # type: ignore[misc]  # drf-spectacular has no ty
             content |= {media_type: self.resolved(schema) for media_type, schema in self.answers.files.items()}
         more = ("ETag",) if self.answers.etag else ("Retry-After",) if status == 503 else ()
         return {
-            "description": {200: "Done", 201: "Made"}.get(status, "Not now"),
+            "description": {200: "Done", 201: "Made", 202: "Taken on"}.get(status, "Not now"),
             "headers": header_references(*more),
             "content": {media_type: {"schema": schema} for media_type, schema in content.items()},
         }

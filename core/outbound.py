@@ -115,6 +115,7 @@ def send(
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(sorted(METHODS))}")
     target = parse_url(_with_query(url, query or {}), policy)
+    status_code: int | None = None
     request = Request(method, _checked_headers(headers or {}), body)
     call = Call(target.host, timeout_seconds, 2 * max_response_bytes + 8 * MAX_HEADER_BYTES, on_progress)
     secret_names = frozenset(name.lower() for name in sensitive_headers)
@@ -123,6 +124,7 @@ def send(
             with contextlib.closing(connect(call, target, policy, resolver)) as sock:
                 exchange = Exchange(call, sock)
                 head = exchange.ask(target, request)
+                status_code = head.status_code
                 location = head.headers.get("location")
                 if not (follow_redirects and head.status_code in _REDIRECTS and location):
                     unpacked = exchange.read_body(head, max_response_bytes)
@@ -142,6 +144,7 @@ def send(
         raise OutboundError("too_many_redirects", f"more than {max_redirects} redirects: {call.host}")
     except OutboundError as error:
         error.bytes_sent, error.bytes_received = call.bytes_sent, call.bytes_received
+        error.status_code = status_code
         raise
 
 

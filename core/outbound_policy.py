@@ -99,8 +99,8 @@ class OutboundError(Exception):
     `kind` says where it stopped: `invalid_url`, `invalid_header`, `refused` (address or URL not allowed), `connect`
     (no answer), `timeout`, `too_large`, `too_many_redirects` or `protocol` (the answer was not sound HTTP).
     `permanent` is true where trying again can't help. `bytes_sent` and `bytes_received` count what had gone over the
-    wire until then. The message names only the host that the user gave: never a resolved address, never whether
-    something listens behind a refused one.
+    wire until then; `status_code` is the last answer's, where its head had come by then. The message names only the
+    host that the user gave: never a resolved address, never whether something listens behind a refused one.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -109,6 +109,7 @@ class OutboundError(Exception):
         self.permanent = kind not in {"connect", "timeout", "protocol"}
         self.bytes_sent = 0
         self.bytes_received = 0
+        self.status_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

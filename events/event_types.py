@@ -22,4 +22,21 @@ class EventType(StrEnum):
     COMPONENT_COMPLETED = "component.completed"
     COMPONENT_FAILED = "component.failed"
     COMPONENT_SKIPPED = "component.skipped"
+    TRIGGER_SKIPPED = "trigger.skipped"
     LOG = "log"
+
+
+# Those of the API reference's table: what webhooks tell of.
+PUBLIC_EVENTS = (
+    EventType.WORKFLOW_CREATED,
+    EventType.WORKFLOW_UPDATED,
+    EventType.WORKFLOW_DELETED,
+    EventType.WORKFLOW_ACTIVATED,
+    EventType.WORKFLOW_DEACTIVATED,
+    EventType.EXECUTION_STARTED,
+    EventType.EXECUTION_COMPLETED,
+    EventType.EXECUTION_FAILED,
+    EventType.EXECUTION_CANCELLED,
+    EventType.COMPONENT_COMPLETED,
+    EventType.COMPONENT_FAILED,
+)

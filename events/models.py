@@ -1,5 +1,6 @@
-"""The ledger: what happened, numbered without gaps within its subject."""
+"""The ledger: what happened, numbered without gaps within its subject; and how far its readers have come."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -30,6 +31,22 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject_id} #{self.sequence} {self.type}"
+
+
+class Follower(models.Model):
+    """How far somebody who reads the whole ledger has come (`events.following`).
+
+    All up to `position` is dealt with. `mark` is an id up to which all will be decided once none of `writers`, virtual
+    transactions of PostgreSQL, is at work any more; no mark, no writers.
+    """
+
+    name = models.CharField(max_length=40, primary_key=True)
+    position = models.BigIntegerField()
+    mark = models.BigIntegerField(null=True)
+    writers = ArrayField(models.CharField(max_length=40), default=list)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.position}"
 
 
 class Announcement(models.Model):

@@ -22,6 +22,8 @@ _COMPONENTS = {
 }
 # In words of the ledger; what a message names otherwise, or not at all.
 _RENAMED = frozenset({"duration_seconds", "error", "metadata"})
+# Said in other words; and with whom it was shared, which is for the platform alone.
+_NOT_OF_A_WORKFLOW = frozenset({"id", "shared_with"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def update_frame(state: State, at: datetime) -> str:
 def workflow_frame(row: Row, workflow_id: str) -> str:
     """The message that a row of a workflow's own events is."""
     data = {"workflow_id": workflow_id, "event": row.type, "sequence": row.sequence}
-    known = {name: value for name, value in row.data.items() if name != "id"}
+    known = {name: value for name, value in row.data.items() if name not in _NOT_OF_A_WORKFLOW}
     return frame("workflow_update", f"{workflow_id}-{row.sequence}", row.timestamp, {**known, **data})
 
 

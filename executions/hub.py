@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -108,6 +109,8 @@ class Hub:
     SLOW_SECONDS = 10.0
 
     def __init__(self) -> None:
+        # What ails the platform now, as staff have been told of it.
+        self.alerts: dict[str, str] = {}
         self._watches: dict[Topic, set[Watch]] = {}
         self._peers: set[Peer] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -157,6 +160,7 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
+            self.alerts.clear()
             self._looking.clear()
             self._ends.clear()
 
@@ -176,7 +180,9 @@ class Hub:
 
     async def in_thread(self, read: Callable[..., T], *arguments: Any) -> T:
         """Ask the database, in a thread of the hub's own."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, _in_thread, read, arguments)
+        # With the request id that is bound here.
+        run = partial(copy_context().run, _in_thread, read, arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
     async def page(
         self, read: Callable[[str, int, frozenset[Credential]], Page], subject_id: str, after: int, asker: Credential

@@ -78,11 +78,17 @@ class Inputs:
         compiled: Compiled,
         parameters: JSONObject,
         secrets: Mapping[str, str],
+        brought: JSONValue = None,
     ) -> None:
-        """`parameters` as they were given; `execution` has them as they may be shown."""
+        """`parameters` as they were given, and what a trigger `brought`; `execution` has both as they may be shown."""
         self._execution_id = execution["id"]
         self._compiled = compiled
-        self._trigger = execution["trigger"]
+        # What a start is handed: by a trigger, if it brought something.
+        self._handed: tuple[JSONValue, JSONValue] | None = None
+        if "input" in execution["trigger"]:
+            shown = execution["trigger"]["input"]
+            sealed_input = execution["sealed_input"] is not None
+            self._handed = (brought, shadow_of(brought, shown) if sealed_input else brought)
         self._ended: dict[str, dict[str, EndedRun]] = {}
         self._outer: dict[str, Item | None] = {}
         self.shadow_secrets: dict[str, str] = {name: substitute(value) for name, value in secrets.items()}
@@ -93,11 +99,15 @@ class Inputs:
             name for name, value in parameters.items() if name not in shadows or shadows[name] is not value
         }
         # Whether anything read so far is secret; without it, shadows cost nothing.
-        self._any_secret = bool(secrets or self._secret_parameters)
+        self._any_secret = bool(secrets or self._secret_parameters or self._brought_secret)
         base = _base(execution, compiled, parameters, dict(secrets))
         other = _base(execution, compiled, shadows, self.shadow_secrets) if self._any_secret else base
         self._real = _Side(base, shadow=False)
         self._shadow = _Side(other, shadow=True)
+
+    @property
+    def _brought_secret(self) -> bool:
+        return self._handed is not None and self._handed[0] is not self._handed[1]
 
     def remember(self, run: Held, ended: EndedRun) -> None:
         """Keep what this worker ended itself, so that its kept successor needs no query."""
@@ -151,7 +161,7 @@ class Inputs:
             return True
         if "input" in reads.names:
             incoming = levels[0].home.definition.incoming[component.id]
-            if not incoming and self._secret_parameters:
+            if not incoming and (self._brought_secret or (self._handed is None and self._secret_parameters)):
                 return True
             known = levels[0].ended
             if any(c.source in known and known[c.source].holds_secret for c in incoming):
@@ -189,7 +199,9 @@ class Inputs:
     def _input(self, level: _Level, component: ComponentSpec, loop: JSONObject, side: _Side) -> JSONValue:
         incoming = level.home.definition.incoming[component.id]
         if not incoming:
-            return loop["item"] if loop else self._trigger.get("input", side.base["parameters"])
+            if loop:
+                return loop["item"]
+            return side.base["parameters"] if self._handed is None else self._handed[side.shadow]
         sources = dict.fromkeys(c.source for c in incoming if _is_taken(level, c.source, c.index))
         if component.join == "any" and len(sources) > 1:
             # What let it start is its input, also when it resumes after others have ended too.
@@ -237,6 +249,7 @@ def _base(
             "priority": execution["priority"],
             "tags": execution["tags"],
             "trigger": execution["trigger"].get("type", "manual"),
+            "slot_at": execution["trigger"].get("slot_at"),
             "created_at": iso(execution["created_at"]),
             "started_at": iso(execution["started_at"]),
         },

@@ -66,11 +66,14 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
         if name in parameters and shown != parameters[name] and name not in request.parameters
     }
     start = services.StartRequest({**parameters, **request.parameters}, execution.priority, tags=execution.tags)
+    sealed_input = None if execution.sealed_input is None else bytes(execution.sealed_input)
+    brought = sealing.open_input(execution.trigger, sealed_input, execution_id=execution.pk)
     new = services.prepare(
         execution.workflow,
         user,
         start,
         execution.trigger,
+        brought=brought if isinstance(brought, dict) else None,
         number=number,
         progress=_progress(execution, rerun),
         hidden=hidden,

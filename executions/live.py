@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 # For longer than a look may still name an execution that has ended.
 _REMEMBER_SECONDS = 30.0
+_PATIENCE_SECONDS = 2.0
 
 
 class GoneError(Exception):
@@ -80,12 +81,15 @@ async def follow_system(hub: Hub, credential: Credential, *, staff: bool) -> Asy
     told: dict[str, float] = {}
     wanted: list[Topic] = [topics.owner(credential.user_id), EVERYBODY]
     with hub.watching(*wanted, *([topics.STAFF] if staff else [])) as watch:
+        alerts = tuple(hub.alerts.values()) if staff else ()
         await hub.ready()
         yield Page((), 0, False, False, frozenset({credential}))
+        if alerts:
+            yield Page(alerts, 0, False, False, frozenset({credential}))
         while True:
             subjects, messages = await watch.woken()
             if messages:
-                if not await hub.in_thread(_may_be_told, credential, staff):
+                if not await _may_be_told(hub, credential, staff):
                     raise GoneError
                 yield Page(tuple(messages), 0, False, False, frozenset({credential}))
             for subject_id in subjects:
@@ -124,7 +128,15 @@ async def _page(hub: Hub, read: Callable[..., Page], subject_id: str, after: int
             await asyncio.sleep(1)
 
 
-def _may_be_told(credential: Credential, staff: bool) -> bool:
+async def _may_be_told(hub: Hub, credential: Credential, staff: bool) -> bool:
+    try:
+        return await asyncio.wait_for(hub.in_thread(_is_what_it_was, credential, staff), _PATIENCE_SECONDS)
+    except (DatabaseError, TimeoutError):
+        # PostgreSQL is away, which is what staff are to be told.
+        return not credential.has_expired
+
+
+def _is_what_it_was(credential: Credential, staff: bool) -> bool:
     return bool(still_good({credential})) and (not staff or is_staff(credential.user_id))
 
 

@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from core.errors import ErrorCode
-from executions import admission, conclude, dispatch, services
+from executions import admission, conclude, dispatch, reactions, services, triggers
 from executions.failpoints import failpoint
 from executions.states import ExecutionStatus
 from executions.transitions import running, starting, sweeping, tallying, waiting
@@ -130,7 +130,19 @@ def seal_days() -> int:
         return tallying.seal(timezone.now().date(), BATCH)
 
 
+def fire_schedules() -> int:
+    """Slots of schedules that are due; beat asks for it too, and more often."""
+    return triggers.fire_due()
+
+
+def follow_events() -> int:
+    """Events of the ledger that event triggers wait for are noted, and what is noted is started."""
+    return reactions.follow() + reactions.react()
+
+
 SWEEPS: dict[str, Callable[[], int]] = {
+    "fire_schedules": fire_schedules,
+    "follow_events": follow_events,
     "stop_overdue": stop_overdue,
     "queue_scheduled": queue_scheduled,
     "admit_waiting": admit_waiting,

@@ -8,10 +8,11 @@ from rest_framework import serializers
 from core.errors import BadRequestError, NotFoundError, Problem, ValidationFailedError
 from core.ids import parse_id
 from core.serializers import StrictCharField, StrictIntegerField, StrictSerializer
-from core.strict_json import StrictJSONError, check_storable, loads
+from core.strict_json import StrictJSONError, UnstorableTextError, check_storable, loads
 
 Channel = Literal["execution", "workflow", "system"]
 MAX_TOKEN_CHARS = 8192
+MAX_ID_CHARS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class MessageSerializer(StrictSerializer):
     """The reference's message format; `ping` needs no data."""
 
     type = serializers.ChoiceField(choices=["subscribe", "unsubscribe", "ping", "authenticate"])
-    id = StrictCharField(max_length=128)
+    id = StrictCharField(max_length=MAX_ID_CHARS)
     timestamp = StrictCharField(required=False, max_length=64)
     data = serializers.DictField(required=False)  # type: ignore[assignment]  # the field hides nothing we use
 
@@ -69,10 +70,12 @@ def id_in(text: str) -> str:
     """The id in a message, however wrong the rest of it is; "" where there is none."""
     try:
         found = loads(text.encode())
-    except (StrictJSONError, UnicodeError):
+        given = found.get("id") if isinstance(found, dict) else None
+        # Half a character could not be sent back.
+        check_storable(given)
+    except (StrictJSONError, UnstorableTextError):
         return ""
-    given = found.get("id") if isinstance(found, dict) else None
-    return given if isinstance(given, str) and len(given) <= 128 else ""
+    return given if isinstance(given, str) and len(given) <= MAX_ID_CHARS else ""
 
 
 def parse(text: str) -> Message:
@@ -80,8 +83,10 @@ def parse(text: str) -> Message:
     try:
         found = loads(text.encode())
         check_storable(found)
-    except (StrictJSONError, UnicodeError) as error:
+    except StrictJSONError as error:
         raise BadRequestError(f"Not JSON: {error}") from None
+    except UnstorableTextError as error:
+        raise ValidationFailedError(problems=[Problem(str(error).capitalize(), field=error.path or None)]) from None
     if not isinstance(found, dict):
         raise BadRequestError("A message is a JSON object")
     fields = MessageSerializer(data=found).validated()

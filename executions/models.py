@@ -17,7 +17,7 @@ from events import bells
 from events.event_types import EventType
 from events.models import Event
 from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus, WaitingFor
-from workflows.models import Workflow, WorkflowVersion
+from workflows.models import Trigger, Workflow, WorkflowVersion
 
 _FINAL_EXECUTION = sorted(FINAL_EXECUTION)
 _FINAL_RUN = sorted(FINAL_RUN)
@@ -74,11 +74,12 @@ class Execution(models.Model):
     its parent's. `concurrency_key` is a digest of the rendered `settings.concurrency.key`, and at most
     `concurrency_limit` admitted executions of the workflow share one. `stop_as` is the end that the execution is
     heading for while running components finish. `sealed_hidden` lists texts that this execution must not tell beside
-    its own secrets: those of the parent that started it, or of the execution that it retries. `sequence` numbers its
-    ledger events and `remaining` counts the runs that are not final; both change only in statements that lock this
-    row first. `workflow_owner_id` is the workflow's `created_by`, so that one index has what an owner sees in the
-    order of lists; the database fills it in where it is not given. What every hop changes stands in no index, so
-    that those updates stay within their page.
+    its own secrets: those of the parent that started it, or of the execution that it retries. What a hook or an event
+    brought is `trigger["input"]`, as it may be shown; where that hides something, `sealed_input` is the whole.
+    `sequence` numbers its ledger events and `remaining` counts the runs that are not final; both change only in
+    statements that lock this row first. `workflow_owner_id` is the workflow's `created_by`, so that one index has what
+    an owner sees in the order of lists; the database fills it in where it is not given. What every hop changes stands
+    in no index, so that those updates stay within their page.
     """
 
     id = id_field()
@@ -108,6 +109,7 @@ class Execution(models.Model):
     parameters = models.JSONField(default=dict)
     sealed_parameters = models.BinaryField(null=True)
     sealed_hidden = models.BinaryField(null=True)
+    sealed_input = models.BinaryField(null=True)
     tags = ArrayField(models.CharField(max_length=100), default=list)
     trigger = models.JSONField(default=dict)
     request_id = models.CharField(max_length=128, blank=True)
@@ -407,6 +409,20 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Reaction(models.Model):
+    """An event that an event trigger waits for, until its execution is started (`executions.reactions`)."""
+
+    id = models.BigAutoField(primary_key=True)
+    trigger = models.ForeignKey(Trigger, on_delete=models.CASCADE, db_index=False, related_name="+")
+    event_id = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["trigger", "event_id"], name="reaction_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.trigger_id} event {self.event_id}"
 
 
 class Worker(models.Model):

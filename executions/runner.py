@@ -125,11 +125,14 @@ class Session:
         self.execution = execution
         self.compiled = compiled
         self.secrets = owner_secrets.load(compiled.secrets, execution["workflow_id"])
-        self.inputs = Inputs(execution, compiled, parameters, self.secrets)
+        brought = sealing.open_input(execution["trigger"], execution["sealed_input"], execution_id=execution["id"])
+        self.inputs = Inputs(execution, compiled, parameters, self.secrets, brought)
         hidden = sealing.open_hidden(execution["sealed_hidden"], execution_id=execution["id"])
         hidden |= compiled.literal_secrets
         if sealed is not None:
             hidden |= sealing.secret_values(parameters, sensitive)
+        if execution["sealed_input"] is not None and isinstance(brought, dict):
+            hidden |= sealing.secret_values(brought, ())
         hidden = hidden.union(owner_secrets.texts_to_hide(self.secrets))
         # What may be told of the attempt at hand; between attempts, of the execution.
         self.telling = self._telling = Telling(hidden)

@@ -25,6 +25,11 @@ def output_place(run_id: str) -> str:
     return f"{run_id}/output"
 
 
+def input_place(execution_id: str) -> str:
+    """What the sealed input that a trigger brought is bound to."""
+    return f"{execution_id}/input"
+
+
 def item_place(loop_run_id: str, index: int) -> str:
     """What the sealed value of a loop's item is bound to."""
     return f"{loop_run_id}/items/{index}"
@@ -108,6 +113,23 @@ def seal_signal(data: JSONValue, *, signal_id: str) -> bytes:
 def open_signal(data: JSONValue, sealed: bytes | None, *, signal_id: str) -> JSONValue:
     """A signal's data; plain where it was kept before signals were sealed. Raises accounts.vault.SealBrokenError."""
     return data if sealed is None else orjson.loads(vault.unseal(sealed, bound_to=signal_place(signal_id)))
+
+
+def split_input(value: JSONValue, *, execution_id: str, hidden: Collection[str] = ()) -> tuple[JSONValue, bytes | None]:
+    """(what may be shown of what a trigger brought, the whole sealed or None if nothing in it is secret)."""
+    known = secret_values(value, ()) if isinstance(value, dict) else frozenset[str]()
+    shown = Redactor(known.union(hidden)).redact(value)
+    if shown == value:
+        return shown, None
+    return shown, vault.seal(dumps(value), bound_to=input_place(execution_id))
+
+
+def open_input(trigger: JSONObject, sealed: bytes | None, *, execution_id: str) -> JSONValue:
+    """What a trigger brought, or None. Raises accounts.vault.SealBrokenError."""
+    if sealed is None:
+        return trigger.get("input")
+    opened: JSONValue = orjson.loads(vault.unseal(sealed, bound_to=input_place(execution_id)))
+    return opened
 
 
 def secret_values(values: JSONObject, sensitive: Iterable[str]) -> frozenset[str]:

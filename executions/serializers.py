@@ -161,7 +161,8 @@ def execution_data(execution: Execution, *, current_component: str | None) -> JS
         "results": execution.results,
         "error_message": error["message"] if error else None,
         "error": error,
-        "trigger": execution.trigger,
+        # What it brought is the input of the start.
+        "trigger": {name: value for name, value in execution.trigger.items() if name != "input"},
         "tags": execution.tags,
         "retry_of": execution.retry_of_id,
         "scheduled_at": execution.scheduled_at,

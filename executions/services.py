@@ -77,20 +77,28 @@ class StartResult:
 
 
 def start_execution(
-    *, workflow: Workflow, user: User, request: StartRequest, trigger: JSONObject | None = None
+    *,
+    workflow: Workflow,
+    user: User,
+    request: StartRequest,
+    trigger: JSONObject | None = None,
+    digest: bytes = b"",
+    **how: Any,
 ) -> StartResult:
     """Accept an execution: when this returns it is stored, and it will reach an end (contract §5, §7).
 
     Every way in ends here. Raises ConflictError (status, reused key, `concurrency` with `skip`), WorkflowInvalidError,
     ValidationFailedError for parameters, and NotFoundError if the workflow has been deleted meanwhile. Opens its own
-    durable transaction; messages go out after it.
+    durable transaction; messages go out after it. `digest` is what a repeated Idempotency-Key must match, where it is
+    not the whole request; `how` is for `prepare`.
     """
-    digest = request.digest(workflow.pk) if request.idempotency_key else b""
+    if request.idempotency_key and not digest:
+        digest = request.digest(workflow.pk)
     if request.idempotency_key:
         earlier = _earlier(user, request.idempotency_key, digest)
         if earlier is not None:
             return StartResult(earlier, created=False)
-    new = prepare(workflow, user, request, trigger or {"type": "manual"})
+    new = prepare(workflow, user, request, trigger or {"type": "manual"}, **how)
     try:
         with transaction.atomic(durable=True):
             # First of all: the same key twice at once waits here for the first, and is not refused for its sake.
@@ -146,12 +154,14 @@ def prepare(
     progress: Progress | None = None,
     hidden: Collection[str] = (),
     masks: Mapping[str, JSONValue] | None = None,
+    brought: JSONObject | None = None,
     **links: Any,
 ) -> NewExecution:
     """Check everything that can be checked without a lock. `number`: a version other than the current one.
 
     `hidden`: texts that the execution must not tell beside its own secrets; `masks`: what at most may be shown of a
-    parameter, by name. `links`: parent_run, depth, retry_of.
+    parameter, by name. `brought`: what the trigger hands to the start, instead of the parameters. `links`: parent_run,
+    depth, retry_of.
     Raises as `start_execution` does, and WorkflowVersion.DoesNotExist.
     """
     if workflow.status not in _RUNNABLE:
@@ -163,6 +173,10 @@ def prepare(
     execution_id = new_id()
     sensitive = [parameter.name for parameter in compiled.definition.parameters if parameter.sensitive]
     shown, sealed = sealing.split_parameters(values, sensitive, execution_id=execution_id, hidden=hidden, masks=masks)
+    sealed_input = None
+    if brought is not None:
+        shown_input, sealed_input = sealing.split_input(brought, execution_id=execution_id, hidden=hidden)
+        trigger = {**trigger, "input": shown_input}
     rules = compiled.definition.settings
     facts: JSONObject = {
         "plan": compiled.plan,
@@ -175,6 +189,7 @@ def prepare(
         "parameters": shown,
         "sealed_parameters": sealed,
         "sealed_hidden": sealing.seal_hidden(hidden, execution_id=execution_id) if hidden else None,
+        "sealed_input": sealed_input,
         "tags": list(request.tags),
         "trigger": trigger,
         "request_id": current_request_id(),
@@ -314,6 +329,8 @@ def start_child(
         raise ChildRefusedError(f"Sub-workflows are nested deeper than {MAX_DEPTH}")
     workflow = _child_workflow(parent["workflow_id"], child.workflow_id)
     trigger = {"type": "sub_workflow", "execution_id": run.key.execution_id, "component_id": run.component_id}
+    if "chain" in parent["trigger"]:
+        trigger["chain"] = parent["trigger"]["chain"]
     request = StartRequest(parameters=child.parameters, priority=parent["priority"])
     try:
         new = prepare(

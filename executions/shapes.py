@@ -90,11 +90,28 @@ _TRIGGER = Named(
     "ExecutionTrigger",
     record(
         {
-            "type": text("What started it: `manual`, `sub_workflow` and so on"),
+            "type": text("What started it: `manual`, `sub_workflow`, `schedule`, `webhook` or `event`"),
             "execution_id": ID,
             "component_id": text(),
+            "schedule_id": ID,
+            "trigger_id": ID,
+            "event": text("The event that it was started by"),
+            "chain": integer("How many executions have followed from one another by events", 1),
+            "slot_at": TIME,
+            "run_now": boolean("Started by `POST schedules/{id}/run`"),
+            "backfill": boolean("Started by `POST schedules/{id}/backfill`"),
         },
-        optional=("execution_id", "component_id"),
+        optional=(
+            "execution_id",
+            "component_id",
+            "schedule_id",
+            "trigger_id",
+            "event",
+            "chain",
+            "slot_at",
+            "run_now",
+            "backfill",
+        ),
     ),
 )
 EXECUTION = Named(

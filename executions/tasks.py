@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from core.connections import drop_dead_connections
-from executions import maintenance, runner
+from executions import maintenance, runner, triggers
 from executions.interrupts import draining, in_task
 from executions.worker import holder
 
@@ -23,3 +23,10 @@ def sweep() -> None:
     """Beat's tick. Every worker sweeps by itself too, so a dead beat stops nothing."""
     drop_dead_connections()
     maintenance.sweep()
+
+
+@shared_task(name="executions.fire_schedules")
+def fire_schedules() -> None:
+    """Beat's tick for schedules, one of many: any number of beats fires each slot once."""
+    drop_dead_connections()
+    triggers.fire_due()

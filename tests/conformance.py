@@ -47,7 +47,7 @@ def canonical(path: str) -> str:
     for alias in _BULK_ALIASES:
         if path.startswith(f"{alias}/workflows/"):
             return _BULK + path.removeprefix(alias)
-    if path.startswith(("/api/v2/", "/api/v1/auth/", f"{_CANONICAL}/")):
+    if path.startswith(("/api/v2/", "/api/v1/auth/", "/api/v1/hooks/", f"{_CANONICAL}/")):
         return path
     return _CANONICAL + path.removeprefix("/api/v1")
 

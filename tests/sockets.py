@@ -35,7 +35,7 @@ class SocketClient:
         """Hang up."""
         self._opened.__exit__(None, None, None)
 
-    def send(self, type_: str, message_id: str = "m1", **data: Any) -> None:
+    def send(self, type_: str, message_id: str = "m1", /, **data: Any) -> None:
         """A message in the reference's format."""
         message: dict[str, Any] = {"type": type_, "id": message_id}
         self.raw(json.dumps(message | ({"data": data} if data else {})))
@@ -63,13 +63,18 @@ class SocketClient:
         self.send("subscribe", message_id, **data)
         return self.receive()
 
-    def close_code(self, seconds: float = SECONDS) -> int | None:
-        """The code that the server closes with; messages before it are dropped. Raises TimeoutError."""
+    def until_closed(self, seconds: float = SECONDS) -> tuple[list[Any], int | None]:
+        """The messages before the end, and the code that the server closes with. Raises TimeoutError."""
+        found: list[Any] = []
         try:
             while True:
-                self.connection.recv(timeout=seconds)
+                found.append(json.loads(self.connection.recv(timeout=seconds)))
         except ConnectionClosed as closed:
-            return closed.rcvd.code if closed.rcvd else None
+            return found, closed.rcvd.code if closed.rcvd else None
+
+    def close_code(self, seconds: float = SECONDS) -> int | None:
+        """The same without the messages."""
+        return self.until_closed(seconds)[1]
 
     def cut(self) -> None:
         """Be gone without a word, as when the network is."""
@@ -95,15 +100,14 @@ class RawSocket:
             "Sec-WebSocket-Extensions: permessage-deflate",
         ]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        head = b""
-        while b"\r\n\r\n" not in head:
-            head += self.socket.recv(1)
-        self.head = head.decode()
+        self.file = self.socket.makefile("rb", buffering=65536)
+        self.head = b"".join(iter(self.file.readline, b"\r\n")).decode()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.file.close()
         self.socket.close()
 
     def send(self, opcode: int, payload: bytes, *, last: bool = True) -> None:
@@ -119,23 +123,30 @@ class RawSocket:
         """A text message."""
         self.send(1, json.dumps({"type": type_, "id": "r1", "data": data}).encode())
 
+    def receive(self, seconds: float = SECONDS) -> dict[str, Any]:
+        """The next message. Raises TimeoutError, after which nothing can be read any more."""
+        self.socket.settimeout(seconds)
+        opcode, payload = next(self._frames())
+        assert opcode == 1
+        found = json.loads(payload)
+        assert isinstance(found, dict)
+        return found
+
     def close_code(self) -> int | None:
-        """Reads all that there is; the code of the close frame at its end, None where the connection was cut."""
-        code = None
+        """Reads up to the close frame; its code, None where the connection was cut."""
         for opcode, payload in self._frames():
             if opcode == 8:
-                code = struct.unpack("!H", payload[:2])[0]
-        return code
+                return int.from_bytes(payload[:2])
+        return None
 
     def _frames(self) -> Iterator[tuple[int, bytes]]:
         try:
-            with self.socket.makefile("rb", buffering=65536) as file:
-                while head := file.read(2):
-                    length = head[1]
-                    if length >= 126:
-                        length = int.from_bytes(file.read(2 if length == 126 else 8), "big")
-                    yield head[0] & 0xF, file.read(length)
-        except (ConnectionResetError, struct.error):
+            while head := self.file.read(2):
+                length = head[1]
+                if length >= 126:
+                    length = int.from_bytes(self.file.read(2 if length == 126 else 8), "big")
+                yield head[0] & 0xF, self.file.read(length)
+        except ConnectionResetError:
             return
 
 

@@ -82,6 +82,13 @@ def seen(pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
         return {(from_uuid(workflow), from_uuid(user)) for workflow, user in cursor.fetchall()}
 
 
+def users_with(workflow: Workflow) -> list[str]:
+    """The ids of those with whom a workflow is shared, by themselves or in a group, each once."""
+    shares = Share.objects.filter(workflow=workflow)
+    by_user = shares.filter(user__isnull=False).values_list("user", flat=True)
+    return sorted(by_user.union(shares.filter(group__user__isnull=False).values_list("group__user", flat=True)))
+
+
 def runnable_by_owner(user_id: str) -> QuerySet[Workflow]:
     """The workflows that a workflow of this owner may run as children: the owner's, and those shared to be executed.
 

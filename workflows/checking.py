@@ -109,13 +109,18 @@ def _size_problem(definition: JSONValue) -> Problem | None:
     return Problem("The definition is too large", field="definition", details=details)
 
 
-def require_runnable(version: WorkflowVersion, owner_id: str) -> None:
+def stored_definition(version: WorkflowVersion) -> Definition:
+    """A stored definition, parsed. Raises WorkflowInvalidError where it does not pass any more."""
     try:
-        missing = missing_parts(load(whole_definition(version), limits()), owner_id)
+        return load(whole_definition(version), limits())
     except SealBrokenError as error:
         raise WorkflowInvalidError(problems=[_unopened(error)]) from None
     except DefinitionError as error:
         raise WorkflowInvalidError(problems=error.problems) from None
+
+
+def require_runnable(version: WorkflowVersion, owner_id: str) -> None:
+    missing = missing_parts(stored_definition(version), owner_id)
     if missing:
         raise WorkflowInvalidError(problems=missing)
 

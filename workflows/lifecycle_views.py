@@ -17,11 +17,18 @@ from core.pagination import paginate
 from core.parsers import YAML_PARSERS, StrictJSONParser
 from core.query import choice
 from core.views import View
-from workflows import access, copies, queries, services
+from workflows import access, activation, copies, queries, services
 from workflows.models import Workflow, WorkflowStatus
-from workflows.serializers import DuplicateSerializer, ImportSerializer, StatusSerializer, version_data
-from workflows.shapes import CREATED_WORKFLOW, EXPORT, VERSION, VERSION_ITEM, WORKFLOW
-from workflows.views import changed, created, expected_version
+from workflows.serializers import (
+    DuplicateSerializer,
+    ImportSerializer,
+    RotateSerializer,
+    StatusSerializer,
+    trigger_data,
+    version_data,
+)
+from workflows.shapes import CREATED_WORKFLOW, EXPORT, TRIGGER, VERSION, VERSION_ITEM, WORKFLOW
+from workflows.views import changed, created, expected_version, hook_url
 
 _FORMATS = ("json", "yaml")
 _FORMAT = choice_parameter("format", _FORMATS, "The envelope as JSON, or the document as a YAML file", default="json")
@@ -176,6 +183,24 @@ class ImportView(View):
         body.pop("format", None)
         workflow = services.create_workflow(user=caller(request).user, **body)
         return created(workflow, "Workflow imported")
+
+
+class RotateView(View):
+    """`POST workflows/{id}/triggers/{component_id}/rotate`."""
+
+    optional_body = True
+    scopes = {"POST": Scope.WORKFLOW_WRITE}
+
+    @Answers(TRIGGER, body=RotateSerializer)
+    def post(self, request: Request, workflow_id: str, component_id: str) -> Response:
+        """Give a hook a new address.
+
+        The old one is unknown at once.
+        """
+        workflow = _to_edit(request, workflow_id)
+        RotateSerializer(data=request.data).validated()
+        trigger = activation.rotate_token(workflow=workflow, component_id=component_id)
+        return reply(trigger_data(trigger, hook_url(request, trigger)), message="The hook has a new address")
 
 
 def _to_edit(request: Request, workflow_id: str) -> Workflow:

@@ -1,11 +1,11 @@
-"""A workflow, its immutable versions, and whom it is shared with."""
+"""A workflow, its immutable versions, whom it is shared with, and what starts it by itself."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
-from core.ids import id_field
+from core.ids import ULIDField, id_field
 
 
 class WorkflowStatus(models.TextChoices):
@@ -123,3 +123,78 @@ class WorkflowTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workflow_id} until {self.counted_until}"
+
+
+class TriggerType(models.TextChoices):
+    """What starts a workflow by itself (contract §6, "Triggers")."""
+
+    SCHEDULE = "schedule"
+    WEBHOOK = "webhook"
+    EVENT = "event"
+
+
+class Trigger(models.Model):
+    """What a `start` says of when its workflow is started; `live` while the workflow is active.
+
+    `config` is what the start's says, without parameters and secrets: those are read from the version. A schedule
+    counts its interval from `anchor_at`, when it came to life, and `next_at` is its first slot that has not been seen
+    to; while it is paused (`paused_at`) none is. A hook is found by the digest of its token, which is kept sealed to be
+    shown.
+    """
+
+    id = id_field()
+    workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="triggers")
+    component_id = models.CharField(max_length=64)
+    type = models.CharField(max_length=8, choices=TriggerType.choices)
+    live = models.BooleanField(default=False)
+    config = models.JSONField(default=dict)
+    anchor_at = models.DateTimeField(null=True)
+    next_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(null=True)
+    token_digest = models.BinaryField(null=True, unique=True)
+    sealed_token = models.BinaryField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workflow", "component_id"], name="trigger_of_component_unique"),
+            models.CheckConstraint(condition=models.Q(type__in=TriggerType.values), name="trigger_type"),
+            models.CheckConstraint(
+                condition=models.Q(type="webhook") ^ models.Q(token_digest__isnull=True), name="trigger_hook_has_token"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(token_digest__isnull=True) ^ models.Q(sealed_token__isnull=False),
+                name="trigger_token_both_or_none",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_at"],
+                condition=models.Q(live=True, paused_at__isnull=True, next_at__isnull=False),
+                name="trigger_sweep_due",
+            ),
+            models.Index(fields=["type"], condition=models.Q(live=True, type="event"), name="trigger_events"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id} {self.component_id} {self.type}"
+
+
+class Slot(models.Model):
+    """A slot of a schedule that was started, and the execution: the key that keeps it from being started twice.
+
+    The execution is no foreign key: its deletion does not open the slot again.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    trigger = models.ForeignKey(Trigger, on_delete=models.CASCADE, db_index=False, related_name="slots")
+    slot_at = models.DateTimeField()
+    execution_id = ULIDField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["trigger", "slot_at"], name="slot_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.trigger_id} {self.slot_at}"

@@ -37,7 +37,7 @@ def data_of(name: str, default: object, root: Node[Any], info: Info, **arguments
 
 def workflow_nodes(workflows: Iterable[models.Workflow]) -> list[Node[models.Workflow]]:
     """Workflows that were asked for together."""
-    return nodes(workflows, lambda workflow: detail(workflow, {}))
+    return nodes(workflows, lambda workflow: detail(workflow, {}, triggers=()))
 
 
 def workflow_node(workflow: models.Workflow) -> Node[models.Workflow]:

@@ -1,5 +1,6 @@
 """Workflows on the wire: what bodies may hold, and the shapes of the API reference."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from rest_framework import serializers
@@ -18,7 +19,7 @@ from core.types import JSONObject, JSONValue
 from workflows.bulk import MAX_OPERATIONS, Kind
 from workflows.components.base import Component
 from workflows.copies import EXPORT_FORMAT
-from workflows.models import Role, Share, Workflow, WorkflowStatus, WorkflowVersion
+from workflows.models import Role, Share, Trigger, Workflow, WorkflowStatus, WorkflowVersion
 from workflows.queries import Statistics
 from workflows.shapes import DEFINITION
 from workflows.validation import Report
@@ -88,6 +89,10 @@ class StatusSerializer(StrictSerializer):
     """The body of `activate`, `deactivate`, `archive` and `restore`, if there is one."""
 
     expected_version = StrictIntegerField(min_value=1, required=False)
+
+
+class RotateSerializer(StrictSerializer):
+    """The body of `POST workflows/{id}/triggers/{component_id}/rotate`: it takes no field."""
 
 
 class DuplicateSerializer(StrictSerializer):
@@ -196,10 +201,22 @@ def list_item(workflow: Workflow, statistics: Statistics) -> JSONObject:
     }
 
 
+def trigger_data(trigger: Trigger, url: str | None) -> JSONObject:
+    """A trigger of a workflow; `url` for those who may see the token in it."""
+    return {
+        "id": trigger.pk,
+        "component_id": trigger.component_id,
+        "type": trigger.type,
+        "next_at": trigger.next_at,
+        "url": url,
+    }
+
+
 def detail(
     workflow: Workflow,
     permissions: JSONObject,
     *,
+    triggers: Sequence[JSONObject],
     definition: JSONValue = None,
     statistics: Statistics | None = None,
 ) -> JSONObject:
@@ -216,6 +233,7 @@ def detail(
         "priority": workflow.priority,
         "component_count": workflow.component_count,
         "permissions": permissions,
+        "triggers": triggers,
         **(_numbers(statistics) if statistics is not None else {}),
         "created_by": workflow.created_by_id,
         "created_at": workflow.created_at,

@@ -14,7 +14,8 @@ from core.errors import ConflictError, NotFoundError, Problem
 from core.types import JSONObject
 from core.unique import name_conflicts
 from events.event_types import EventType
-from workflows.checking import checked, holds_marks, is_same, require_runnable, with_secrets
+from workflows.activation import settle_triggers, tell_of_end
+from workflows.checking import checked, holds_marks, is_same, require_runnable, stored_definition, with_secrets
 from workflows.events import tell
 from workflows.models import Workflow, WorkflowStatus
 from workflows.queries import current_version
@@ -67,9 +68,10 @@ def update_workflow(
 ) -> Workflow:
     """Set the given fields; a changed definition makes a new version. What changes nothing writes and tells nothing.
 
-    A `[REDACTED]` in the definition stands for what is stored in its place. Transaction as `create_workflow`. Raises
-    ConflictError (stale `expected_version`, name taken), ValidationFailedError, WorkflowInvalidError for activating
-    what does not pass validation, and NotFoundError if the workflow has been deleted meanwhile.
+    A `[REDACTED]` in the definition stands for what is stored in its place. The triggers of an active workflow follow
+    its definition. Transaction as `create_workflow`. Raises ConflictError (stale `expected_version`, name taken),
+    ValidationFailedError, WorkflowInvalidError for activating what does not pass validation and for a schedule that
+    never fires, and NotFoundError if the workflow has been deleted meanwhile.
     """
     changes = dict(changes)
     definition = changes.pop("definition", None)
@@ -93,12 +95,15 @@ def update_workflow(
         if not changed:
             return current
         told = _events(current.status, changed)
+        was_active = current.status == WorkflowStatus.ACTIVE
         if EventType.WORKFLOW_ACTIVATED in told:
             require_runnable(stored, current.created_by_id)
         for name, value in changed.items():
             setattr(current, name, value)
         current.updated_at = timezone.now()
         current.save(update_fields=[*changed, "updated_at"])
+        if changed.keys() & {"status", "version"} and (was_active or current.status == WorkflowStatus.ACTIVE):
+            settle_triggers(current, parsed or stored_definition(stored))
         for type_ in told:
             tell(type_, current)
         audit.record(Action.WORKFLOW_UPDATED, current, fields=sorted(changed), version=current.version)
@@ -118,6 +123,7 @@ def delete_workflow(*, workflow: Workflow, force: bool, durable: bool = True) ->
         if not force and (active := current.executions.active().count()):
             raise ConflictError(f"Executions that have not ended: {active}; force=true cancels them first")
         current.executions.request_cancel()
+        tell_of_end(current)
         tell(EventType.WORKFLOW_DELETED, current)
         audit.record(Action.WORKFLOW_DELETED, current, name=current.name, force=force)
         current.delete()

@@ -19,7 +19,7 @@ from core.types import JSONObject
 from workflows.bulk import MAX_OPERATIONS
 from workflows.copies import EXPORT_FORMAT
 from workflows.definition_schema import DEFINITION_SCHEMA
-from workflows.models import Role, WorkflowStatus
+from workflows.models import Role, TriggerType, WorkflowStatus
 
 
 def _definition() -> Named:
@@ -133,10 +133,25 @@ _PERMISSIONS = Named(
     "WorkflowPermissions",
     record({f"can_{action}": boolean() for action in ("edit", "execute", "delete", "share")}),
 )
+_TRIGGER: Schema = {
+    "id": ID,
+    "component_id": text("The start that asks for it"),
+    "type": enum(TriggerType.values),
+    "next_at": nullable(TIME),
+    "url": nullable(text("Of a hook, with its token; for those who may edit the workflow")),
+}
+TRIGGER = Named("WorkflowTrigger", record(_TRIGGER))
 WORKFLOW = Named(
     "Workflow",
     record(
-        {**_FACTS, "definition": DEFINITION, "permissions": _PERMISSIONS, **_NUMBERS, **_MADE},
+        {
+            **_FACTS,
+            "definition": DEFINITION,
+            "permissions": _PERMISSIONS,
+            "triggers": array(TRIGGER, "Those that live; none unless the workflow is active"),
+            **_NUMBERS,
+            **_MADE,
+        },
         optional=("definition", *_NUMBERS),
     ),
     example={
@@ -151,6 +166,7 @@ WORKFLOW = Named(
         "priority": 5,
         "component_count": 2,
         "permissions": {"can_edit": True, "can_execute": True, "can_delete": True, "can_share": True},
+        "triggers": [],
         "created_by": "01HQNZ2G5XKJ8P7M9N6V3R4T5X",
         "created_at": "2024-12-01T10:00:00Z",
         "updated_at": "2025-01-01T09:15:00Z",

@@ -7,17 +7,20 @@ from rest_framework.response import Response
 
 from accounts.authentication import caller
 from accounts.scopes import Scope
+from accounts.vault import SealBrokenError
 from core.describing import IF_MATCH, Answers, PageOf, boolean_parameter
 from core.envelope import reply
 from core.errors import BadRequestError, NotFoundError, Problem
 from core.pagination import paginate
 from core.query import boolean
+from core.types import JSONObject
 from core.views import View, has_body
-from workflows import access, checking, queries, services, sharing
+from workflows import access, checking, hook_tokens, queries, services, sharing
 from workflows.components import registry
 from workflows.filters import WORKFLOW_FILTERS, filter_workflows
-from workflows.models import Workflow
+from workflows.models import Trigger, Workflow, WorkflowStatus
 from workflows.queries import Statistics
+from workflows.schedules import live_of
 from workflows.serializers import (
     ShareSerializer,
     UpdateWorkflowSerializer,
@@ -28,6 +31,7 @@ from workflows.serializers import (
     list_item,
     report_data,
     share_data,
+    trigger_data,
 )
 from workflows.shapes import (
     COMPONENT,
@@ -98,9 +102,11 @@ class WorkflowView(View):
         query = request.query_params
         with_definition = boolean(query, "include_definition", default=True)
         with_statistics = boolean(query, "include_stats", default=False)
+        permissions = access.permissions(caller(request), workflow)
         data = detail(
             workflow,
-            access.permissions(caller(request), workflow),
+            permissions,
+            triggers=shown_triggers(request, workflow, permissions),
             definition=queries.current_definition(workflow) if with_definition else None,
             statistics=queries.statistics([workflow]).get(workflow.pk, Statistics()) if with_statistics else None,
         )
@@ -145,12 +151,34 @@ def changed(request: Request, workflow: Workflow, message: str, status: int = 20
     """What a change of a workflow answers: the workflow as it is now."""
     # Who may write is not told by that what stands there.
     reads = caller(request).allows(Scope.WORKFLOW_READ)
+    permissions = access.permissions(caller(request), workflow)
     data = detail(
         workflow,
-        access.permissions(caller(request), workflow),
+        permissions,
+        triggers=shown_triggers(request, workflow, permissions) if reads else [],
         definition=queries.current_definition(workflow) if reads else None,
     )
     return reply(data, message=message, status=status, headers={"ETag": f'"{workflow.version}"'})
+
+
+def shown_triggers(request: Request, workflow: Workflow, permissions: JSONObject) -> list[JSONObject]:
+    """What starts the workflow by itself; a hook's address for those who may edit it, and with a scope for that."""
+    if workflow.status != WorkflowStatus.ACTIVE:
+        return []
+    may_edit = permissions["can_edit"] and caller(request).allows(Scope.WORKFLOW_WRITE)
+    return [trigger_data(trigger, hook_url(request, trigger) if may_edit else None) for trigger in live_of(workflow)]
+
+
+def hook_url(request: Request, trigger: Trigger) -> str | None:
+    """Where the world calls a hook; None for other triggers, and where the token does not open any more."""
+    if trigger.sealed_token is None:
+        return None
+    try:
+        token = hook_tokens.reveal(trigger)
+    except SealBrokenError:
+        # The hook itself is found by its digest and goes on; rotating it makes a token that can be shown.
+        return None
+    return request.build_absolute_uri(f"/api/v1/hooks/{token}")
 
 
 def expected_version(request: Request, in_body: int | None) -> int | None:

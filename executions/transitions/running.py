@@ -90,8 +90,8 @@ WITH locked AS MATERIALIZED (
     RETURNING execution.started_at
 )
 SELECT claimed.*, locked.id, locked.workflow_id, locked.version_id, locked.created_by_id, locked.priority,
-       locked.parameters, locked.sealed_parameters, locked.sealed_hidden, locked.trigger, locked.tags,
-       locked.request_id, locked.created_at, locked.depth, touched.started_at,
+       locked.parameters, locked.sealed_parameters, locked.sealed_hidden, locked.sealed_input, locked.trigger,
+       locked.tags, locked.request_id, locked.created_at, locked.depth, touched.started_at,
        (SELECT name FROM workflows_workflow WHERE id = locked.workflow_id) AS workflow_name,
        item.index, item.value, item.sealed_value, item.run_id AS loop_run_id
 FROM claimed CROSS JOIN locked CROSS JOIN touched LEFT JOIN executions_loopitem AS item ON item.id = claimed.item_id

@@ -96,7 +96,7 @@ def readme_walk(folder: Path, port: int) -> list[str]:
 
 
 def work_resumes_after_every_part_was_killed(folder: Path, client: Client, workflow_id: str) -> None:
-    """kill -9 of servers, web, worker and beat: each is named and started again, what was accepted still ends."""
+    """kill -9 of servers, web, workers and beat: each is named and started again, what was accepted still ends."""
     parameters = {"base_url": client.base, "token": client.token}
 
     def execute() -> str:
@@ -107,7 +107,7 @@ def work_resumes_after_every_part_was_killed(folder: Path, client: Client, workf
         if "config.run" not in line:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-    for name in ("Valkey", "PostgreSQL", "web", "worker", "beat"):
+    for name in ("Valkey", "PostgreSQL", "web", "worker", "webhooks", "beat"):
         eventually(lambda name=name: f"{name} ended" in output(folder), timeout=30)  # type: ignore[misc]
 
     def ended() -> bool:

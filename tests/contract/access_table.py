@@ -54,6 +54,7 @@ UNPUBLISHED = {**PRIVATE, "staff": 200}
 UNPUBLISHED_MAKES = {**PRIVATE, "staff": 201}
 _REFUSED = dict.fromkeys(("viewer", "viewer's key"), "AUTHORIZATION_ERROR")
 _MISSING = dict.fromkeys(("stranger", "stranger's key"), "RESOURCE_NOT_FOUND")
+_WEBHOOK = {"url": "https://example.com/new", "events": ["workflow.created"]}
 
 
 def _fixed(body: Any) -> Callable[[World], Any]:
@@ -134,6 +135,24 @@ ROWS: Mapping[tuple[str, str], Row] = {
     ),
     ("ComponentListView", "GET"): Row(Scope.WORKFLOW_READ),
     ("ComponentSchemaView", "GET"): Row(Scope.WORKFLOW_READ),
+    # --- schedules
+    ("ScheduleListView", "GET"): Row(Scope.WORKFLOW_READ, lists="schedule_id"),
+    ("ScheduleView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("SchedulePreviewView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("ScheduleEventListView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("TriggerEventListView", "GET"): Row(Scope.WORKFLOW_READ, others=LOOK),
+    ("SchedulePauseView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    ("ScheduleResumeView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    ("ScheduleRunView", "POST"): Row(
+        Scope.WORKFLOW_EXECUTE, ok=201, others={**_seen(viewer=403, operator=201, editor=201), "staff": 201}
+    ),
+    ("ScheduleBackfillView", "POST"): Row(
+        Scope.WORKFLOW_EXECUTE, others=RUN, body=_fixed({"from": "2025-01-01T00:00:00Z", "to": "2025-01-01T03:00:00Z"})
+    ),
+    ("RotateView", "POST"): Row(Scope.WORKFLOW_WRITE, others=EDIT),
+    # Whoever knows the token; what else a sender must know, its workflow's start says.
+    ("HookView", "POST"): Row(kind="public", ok=202, body=_fixed({})),
+    ("HookView", "GET"): Row(kind="public", ok=202),
     # --- executions
     ("ExecuteView", "POST"): Row(
         Scope.WORKFLOW_EXECUTE, ok=201, body=_fixed({}),
@@ -173,7 +192,43 @@ ROWS: Mapping[tuple[str, str], Row] = {
         Scope.TEMPLATE_WRITE, others={"owner": 403, "key with the scope": 403}, body=_fixed({"rating": 5}),
         addresses={"template_id": "published_id"},
     ),
+    # --- webhooks
+    ("WebhookListView", "GET"): Row(Scope.WEBHOOK_MANAGE, lists="webhook_id"),
+    ("WebhookListView", "POST"): Row(Scope.WEBHOOK_MANAGE, ok=201, body=_fixed(_WEBHOOK)),
+    ("WebhookView", "GET"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("WebhookView", "PUT"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE, body=_fixed(_WEBHOOK)),
+    ("WebhookView", "PATCH"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE, body=_fixed({"active": False})),
+    ("WebhookView", "DELETE"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("WebhookTestView", "POST"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("RotateSecretView", "POST"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("DeliveryListView", "GET"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("DeliveryView", "GET"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
+    ("RedeliverView", "POST"): Row(Scope.WEBHOOK_MANAGE, others=PRIVATE),
     # --- the platform
     ("HealthView", "GET"): Row(kind="public"),
     ("StatsView", "GET"): Row(Scope.SYSTEM_READ),
 }  # fmt: skip
+
+
+_UNREAD = dict.fromkeys(("key without the scope", "key with no scope"), "AUTHORIZATION_ERROR")
+
+
+@dataclass(frozen=True)
+class ChannelRow:
+    """What `subscribe` to a channel of the WebSocket gives who has a good credential: the code of the error by caller;
+    the others are subscribed.
+    """
+
+    scope: Scope
+    others: Mapping[str, str]
+    subject: str | None = None
+
+
+CHANNELS: Mapping[str, ChannelRow] = {
+    "execution": ChannelRow(Scope.EXECUTION_READ, {**_UNREAD, **_MISSING}, "running_id"),
+    # Its executions are told as well, which takes the other scope.
+    "workflow": ChannelRow(
+        Scope.WORKFLOW_READ, {**_UNREAD, "key with the scope": "AUTHORIZATION_ERROR", **_MISSING}, "workflow_id"
+    ),
+    "system": ChannelRow(Scope.SYSTEM_READ, _UNREAD),
+}

@@ -1,7 +1,7 @@
 """The people, credentials and objects of the access matrix: one of each kind."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
 from django.contrib.auth.models import Group
@@ -22,9 +22,16 @@ from executions.states import ExecutionStatus
 from templates_app.models import Template
 from templates_app.services import create_template
 from tests.conftest import PASSWORD
-from workflows.models import Role, Share, Workflow, WorkflowVersion
-from workflows.services import create_workflow
+from webhooks.backoff import RetryPolicy
+from webhooks.models import Delivery, Webhook
+from webhooks.sealing import seal_secret
+from workflows import hook_tokens
+from workflows.models import Role, Share, Trigger, Workflow, WorkflowVersion
+from workflows.services import create_workflow, update_workflow
 
+HOOKED = {
+    "components": [{"id": "start", "type": "start", "config": {"trigger_type": "webhook", "methods": ["GET", "POST"]}}]
+}
 DEFINITION = {"components": [{"id": "start", "type": "start", "config": {"trigger_type": "manual"}}]}
 
 
@@ -150,9 +157,29 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
     secret = create_secret(owner=owner, name="TOKEN", value="a-secret-value")
     key, _ = create_api_key(owner=owner, name="object", permissions=[])
     template = create_template(user=owner, name="private", definition=DEFINITION)
+    schedule = Trigger.objects.create(
+        workflow=workflow, component_id="start", type="schedule", live=True, anchor_at=timezone.now(),
+        next_at=timezone.now() + timedelta(hours=1),
+        config={"cron": None, "interval_seconds": 3600, "timezone": "UTC", "overlap": "allow", "catchup": "none",
+                "catchup_window_seconds": 60},
+    )  # fmt: skip
+    rotated = Trigger(workflow=workflow, component_id="hook", type="webhook", live=True, config={})
+    hook_tokens.renew(rotated)
+    rotated.save(force_insert=True)
+    hooked = create_workflow(user=owner, name="hooked", definition=HOOKED)
+    update_workflow(workflow=hooked, user=owner, changes={"status": "active"})
     published = create_template(user=owner, name="published", definition=DEFINITION)
     Template.objects.filter(pk=published.pk).update(published=True)
+    webhook = Webhook(id=new_id(), owner=owner, url="https://example.com/", events=["workflow.created"])
+    webhook.retry_policy = asdict(RetryPolicy())
+    webhook.sealed_secret = seal_secret("a-secret-of-the-owner", webhook_id=webhook.pk)
+    webhook.save(force_insert=True)
+    delivery = Delivery.objects.create(
+        webhook=webhook, event="webhook.test", payload="{}", status="failed", completed_at=timezone.now()
+    )
     world.ids |= {
+        "webhook_id": webhook.pk,
+        "delivery_id": delivery.pk,
         "workflow_id": workflow.pk,
         "execution_id": _execution(workflow, ExecutionStatus.FAILED).pk,
         "running_id": _execution(workflow, ExecutionStatus.PENDING).pk,
@@ -160,6 +187,9 @@ def _add_objects(world: World, people: Mapping[str, User], owner: User) -> None:
         "template_id": template.pk,
         "published_id": published.pk,
         "key_id": key.pk,
+        "schedule_id": schedule.pk,
+        "component_id": rotated.component_id,
+        "token": hook_tokens.reveal(Trigger.objects.get(workflow=hooked)),
         "user_id": grantee.pk,
         "group_id": group_id(team.pk),
         "name": secret.name,

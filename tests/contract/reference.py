@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from tests.api import Answer, Api
 
 PAGE = Path(__file__).parents[2] / "docs" / "api-reference.md"
-PARTS = ("Authentication", "REST API Endpoints", "Error Handling", "Rate Limiting", "Bulk Operations")
+PARTS = ("Authentication", "REST API Endpoints", "Error Handling", "Rate Limiting", "Webhooks", "Bulk Operations")
 ENVELOPE = {"success", "data", "message", "errors", "metadata"}
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
@@ -90,6 +90,15 @@ def _blocks(text: str) -> Iterator[tuple[str, str, str, str, str]]:
                 part = section if heading[1] == "##" else part
             elif bold := re.match(r"\*\*(.+?):\*\*", line):
                 label = bold[1]
+
+
+def printed_messages(text: str) -> dict[str, Any]:
+    """The messages of "WebSocket API" by the bold words before each, else by their section."""
+    return {
+        label or section: json.loads(code)
+        for part, section, label, language, code in _blocks(text)
+        if part == "WebSocket API" and language == "json"
+    }
 
 
 EXAMPLES = {example.name: example for example in examples(PAGE.read_text())}

@@ -91,7 +91,7 @@ def filled(route: str, world: World, row: Row, **replaced: str) -> str:
     path = route.replace("^", "").replace("\\Z", "")
     ids = {**world.ids, **{name: world.ids[other] for name, other in row.addresses.items()}, **replaced}
     for name, value in ids.items():
-        for converter in (f"<id:{name}>", f"<str:{name}>", f"<signal:{name}>", f"<number:{name}>"):
+        for converter in (f"<id:{name}>", f"<str:{name}>", f"<signal:{name}>", f"<number:{name}>", f"<hook:{name}>"):
             path = path.replace(converter, value)
     # The name of a secret is a group of a regular expression.
     start = path.find("(?P<name>")
@@ -159,7 +159,7 @@ def check_list(world: World, row: Row, caller: str, answer: Answer, place: str) 
     if row.lists is None or answer.status != 200:
         return
     found = {item.get("id", item.get("execution_id", item.get("name"))) for item in answer.data}
-    own_only = row.lists in {"key_id", "name"}
+    own_only = row.lists in {"key_id", "name", "webhook_id"}
     sees = caller in {"owner", "key with the scope"} or (not own_only and not caller.startswith("stranger"))
     if row.lists in {"user_id", "group_id"}:
         sees = caller == "staff"
@@ -175,7 +175,7 @@ def check_list(world: World, row: Row, caller: str, answer: Answer, place: str) 
 def check_hidden(world: World, row: Row, caller: str, method: str, address: str, answer: Answer) -> None:
     """What is hidden answers to the letter as what is not there."""
     absent = {"workflow_id": new_id(), "execution_id": new_id(), "key_id": new_id(), "name": "ABSENT"}
-    absent["template_id"] = new_id()
+    absent |= {"template_id": new_id(), "schedule_id": new_id(), "webhook_id": new_id(), "delivery_id": new_id()}
     other = call(world, row, caller, method, filled(address, world, row, **absent))
     assert {**answer.body, "metadata": None} == {**other.body, "metadata": None}
 

@@ -39,7 +39,9 @@ OPERATIONS = [f"{method.upper()} {path}" for path, item in conformance.document(
 
 @pytest.mark.parametrize("caller", ["owner", "staff"])
 @pytest.mark.parametrize("label", OPERATIONS)
-def test_no_call_is_answered_otherwise_than_the_document_says(empty_redis: None, label: str, caller: str) -> None:
+def test_no_call_is_answered_otherwise_than_the_document_says(
+    empty_redis: None, nobody_waits: None, label: str, caller: str
+) -> None:
     world = make_world(None)
     User.objects.update(tier=Tier.CUSTOM, requests_per_hour=10**9)
     headers = {"Authorization": f"Bearer {world.callers[caller].token}"}

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts import audit
 from accounts.api_keys import create_api_key
@@ -17,7 +18,7 @@ from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 from tests.api import Api
 from tests.integration.workflows.conftest import execution, make
-from workflows.models import Role, Share, Workflow
+from workflows.models import Role, Share, Trigger, Workflow
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +31,8 @@ class Rows:
         self.number = 0
         self.workflow = Workflow.objects.get(pk=make(api, "w0"))
         self.execution = execution(self.workflow.pk, ExecutionStatus.COMPLETED)
+        body = {"url": "https://example.com", "events": ["workflow.created"]}
+        self.webhook = str(api.post("/webhooks", body).data["id"])
 
     def add(self) -> None:
         """One more of everything."""
@@ -48,9 +51,16 @@ class Rows:
             ComponentRun.objects.create(
                 execution=one, component_id=name, component_type="log", position=0, status=RunStatus.BLOCKED
             )
+        Trigger.objects.create(
+            workflow=self.workflow, component_id=name, type="schedule", live=True, next_at=timezone.now(),
+            config={"cron": "* * * * *", "interval_seconds": None, "timezone": "UTC", "overlap": "skip",
+                    "catchup": "none", "catchup_window_seconds": 60},
+        )  # fmt: skip
         create_secret(owner=self.alice, name=name, value="a-value")
         create_api_key(owner=self.alice, name=name, permissions=[])
         User.objects.create_user(f"{name}@example.com").groups.add(group)
+        self.api.post("/webhooks", {"url": "https://example.com", "events": ["workflow.created"]})
+        self.api.post(f"/webhooks/{self.webhook}/test")
         audit.record(audit.Action.ADMIN_ADDED, group)
 
     def _event(self, type_: str, data: Any) -> None:
@@ -99,18 +109,22 @@ def queries(api: Api, path: str) -> tuple[int, int]:
         ("alice", "/executions/{execution}/logs", 4),
         ("alice", "/executions/{execution}/events", 4),
         ("alice", "/executions/{execution}/components", 5),
+        ("alice", "/schedules", 4),
+        ("staff", "/schedules", 4),
         ("alice", "/secrets", 3),
         ("alice", "/api/v1/auth/api-keys", 3),
         ("staff", "/api/v1/auth/users", 4),
         ("staff", "/api/v1/auth/groups", 4),
         ("staff", "/audit", 4),
+        ("alice", "/webhooks", 3),
+        ("alice", "/webhooks/{webhook}/deliveries", 4),
     ],
 )
 def test_a_list_takes_as_many_queries_for_many_rows_as_for_one(
     as_user: Callable[..., Api], alice: User, admin: User, rows: Rows, who: str, path: str, expected: int
 ) -> None:
     api = as_user(alice if who == "alice" else admin)
-    path = path.format(workflow=rows.workflow.pk, execution=rows.execution.pk)
+    path = path.format(workflow=rows.workflow.pk, execution=rows.execution.pk, webhook=rows.webhook)
     rows.add()
     api.get(path)  # what a process reads once and keeps
     first = queries(api, path)

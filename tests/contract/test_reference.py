@@ -63,8 +63,8 @@ def rows() -> dict[str, int]:
 
 
 def test_every_request_and_answer_that_is_printed_has_a_test() -> None:
-    # Two more requests of the page belong to GraphQL and webhooks; three answers stand without a request.
-    assert len(EXAMPLES) == PAGE.read_text().count("\n```http\n") - 2 + 3 == 31
+    # One more request of the page belongs to GraphQL; three answers and a payload stand without a request.
+    assert len(EXAMPLES) == PAGE.read_text().count("\n```http\n") - 1 + 4 == 33
     assert sorted(set(EXAMPLES) - marked("quotes")) == []
 
 
@@ -81,7 +81,7 @@ def test_every_query_parameter_that_is_printed_has_a_test() -> None:
 
 def test_every_row_of_bad_input_has_a_test_named_by_it() -> None:
     told = re.findall(r"^\| ([A-Z]\d+) \| ", ERRORS.read_text(), re.MULTILINE)
-    counts = {"B": 12, "L": 7, "O": 7, "D": 11, "E": 7, "X": 6, "K": 5, "Q": 8}
+    counts = {"B": 12, "L": 7, "O": 7, "D": 11, "E": 7, "X": 6, "K": 5, "Q": 8, "H": 7}
     must = [f"{letter}{number}" for letter, count in counts.items() for number in range(1, count + 1)]
     assert [row for row in told if row[0] in counts] == must
     assert [row for row in told if not rows().get(row)] == []

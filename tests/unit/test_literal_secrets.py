@@ -310,6 +310,7 @@ def test_every_secret_looking_field_of_a_built_in_schema_says_that_it_is_one() -
         if "writeOnly" in field
     }
     assert marked == {
+        "start.header_secret": True,
         "start.hmac_secret": True,
         "http_request.password": True,
         "http_request.token": True,

@@ -1,6 +1,5 @@
 """Components that steer the flow: start, end, condition, delay, log."""
 
-import re
 from collections.abc import Iterator
 from typing import ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,6 +11,7 @@ from core.types import JSONObject
 from events.event_types import EventType
 from workflows.components.base import Completed, Component, Context, Failed, Outcome, Waiting
 from workflows.expressions import References, evaluate_condition, has_expression
+from workflows.schedule import ScheduleError, check_cron
 from workflows.schemas import received
 
 ANY: JSONObject = {"title": "Any JSON value"}
@@ -30,7 +30,12 @@ TRIGGER_EVENTS = (
     EventType.COMPONENT_COMPLETED,
     EventType.COMPONENT_FAILED,
 )
-_CRON = re.compile(r"\s*[0-9A-Za-z*,/#?-]+(?:\s+[0-9A-Za-z*,/#?-]+){4}\s*", re.ASCII)
+_HEADER = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
+# Headers that say who sends, what, or how it is carried: a secret or a key of the caller's cannot stand there.
+_TAKEN_HEADERS = frozenset(
+    {"authorization", "cookie", "host", "content-type", "content-length", "transfer-encoding", "connection",
+     "x-webhook-signature", "x-api-key", "x-request-id"}
+)  # fmt: skip
 
 
 def object_schema(properties: JSONObject, *required: str, **more: object) -> JSONObject:
@@ -53,7 +58,7 @@ class Start(Component):
     description: ClassVar = "Begins the workflow and says what may trigger it"
     category: ClassVar = "control"
     pure: ClassVar = True
-    unrendered: ClassVar[frozenset[str]] = frozenset({"parameters", "hmac_secret"})
+    unrendered: ClassVar[frozenset[str]] = frozenset({"parameters", "hmac_secret", "header_secret", "condition"})
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "trigger_type": {
@@ -106,6 +111,48 @@ class Start(Component):
                 "default": "latest",
                 "examples": ["none"],
             },
+            "catchup_window_seconds": {
+                "title": "Catch-up window",
+                "description": "How old a missed slot may be and still be made up for",
+                "type": "integer",
+                "minimum": 10,
+                "maximum": 31_536_000,
+                "default": 86_400,
+                "examples": [3600],
+            },
+            "methods": {
+                "title": "Methods",
+                "description": "The HTTP methods that the hook takes; for trigger_type webhook",
+                "type": "array",
+                "items": {"enum": ["GET", "POST"]},
+                "minItems": 1,
+                "uniqueItems": True,
+                "default": ["POST"],
+                "examples": [["POST", "GET"]],
+            },
+            "dedupe_header": {
+                "title": "Header of the dedupe key",
+                "description": "The header whose value names a delivery: the same one starts one execution in 24 hours",
+                "type": "string",
+                "pattern": _HEADER,
+                "default": "Idempotency-Key",
+                "examples": ["X-GitHub-Delivery"],
+            },
+            "header_name": {
+                "title": "Secret header",
+                "description": "The header that must hold header_secret; for trigger_type webhook",
+                "type": "string",
+                "pattern": _HEADER,
+                "examples": ["X-Hook-Secret"],
+            },
+            "header_secret": {
+                "title": "Secret of the header",
+                "description": "What the header named by header_name must hold",
+                "type": "string",
+                "writeOnly": True,
+                "minLength": 16,
+                "examples": ["a-long-random-secret"],
+            },
             "hmac_secret": {
                 "title": "Signature secret",
                 "description": "Checked against X-Webhook-Signature; for trigger_type webhook",
@@ -127,6 +174,13 @@ class Start(Component):
                 "pattern": "^(?:[0-9A-Za-z]{26}|[0-9A-Fa-f-]{32,36})$",
                 "examples": ["01HQNZ2G5XKJ8P7M9N6V3R4T5W"],
             },
+            "condition": {
+                "title": "Condition",
+                "description": "One expression over `input`, an object of `event` and `data`; for trigger_type event",
+                "type": "string",
+                "minLength": 1,
+                "examples": ["input.data.execution.duration_seconds > 60"],
+            },
         },
         "trigger_type",
         allOf=[
@@ -139,6 +193,7 @@ class Start(Component):
                 "then": {"required": ["event"]},
             },
         ],
+        dependentRequired={"header_name": ["header_secret"], "header_secret": ["header_name"]},
     )
     input_schema: ClassVar[JSONObject] = ANY
     output_schema: ClassVar[JSONObject] = {
@@ -151,10 +206,13 @@ class Start(Component):
         computed = [name for name in literal if isinstance(config[name], str) and has_expression(config[name])]
         for name in computed:
             yield _unexpected(name, "a value without expressions, since it is read before any execution", config[name])
-        if "cron" in config and "cron" not in computed and not _CRON.fullmatch(config["cron"]):
+        if "cron" in config and "cron" not in computed and not _is_cron(config["cron"]):
             yield _unexpected("cron", "five cron fields, as in 0 6 * * 1-5", config["cron"])
         if "timezone" in config and "timezone" not in computed and not _is_timezone(config["timezone"]):
             yield _unexpected("timezone", "an IANA time zone, as in Europe/Berlin", config["timezone"])
+        for name in ("header_name", "dedupe_header"):
+            if config.get(name, "").lower() in _TAKEN_HEADERS:
+                yield _unexpected(name, "a header of its own, that HTTP and this API give no meaning", config[name])
 
     def reads(self, config: JSONObject) -> References:
         return References(names=frozenset({"input"}))
@@ -167,6 +225,14 @@ class Start(Component):
 def _unexpected(field: str, expected: str, value: str) -> Problem:
     details = {"expected": expected, "received": received(value)}
     return Problem(f"Expected {expected}", field=field, details=details)
+
+
+def _is_cron(fields: str) -> bool:
+    try:
+        check_cron(fields)
+    except ScheduleError:
+        return False
+    return True
 
 
 def _is_timezone(name: str) -> bool:

@@ -10,20 +10,22 @@ from threading import Thread
 from typing import Any, ClassVar
 from urllib.parse import quote, quote_plus
 
+from tests.acceptance.canary.search import Sink
 from tests.faults.harness import Proxy
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """/echo and /fail repeat the request, /encode repeats it encoded, /redirect leads to its own
-    query, /take keeps it to itself, /slow waits.
+    """/hook keeps what webhooks tell, /echo and /fail repeat the request, /encode repeats it encoded, /redirect leads
+    to its own query, /take keeps it to itself, /slow waits.
     """
 
     seen: ClassVar[list[str]]
+    told: ClassVar[list[str]]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         told = self.headers.get("X-Token") or self.headers.get("Authorization") or ""
-        self.seen.append(f"{self.path}\n{self.headers}\n{body}")
+        (self.told if self.path == "/hook" else self.seen).append(f"{self.path}\n{self.headers}\n{body}")
         everything = {"path": self.path, "headers": dict(self.headers), "body": body}
         with suppress(OSError):
             if self.path.startswith("/fail"):
@@ -62,11 +64,21 @@ class FarEnd:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
-        handler = type("Handler", (_Handler,), {"seen": self.seen})
+        self.told: list[str] = []
+        handler = type("Handler", (_Handler,), {"seen": self.seen, "told": self.told})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
         self.server.block_on_close = False
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    @property
+    def told_events(self) -> set[str]:
+        """The names of the events that webhooks have told of."""
+        return {json.loads(told.rpartition("\n")[2])["event"] for told in self.told if told.endswith("}")}
+
+    def sink(self) -> Sink:
+        """What webhooks told: as it came, which may hold no secret."""
+        return Sink("what webhooks told", "\n".join(self.told).encode())
 
     def was_told(self, value: str) -> bool:
         """Whether the value has come here, in any of a URL's or JSON's encodings."""

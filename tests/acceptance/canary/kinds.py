@@ -20,6 +20,9 @@ class Kind(StrEnum):
     SIGNAL = "a secret-looking field of a signal's data"
     SIGNAL_VALUE = "a secret parameter's value inside a signal's data"
     DATABASE_URL = "the password in a secret that is a database's URL"
+    WEBHOOK_SECRET = "a webhook's secret"
+    ROTATED_WEBHOOK_SECRET = "a webhook's secret after its rotation"
+    MADE_WEBHOOK_SECRET = "a webhook's secret that the platform made"
     # Literals of a definition
     DEFAULT_VALUE = "a default value of a secret parameter"
     HEADER = "a literal Authorization header in a definition"
@@ -79,6 +82,11 @@ class Kind(StrEnum):
     OAUTH_REFRESH_TOKEN = "an OAuth refresh token"
     WRONG_CREDENTIAL = "a client's secret, code, verifier or token that is none"
     SESSION_KEY = "the key of a browser's session"
+    # Inbound hooks
+    HOOK_TOKEN = "the token of an inbound hook"
+    HOOK_SECRET = "a literal secret that a hook's deliveries are signed with"
+    HOOK_BODY = "a secret-looking field of a delivery's body"
+    HOOK_SENDER = "a credential that a sender has in its headers"
     # Of the operator
     SECRET_KEY = "APG_SECRET_KEY"
     ENCRYPTION_KEY = "a key of APG_ENCRYPTION_KEYS"
@@ -93,13 +101,14 @@ IN_THE_ENVIRONMENT = frozenset(
 # Made by the platform while it is used.
 _MADE_LATER = frozenset({
     Kind.ACCESS_TOKEN, Kind.REFRESH_TOKEN, Kind.API_KEY, Kind.CLIENT_SECRET, Kind.AUTHORIZATION_CODE,
-    Kind.OAUTH_ACCESS_TOKEN, Kind.OAUTH_REFRESH_TOKEN, Kind.SESSION_KEY,
+    Kind.OAUTH_ACCESS_TOKEN, Kind.OAUTH_REFRESH_TOKEN, Kind.SESSION_KEY, Kind.HOOK_TOKEN,
+    Kind.MADE_WEBHOOK_SECRET,
 })  # fmt: skip
 # Places that take no quotes and backslashes.
 _PLAIN = frozenset({
     Kind.SECRET_KEY, Kind.SIGNALLED, Kind.WRONG_TOKEN, Kind.WRONG_CREDENTIAL, Kind.CODE_VERIFIER, Kind.HEADER,
     Kind.EARLIER, Kind.IMPORTED, Kind.BROKEN_IMPORT, Kind.IN_BULK, Kind.REFUSED_IN_BULK, Kind.IN_A_TEMPLATE,
-    Kind.FILLED_IN,
+    Kind.FILLED_IN, Kind.HOOK_SECRET, Kind.HOOK_SENDER,
 })  # fmt: skip
 
 

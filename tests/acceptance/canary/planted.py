@@ -1,11 +1,15 @@
 """Leaks of our own making, one in each sink: what proves that the sweep would have found one."""
 
+import urllib.request
 from enum import StrEnum
 
+from tests.acceptance.canary.far_end import FarEnd
 from tests.acceptance.canary.search import Searcher, new_plain_text
+from tests.acceptance.canary.socket_play import record
 from tests.acceptance.canary.stack import Stack
 from tests.eventually import eventually
 from tests.faults.harness import connect
+from tests.sockets import SocketClient
 
 
 class Place(StrEnum):
@@ -13,6 +17,7 @@ class Place(StrEnum):
 
     ANSWER_BODY = "planted in the body of an answer"
     ANSWER_HEADER = "planted in a header of an answer"
+    MESSAGE = "planted in a message of a WebSocket"
     WEB_LOG = "planted in the log of the web server"
     ROW_TEXT = "planted in a row's text"
     ROW_JSON = "planted in a row's JSON"
@@ -26,12 +31,14 @@ class Place(StrEnum):
     DATA_FOLDER = "planted in the data folder"
     COMMAND_LINE = "planted in the command line of a child"
     ENVIRONMENT = "planted in the environment of a child"
+    WEBHOOK = "planted in what a webhook tells"
 
 
 # How the sink begins in which each must be found.
 FOUND_IN = {
     Place.ANSWER_BODY: "the answer 422 of POST /api/v1/auth/login",
     Place.ANSWER_HEADER: "the answer 200 of GET /api/v1/health",
+    Place.MESSAGE: "the message pong of a WebSocket",
     Place.WEB_LOG: "the file logs/web",
     Place.ROW_TEXT: "the database",
     Place.ROW_JSON: "the database",
@@ -45,6 +52,7 @@ FOUND_IN = {
     Place.DATA_FOLDER: "the file data/left",
     Place.COMMAND_LINE: "the command line of process",
     Place.ENVIRONMENT: "the environment of process",
+    Place.WEBHOOK: "what webhooks told",
 }
 # A child that nobody but its parent tells anything; the parent reads what from a file.
 _PARENT = """
@@ -54,11 +62,16 @@ subprocess.run(["sh", "-c", "sleep 30 & wait", line], env={"PATH": "/usr/bin:/bi
 """
 
 
-def plant(stack: Stack, searcher: Searcher) -> None:
+def plant(stack: Stack, searcher: Searcher, far: FarEnd, token: str) -> None:
     """A canary of its own in each place."""
     values = {place: searcher.add(place, new_plain_text()) for place in Place}
     _over_http(stack, values)
+    with SocketClient(stack.socket_port, token) as client:
+        client.send("ping", values[Place.MESSAGE])
+        record(stack, client.receive())
     _in_stores(stack, values)
+    request = urllib.request.Request(f"{far.url}/hook", f'{{"event": "{values[Place.WEBHOOK]}"}}'.encode())
+    urllib.request.urlopen(request, timeout=10).close()
     (stack.folder / "tmp" / "left").write_text(values[Place.TEMPORARY_FILE])
     (stack.folder / "data" / "left").write_text(values[Place.DATA_FOLDER])
     told = stack.folder / "tmp" / "told"

@@ -10,16 +10,20 @@ from core.types import JSONValue
 from tests.acceptance.canary import definitions
 from tests.acceptance.canary.browser import Browser
 from tests.acceptance.canary.calls import ENDED, TOKENS, Calls
+from tests.acceptance.canary.hooks_play import play_hooks
 from tests.acceptance.canary.kinds import Kind
 from tests.acceptance.canary.lifecycle_play import LifecyclePlay
 from tests.acceptance.canary.oauth_play import OAuthPlay
+from tests.acceptance.canary.socket_play import play_sockets
 from tests.acceptance.canary.templates_play import play_templates
+from tests.acceptance.canary.webhooks_play import WebhooksPlay
 from tests.eventually import eventually
 from tests.faults.harness import Process
 
 ADMINISTRATOR = "admin@example.com"
 MAX_BODY_BYTES = 65_536
-_IN_THE_ADMIN = {"user", "session", "secret", "workflow", "oauthapplication", "apikey", "auditentry", "template"}
+_IN_THE_ADMIN = {"user", "session", "secret", "workflow", "oauthapplication", "apikey", "auditentry", "template",
+                 "webhook", "delivery"}  # fmt: skip
 
 
 @dataclass
@@ -32,6 +36,9 @@ class Play(Calls):
         worker = self.stack.worker()
         self.people()
         self.keys_and_secrets()
+        self.stack.webhooks_worker()
+        webhooks = WebhooksPlay(self)
+        webhooks.begin()
         workflows = self.store_workflows()
         self.refusals()
         self.run(workflows)
@@ -40,8 +47,11 @@ class Play(Calls):
         self.signal_and_retry(waiting)
         workflows |= LifecyclePlay(self, workflows).everything()
         workflows |= play_templates(self, workflows["literals"])
+        workflows |= play_hooks(self)
         self.settle()
         self.read_everything(workflows)
+        play_sockets(self, workflows.values())
+        webhooks.end()
         staff = Browser(self)
         staff.log_in("/admin/login/?next=/admin/", ADMINISTRATOR,
                      (self.values[Kind.WRONG_PASSWORD], self.values[Kind.ADMINISTRATOR]))  # fmt: skip

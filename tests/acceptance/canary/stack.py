@@ -114,7 +114,7 @@ class Watcher:
 
 @dataclass
 class Stack:
-    """Servers, web, worker and beat on one folder; `settings` is added to the environment of all processes."""
+    """Servers, web, workers and beat on one folder; `settings` is added to the environment of all processes."""
 
     folder: Path
     settings: dict[str, str]
@@ -134,9 +134,9 @@ class Stack:
         self.servers.start_postgres()
         prepare = self.launch("prepare", "manage.py", "prepare")
         assert prepare.popen.wait(60) == 0, prepare.text()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.web = Web(probe.getsockname()[1])
+        self.web, self.socket_port = Web(_free_port()), _free_port()
+        # As it is run: an address with a token in it must be in no log of this one.
+        self.launch("sockets", "-m", "config.web", "--port", str(self.socket_port))
         self.launch("web", "-m", "uvicorn", "config.asgi:application", "--port", str(self.web.port), "--lifespan",
                      "off", "--log-level", "debug")  # fmt: skip
         self.launch("beat", "-m", "celery", "-A", "config", "beat", "-l", "DEBUG", "--pidfile", "",
@@ -145,6 +145,13 @@ class Stack:
     def worker(self) -> Process:
         """A worker of two processes, watched."""
         worker = self.launch("worker", "-m", "celery", "-A", "config", "worker", "-c", "2", "-l", "DEBUG",
+                              "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
+        self.watch(worker)
+        return worker
+
+    def webhooks_worker(self) -> Process:
+        """The worker that sends webhooks, watched."""
+        worker = self.launch("webhooks", "-m", "celery", "-A", "config.webhooks_worker", "worker", "-l", "DEBUG",
                               "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
         self.watch(worker)
         return worker
@@ -238,6 +245,12 @@ class Stack:
         """On a connection of our own."""
         with connect(self.servers) as connection:
             connection.execute(statement.encode())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _with_bytes(dump: bytes) -> bytes:

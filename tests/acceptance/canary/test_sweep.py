@@ -59,9 +59,9 @@ def swept() -> Iterator[Swept]:
             with far.database(stack.servers.postgres_socket()) as port:
                 play = Play(stack, values, searcher, far, port)
                 play.everything()
-                plant(stack, searcher)
+                plant(stack, searcher, far, play.tokens["key"])
                 stack.quiet()
-            yield Swept(play, searcher, [hit for sink in stack.sinks() for hit in searcher.search(sink)])
+            yield Swept(play, searcher, [hit for sink in (*stack.sinks(), far.sink()) for hit in searcher.search(sink)])
         finally:
             stack.end()
             shutil.rmtree(folder)

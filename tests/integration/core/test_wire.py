@@ -153,9 +153,12 @@ def test_the_server_itself_believes_no_forwarded_address(web: Web) -> None:
 
 
 def test_a_change_to_another_protocol_is_not_made(web: Web) -> None:
-    upgrade = b"Connection: Upgrade\r\nUpgrade: %s\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: YQ==\r\n"
-    for protocol in (b"websocket", b"h2c"):
-        assert web.send(get(upgrade % protocol)).status == 200
+    key = b"dGhlIHNhbXBsZSBub25jZQ=="
+    upgrade = b"Connection: Upgrade\r\nUpgrade: %s\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
+    assert web.send(get(upgrade % (b"h2c", key))).status == 200
+    # No address but those of sockets is one.
+    assert web.send(get(upgrade % (b"websocket", key))).status == 403
+    assert web.send(get(upgrade % (b"websocket", b"YQ=="))).status == 400
 
 
 def test_liveness_answers_any_probe_and_is_not_counted(web: Web) -> None:

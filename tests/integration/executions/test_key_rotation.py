@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, models
 
 from accounts import secret_store, vault
+from accounts.callers import Caller
 from accounts.models import Secret, User
 from config import key_rotation
 from config.key_rotation import SEALED_COLUMNS, Rotation, count_by_key, rotate
@@ -21,7 +22,11 @@ from executions.models import ComponentRun, Execution, LoopItem
 from executions.services import StartRequest, start_execution
 from executions.states import ExecutionStatus
 from tests.integration.executions.conftest import Doorbells, linear, make_workflow, opened, transform
-from workflows.models import WorkflowVersion
+from webhooks.models import Webhook
+from webhooks.sealing import open_secret
+from webhooks.services import create_webhook, rotate_secret
+from workflows import hook_tokens
+from workflows.models import Trigger, WorkflowVersion
 from workflows.sealing import whole_definition
 from workflows.services import update_workflow
 
@@ -29,6 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 OLD, NEW = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 OLD_ID, NEW_ID = (hashlib.sha256(base64.b64decode(key)).digest()[:4].hex() for key in (OLD, NEW))
+SIGNING = "canary-to-sign-with"
 SECRET, LITERAL, TOKEN = "canary-secret", "canary-literal", "canary-token"
 TOKENS = [{"name": "token", "type": "secret"}]
 Ring = Callable[..., None]
@@ -78,12 +84,20 @@ def test_every_column_of_bytes_is_in_the_table_or_said_to_be_none() -> None:
         if isinstance(field, models.BinaryField)
     }
     # Digests open to nothing.
-    assert of_bytes - in_the_table == {"executions_idempotencykey.request_digest", "accounts_apikey.key_hash"}
+    assert of_bytes - in_the_table == {
+        "executions_idempotencykey.request_digest",
+        "accounts_apikey.key_hash",
+        "workflows_trigger.token_digest",
+    }
     assert in_the_table <= of_bytes
 
 
 def waiting_execution(alice: User, doorbells: Doorbells) -> Execution:
     """One that has something in every sealed column, waits in the middle, and reads all of it afterwards."""
+    hooked = make_workflow(alice, {"components": [{"id": "s", "type": "start", "config": {"trigger_type": "webhook"}}]})
+    update_workflow(workflow=hooked, user=alice, changes={"status": "active"})
+    hook = {"type": "webhook"}
+    start_execution(workflow=hooked, user=alice, request=StartRequest(), trigger=hook, brought={"password": TOKEN})
     secret_store.create_secret(owner=alice, name="key", value=SECRET)
     failing = {"id": "never", "type": "fail", "config": {"message": "no"}}
     loop = {
@@ -117,11 +131,21 @@ def waiting_execution(alice: User, doorbells: Doorbells) -> Execution:
     return again
 
 
+def rotated_webhook(alice: User) -> Webhook:
+    """One with two secrets."""
+    webhook, _ = create_webhook(
+        caller=Caller(alice, frozenset()), url="https://example.com", events=["workflow.created"], retry_policy={},
+        secret=SIGNING,
+    )  # fmt: skip
+    return rotate_secret(webhook=webhook, secret=f"new {SIGNING}")[0]
+
+
 def test_an_execution_that_waits_goes_on_after_the_old_key_is_gone(
     alice: User, doorbells: Doorbells, ring: Ring
 ) -> None:
     ring(OLD)
     execution = waiting_execution(alice, doorbells)
+    webhook = rotated_webhook(alice)
     before = {column.name: count_by_key(column) for column in SEALED_COLUMNS}
     assert all(set(counts) == {OLD_ID} for counts in before.values()), before
     ring(NEW, OLD)
@@ -138,10 +162,15 @@ def test_an_execution_that_waits_goes_on_after_the_old_key_is_gone(
     assert execution.status == ExecutionStatus.COMPLETED, execution.error
     assert opened(execution)["never"] == {"s": True, "p": len(LITERAL), "t": len(TOKEN)}
     assert opened(execution)["inner"] is True
-    for version in WorkflowVersion.objects.all():
+    hook = Trigger.objects.get()
+    assert hook_tokens.digest(hook_tokens.reveal(hook)) == bytes(hook.token_digest or b"")
+    for version in WorkflowVersion.objects.exclude(workflow=hook.workflow_id):
         assert LITERAL in str(whole_definition(version))
     assert secret_store.values_of(alice.pk, None) == {"key": SECRET}
-    for told in (SECRET, LITERAL, TOKEN):
+    webhook.refresh_from_db()
+    sealed = (webhook.sealed_secret, webhook.sealed_previous_secret or b"")
+    assert [open_secret(bytes(each), webhook_id=webhook.pk) for each in sealed] == [f"new {SIGNING}", SIGNING]
+    for told in (SECRET, LITERAL, TOKEN, SIGNING):
         assert told not in printed
 
 

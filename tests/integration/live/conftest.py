@@ -1,14 +1,19 @@
 """A web server beside the tests, and who connects to it."""
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from accounts.models import User
 from accounts.services import log_in
+from config.embedded import start_valkey, stop_valkey
 from core.redis import client
 from events import bells
 from tests.conftest import PASSWORD
@@ -22,7 +27,12 @@ __all__ = ["doorbells", "only_legal_moves"]
 Dial = Callable[..., SocketClient]
 TRUSTED = "https://app.example.com,https://*.pages.example"
 # Less patient than the product, so that tests need not be more so.
-QUICK = "Hub.SLOW_SECONDS = 1.5; web.PING_SECONDS = 2.5"
+QUICK = """
+from config import notices
+Hub.SLOW_SECONDS = 1.5
+web.PING_SECONDS = 2.5
+notices.ALERT_SECONDS = notices.ANNOUNCEMENT_SECONDS = 0.3
+"""
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +78,17 @@ def busy_backends() -> int:
             " AND state <> 'idle'"
         )
         return int(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def own_valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """A Valkey for bells alone: its folder and its address."""
+    with tempfile.TemporaryDirectory(prefix="apg-bells-") as folder:
+        url = start_valkey(Path(folder))
+        monkeypatch.setattr(bells, "settings", SimpleNamespace(REDIS_URL=url, CHANNEL_LAYERS=settings.CHANNEL_LAYERS))
+        monkeypatch.setattr(bells, "_line", bells._Line())
+        yield Path(folder), url
+        stop_valkey(Path(folder))
 
 
 def told_until_end(socket: SocketClient) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from accounts.api_keys import create_api_key
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from events.models import Announcement
 from executions.models import Execution
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
@@ -171,6 +171,9 @@ def test_queries_and_mutations_are_answered_too(as_alice: GraphQLClient, alice: 
     as_alice.ask("mutation ($id: ID!) { executeWorkflow(workflowId: $id, input: {}) { success } }", id=workflow.pk)
     assert as_alice.receive()["payload"] == {"data": {"executeWorkflow": {"success": True}}}
     assert Execution.objects.get().workflow_id == workflow.pk
+    entry = AuditEntry.objects.get(action="execution.started")
+    assert (entry.actor_id, entry.address, entry.credential) == (alice.pk, "127.0.0.1", "session")
+    assert entry.request_id
 
 
 @pytest.mark.parametrize("where", ["header", "query", "key", "init", "init key", "init token"])

@@ -212,7 +212,9 @@ def test_the_owner_is_told_of_a_deletion_and_of_nothing_after_it(dial: Dial, ali
     socket = dial(alice)
     socket.subscribe("workflow", workflow.pk)
     delete_workflow(workflow=workflow, force=False)
-    assert socket.receive()["data"]["event"] == "workflow.deleted"
+    told = socket.receive()["data"]
+    assert told["event"] == "workflow.deleted"
+    assert "shared_with" not in told
     socket.send("subscribe", "s2", channel="workflow", workflow_id=workflow.pk)
     assert socket.receive()["data"]["code"] == "RESOURCE_NOT_FOUND"
 

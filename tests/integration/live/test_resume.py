@@ -1,16 +1,17 @@
 """Nothing is lost and nothing comes twice: replay, cut connections, lost bells, and servers that go away (F14, W6)."""
 
+import os
 import random
-import tempfile
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
-from django.conf import settings
 from django.db import connection
 from redis import Redis
 
@@ -27,7 +28,7 @@ from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells, linear, log, start, transform
 from tests.integration.executions.test_waits import send, signal
 from tests.integration.live.conftest import QUICK, Dial, is_silent, token_of, told_until_end
-from tests.sockets import SocketClient, row_messages
+from tests.sockets import RawSocket, SocketClient, row_messages
 from tests.web import Web, web_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -129,12 +130,13 @@ def test_200_connections_cut_at_random_miss_nothing_and_hear_nothing_twice(
     token = token_of(alice)
     # Somebody stays, so that the server goes on listening.
     dial(token=token)
-    executions = [start(alice, linear(*(log(f"c{n}") for n in range(80)))) for _ in range(4)]
+    # Side by side, so that each is a hop of its own.
+    executions = [start(alice, {"components": [log(f"c{n}") for n in range(50)]}) for _ in range(4)]
     told: dict[str, list[int]] = {execution.pk: [] for execution in executions}
     cuts = threading.Semaphore(0)
 
     def work() -> None:
-        """A hop for each cut, so that the work lasts as long as the cutting does; then the rest."""
+        """A hop for each cut, so that the work lasts as long as the cutting does."""
         try:
             doorbells.receive()
             while doorbells.waiting:
@@ -150,31 +152,33 @@ def test_200_connections_cut_at_random_miss_nothing_and_hear_nothing_twice(
     for _ in range(200):
         cuts.release()
         id_ = chance.choice(list(told))
-        with SocketClient(web.port, token) as socket:
+        with RawSocket(web.port, token) as socket:
             since = told[id_][-1] if told[id_] else 0
-            assert socket.subscribe("execution", id_, since=since)["type"] == "subscribed"
+            socket.say("subscribe", channel="execution", execution_id=id_, since=since)
+            assert socket.receive()["type"] == "subscribed"
             with suppress(TimeoutError):
-                for _ in range(chance.randrange(12)):
-                    told[id_] += numbers([socket.receive(chance.random() * 0.01)])
-            if chance.random() < 0.7:
-                socket.cut()
+                for _ in range(chance.randrange(16)):
+                    told[id_] += numbers([socket.receive(0.03)])
+    heard_while_cutting = sum(map(len, told.values()))
     cuts.release(10_000)
     worker.join(60)
     assert not worker.is_alive()
     assert all(status in FINAL_EXECUTION for status in Execution.objects.values_list("status", flat=True))
     for execution in executions:
-        with SocketClient(web.port, token) as socket:
+        with SocketClient(web.port, token) as whole:
             last = last_number(execution)
             since = told[execution.pk][-1] if told[execution.pk] else 0
-            socket.subscribe("execution", execution.pk, since=since)
+            whole.subscribe("execution", execution.pk, since=since)
             while (told[execution.pk] or [0])[-1] < last:
-                told[execution.pk] += numbers([socket.receive()])
+                told[execution.pk] += numbers([whole.receive()])
         assert told[execution.pk] == list(range(1, last + 1))
+    assert heard_while_cutting > 200
 
 
 def test_a_commit_that_writes_to_the_ledger_rings(alice: User, doorbells: Doorbells) -> None:
     execution = start(alice, linear(log("a")))
-    with client().pubsub() as heard:  # type: ignore[no-untyped-call]
+    heard: Any = client().pubsub()  # type: ignore[no-untyped-call]  # redis-py's is untyped
+    with heard:
         heard.subscribe(bells.channel())
         doorbells.work()
         found: set[bytes] = set()
@@ -214,17 +218,6 @@ def test_f14_flushall_silences_nothing(dial: Dial, alice: User, doorbells: Doorb
     client().flushall()
     doorbells.work()
     assert numbers(told_until_end(socket)) == list(range(1, last_number(execution) + 1))
-
-
-@pytest.fixture
-def own_valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
-    """A Valkey for bells alone: its folder and its address."""
-    with tempfile.TemporaryDirectory(prefix="apg-bells-") as folder:
-        url = start_valkey(Path(folder))
-        monkeypatch.setattr(bells, "settings", SimpleNamespace(REDIS_URL=url, CHANNEL_LAYERS=settings.CHANNEL_LAYERS))
-        monkeypatch.setattr(bells, "_line", bells._Line())
-        yield Path(folder), url
-        stop_valkey(Path(folder))
 
 
 def test_a_valkey_that_dies_and_comes_back_loses_nothing(
@@ -274,3 +267,45 @@ def test_a_view_outlives_the_connections_to_postgres(
     assert numbers(found) == list(range(1, last_number(execution) + 1))
     other = dial(alice)
     assert other.subscribe("execution", execution.pk)["type"] == "subscribed"
+
+
+@contextmanager
+def no_new_connections() -> Iterator[None]:
+    """PostgreSQL lets nobody in anew, and whoever was in is out but for this test."""
+    name = connection.settings_dict["NAME"]
+    url = urlsplit(os.environ["DATABASE_URL"])
+    address = f"postgresql://{url.netloc}/postgres" + (f"?{url.query}" if url.query else "")
+    with psycopg.connect(address, autocommit=True) as other:
+        other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'.encode())
+        try:
+            cut_off_postgres()
+            yield
+        finally:
+            other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'.encode())
+
+
+def test_what_happens_while_the_server_cannot_reach_postgres_is_told_afterwards(
+    dial: Dial, alice: User, doorbells: Doorbells, silent_bells: None
+) -> None:
+    execution = start(alice, linear(log("a"), signal(), log("b")))
+    socket = dial(alice)
+    socket.subscribe("workflow", execution.workflow_id)
+    doorbells.work()
+    found = [socket.until("component_waiting")]
+    with no_new_connections():
+        send(execution, alice, 1)
+        doorbells.work()
+        # Looks have failed meanwhile.
+        assert not_told(socket, 2.5)
+    found += told_until_end(socket)
+    assert numbers(found) == list(range(numbers(found)[0], last_number(execution) + 1))
+
+
+def not_told(socket: SocketClient, seconds: float) -> bool:
+    """Whether no row comes for so long."""
+    until = time.monotonic() + seconds
+    with suppress(TimeoutError):
+        while (left := until - time.monotonic()) > 0:
+            if row_messages([socket.receive(left)]):
+                return False
+    return True

@@ -38,6 +38,7 @@ def test_get_has_the_printed_fields(caller: Api, alice: User) -> None:
         "priority": 3,
         "component_count": 2,
         "permissions": PERMISSIONS,
+        "triggers": [],
         "created_by": alice.pk,
         "created_at": workflow.created_at.isoformat().replace("+00:00", "Z"),
         "updated_at": workflow.updated_at.isoformat().replace("+00:00", "Z"),

@@ -194,6 +194,37 @@ class GroupChanges(TypedDict, total=False):
     members: Sequence[str]
 
 
+class WebhookRetryPolicy(TypedDict, total=False):
+    """How often, and how far apart, a delivery is tried."""
+
+    max_attempts: int
+    initial_delay_seconds: float
+    max_delay_seconds: float
+    backoff_multiplier: float
+
+
+class WebhookBody(TypedDict):
+    """A webhook as it is to be; without a secret the server makes one."""
+
+    url: str
+    events: Sequence[str]
+    secret: NotRequired[str]
+    active: NotRequired[bool]
+    workflow_ids: NotRequired[Sequence[str] | None]
+    retry_policy: NotRequired[WebhookRetryPolicy]
+
+
+class WebhookChanges(TypedDict, total=False):
+    """What is to change of a webhook; a secret is a rotation."""
+
+    url: str
+    events: Sequence[str]
+    secret: str
+    active: bool
+    workflow_ids: Sequence[str] | None
+    retry_policy: WebhookRetryPolicy
+
+
 # --- filters of lists
 
 
@@ -262,3 +293,17 @@ class EventFilters(TypedDict, total=False):
     """Which events: those after the number `since`."""
 
     since: int
+
+
+class ScheduleFilters(TypedDict, total=False):
+    """Which schedules."""
+
+    workflow_id: str
+    paused: bool
+
+
+class DeliveryFilters(TypedDict, total=False):
+    """Which deliveries."""
+
+    status: Literal["pending", "delivering", "succeeded", "failed"]
+    event: str

@@ -41,18 +41,20 @@ class Repeat(Enum):
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request, and how its answer is read."""
+    """One request, and how its answer is read. Shows nothing of what is sent: it may be secret."""
 
     method: str
     path: str
     read: Callable[[dict[str, Any]], T]
     params: Mapping[str, Any] = field(default_factory=dict)
-    body: Any = None
-    text: str | None = None
-    form: Mapping[str, str] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = field(default=None, repr=False)
+    text: str | None = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     repeat: Repeat = Repeat.UNSAFE
     anonymous: bool = False
+    # Seconds that the server may take beyond what any request may.
+    patience: float = 0.0
 
 
 @dataclass(frozen=True)

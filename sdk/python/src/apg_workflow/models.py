@@ -79,6 +79,16 @@ class WorkflowPermissions(Model):
     can_share: bool
 
 
+class WorkflowTrigger(Model):
+    """What starts a workflow by itself; `url` is a hook's, for those who may see it."""
+
+    id: str
+    component_id: str
+    type: str
+    next_at: datetime | None
+    url: str | None
+
+
 class Workflow(Model):
     """A workflow; the definition and the numbers are there where they were asked for."""
 
@@ -92,6 +102,7 @@ class Workflow(Model):
     priority: int
     component_count: int
     permissions: WorkflowPermissions
+    triggers: tuple[WorkflowTrigger, ...]
     created_by: str
     created_at: datetime
     updated_at: datetime
@@ -487,6 +498,160 @@ class Component(Model):
     config_schema: dict[str, Any] | bool
     input_schema: dict[str, Any] | bool
     output_schema: dict[str, Any] | bool
+
+
+# --- schedules, hooks, webhooks
+
+
+class Schedule(Model):
+    """A workflow's start by the clock, as its definition has it."""
+
+    id: str
+    workflow_id: str
+    workflow_name: str
+    component_id: str
+    cron: str | None
+    interval_seconds: int | None
+    timezone: str
+    overlap: str
+    catchup: str
+    catchup_window_seconds: int
+    paused: bool
+    next_at: datetime | None
+    last_slot_at: datetime | None
+    last_execution_id: str | None
+
+
+class Slot(Model):
+    """A time at which a schedule starts; `local` is the same in its zone."""
+
+    slot_at: datetime
+    local: str
+
+
+class SchedulePreview(Model):
+    """The next times of a schedule."""
+
+    timezone: str
+    slots: tuple[Slot, ...]
+
+
+class AcceptedExecution(Model):
+    """An execution that a schedule or a hook has started. `id` is its `execution_id`."""
+
+    execution_id: str
+    status: str
+    created_at: datetime
+
+    @property
+    def id(self) -> str:
+        """As everything else is called."""
+        return self.execution_id
+
+
+class HookResult(AcceptedExecution):
+    """An execution that had ended before the hook answered."""
+
+    completed_at: datetime
+    results: Any
+    error: dict[str, Any] | None
+
+
+class BackfilledSlot(Model):
+    """One time of a backfill; `message` says why it was refused."""
+
+    slot_at: datetime
+    execution_id: str | None
+    started: bool
+    message: str | None
+
+
+class BackfillSummary(Model):
+    """How many of the times were started."""
+
+    total: int
+    started: int
+    refused: int
+
+
+class ScheduleBackfill(Model):
+    """What came of a backfill."""
+
+    results: tuple[BackfilledSlot, ...]
+    summary: BackfillSummary
+
+
+class TriggerEvent(Model):
+    """Something that a trigger did not do, and why."""
+
+    sequence: int
+    type: str
+    timestamp: datetime
+    data: dict[str, Any]
+
+
+class WebhookRetryPolicy(Model):
+    """How often, and how far apart, a delivery is tried."""
+
+    max_attempts: int
+    initial_delay_seconds: float
+    max_delay_seconds: float
+    backoff_multiplier: float
+
+
+class Webhook(Model):
+    """An address that is told of events; `off_reason` says why it is not active."""
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    workflow_ids: tuple[str, ...] | None
+    active: bool
+    off_reason: str | None
+    failures_in_a_row: int
+    retry_policy: WebhookRetryPolicy
+    previous_secret_valid_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class WebhookWithSecret(Webhook):
+    """A webhook whose secret has just been made, and is not told again; None where the caller gave it."""
+
+    secret: str | None = None
+
+
+class DeliverySummary(Model):
+    """One event on its way to a webhook."""
+
+    id: str
+    webhook_id: str
+    event: str
+    status: str
+    attempts: int
+    next_attempt_at: datetime | None
+    response_status: int | None
+    error: str | None
+    created_at: datetime
+    completed_at: datetime | None
+
+
+class DeliveryAttempt(Model):
+    """One attempt to deliver."""
+
+    attempt: int
+    started_at: datetime
+    duration_ms: int
+    response_status: int | None
+    error: str | None
+
+
+class Delivery(DeliverySummary):
+    """One event on its way to a webhook, with its body and every attempt."""
+
+    payload: dict[str, Any]
+    response_body: str | None
+    attempts_log: tuple[DeliveryAttempt, ...]
 
 
 # --- accounts, system

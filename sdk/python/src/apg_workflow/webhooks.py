@@ -15,13 +15,17 @@ _PREFIX = "whsec_"
 _TOLERANCE_SECONDS = 300
 
 
+def signature_of(payload: bytes | str, secret: str) -> str:
+    """The X-Webhook-Signature of a raw body: what `verify` expects, and what a hook with an `hmac_secret` does."""
+    return "sha256=" + hmac.new(secret.encode(), _bytes(payload), hashlib.sha256).hexdigest()
+
+
 def verify(payload: bytes | str, signature: str, secret: str) -> None:
     """Whether `signature`, the header X-Webhook-Signature, is that of the raw body. Raises SignatureError if not.
 
     It does not sign the time, so an old request can be sent again: `verify_headers` does better.
     """
-    expected = "sha256=" + hmac.new(secret.encode(), _bytes(payload), hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
+    if not hmac.compare_digest(signature_of(payload, secret).encode(), signature.encode("utf-8", "replace")):
         raise SignatureError("X-Webhook-Signature is not that of this payload and secret")
 
 

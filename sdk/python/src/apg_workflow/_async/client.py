@@ -13,6 +13,8 @@ from apg_workflow._async.executions import Executions
 from apg_workflow._async.io import HttpTransport
 from apg_workflow._async.system import Audit, System
 from apg_workflow._async.transport import Transport
+from apg_workflow._async.triggers import Hooks, Schedules
+from apg_workflow._async.webhooks import Webhooks
 from apg_workflow._async.workflows import Workflows
 from apg_workflow._version import __version__
 from apg_workflow.calls import Retries, api_root
@@ -72,10 +74,13 @@ class WorkflowClient:
         self.components = Components(transport)
         self.executions = Executions(transport)
         self.groups = Groups(transport)
+        self.hooks = Hooks(transport)
+        self.schedules = Schedules(transport)
         self.secrets = Secrets(transport)
         self.system = System(transport)
         self.templates = Templates(transport)
         self.users = Users(transport)
+        self.webhooks = Webhooks(transport)
         self.workflows = Workflows(transport)
 
     async def __aenter__(self) -> Self:

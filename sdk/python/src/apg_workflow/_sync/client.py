@@ -13,6 +13,8 @@ from apg_workflow._sync.executions import Executions
 from apg_workflow._sync.io import HttpTransport
 from apg_workflow._sync.system import Audit, System
 from apg_workflow._sync.transport import Transport
+from apg_workflow._sync.triggers import Hooks, Schedules
+from apg_workflow._sync.webhooks import Webhooks
 from apg_workflow._sync.workflows import Workflows
 from apg_workflow._version import __version__
 from apg_workflow.calls import Retries, api_root
@@ -72,10 +74,13 @@ class SyncWorkflowClient:
         self.components = Components(transport)
         self.executions = Executions(transport)
         self.groups = Groups(transport)
+        self.hooks = Hooks(transport)
+        self.schedules = Schedules(transport)
         self.secrets = Secrets(transport)
         self.system = System(transport)
         self.templates = Templates(transport)
         self.users = Users(transport)
+        self.webhooks = Webhooks(transport)
         self.workflows = Workflows(transport)
 
     def __enter__(self) -> Self:

@@ -135,6 +135,7 @@ class Transport:
                     content=call.text,
                     data=call.form,
                     headers={**call.headers, **credential},
+                    timeout=self.timeout + call.patience,
                 )
             except httpx.TransportError as error:
                 sent = not isinstance(error, _NOT_SENT)

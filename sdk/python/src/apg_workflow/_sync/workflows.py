@@ -256,6 +256,36 @@ class Workflows(Resource):
             )
         )
 
+    @operation("give_hook_new_address")
+    def rotate_hook(self, workflow_id: str, component_id: str) -> models.WorkflowTrigger:
+        """Another address for a hook of the workflow's; the old one is nobody's from now on."""
+        address = path("workflows", workflow_id, "triggers", component_id, "rotate")
+        return self._send(post(address, one(models.WorkflowTrigger)))
+
+    @operation("list_trigger_events")
+    def list_trigger_events(
+        self,
+        workflow_id: str,
+        component_id: str,
+        *,
+        limit: int | None = None,
+        offset: int | None = None,
+        **filters: Unpack[bodies.EventFilters],
+    ) -> models.Page[models.TriggerEvent]:
+        """What a trigger of the workflow's did not start, and why."""
+        address = path("workflows", workflow_id, "triggers", component_id, "events")
+        return self._send(get(address, page_of(models.TriggerEvent), limit=limit, offset=offset, **filters))
+
+    def iterate_trigger_events(
+        self, workflow_id: str, component_id: str, *, page_size: int = 100, **filters: Unpack[bodies.EventFilters]
+    ) -> Iterator[models.TriggerEvent]:
+        """All of `list_trigger_events`, page after page."""
+        address = path("workflows", workflow_id, "triggers", component_id, "events")
+        return self._walk(
+            lambda limit, offset: get(address, page_of(models.TriggerEvent), limit=limit, offset=offset, **filters),
+            page_size,
+        )
+
     @operation("run_bulk_operations")
     def run_bulk_operations(
         self, operations: Sequence[bodies.Operation], *, atomic: bool = False

@@ -1,0 +1,413 @@
+"""Schedules: firing the slots that are due, each at most once, and what users do with them by hand.
+
+Beat's tick and every worker's keeper call `fire_due`, any number at once. PostgreSQL's clock says what is due, and a
+slot's row, written in the transaction that starts its execution, that it is started once.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+import psycopg
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models.functions import Now
+
+from accounts import audit
+from accounts.audit import Action
+from accounts.models import User
+from accounts.vault import SealBrokenError
+from core.errors import APGError, ConflictError, NotFoundError, Problem, ValidationFailedError
+from core.redact import Redactor
+from core.times import iso
+from core.types import JSONObject
+from executions import dispatch, plans, services, trigger_parameters
+from executions.models import Execution
+from executions.services import NewExecution, StartRequest, Stop
+from executions.states import ExecutionStatus
+from executions.transitions import starting, triggering
+from executions.transitions.triggering import TakenSlot
+from workflows.activation import pause, resume, schedule_of, tell_skipped
+from workflows.expressions import ExpressionError
+from workflows.models import Slot, Trigger, Workflow, WorkflowVersion
+from workflows.schedule import Skip, Step, plan_step, slots_after, slots_between
+
+logger = logging.getLogger(__name__)
+
+BATCH = 5_000
+MAX_BACKFILL = 500
+# A pass ends after this time: the keeper has leases to renew, and comes again.
+_PASS_SECONDS = 1.0
+# One commit for so many, so that a herd of them does not wait for as many.
+_TOGETHER = 50
+
+
+class RefusedError(Exception):
+    """A slot cannot be started; `reason` is the ledger's word, `message` and `problems` say more."""
+
+    def __init__(self, reason: str, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        self.reason, self.message, self.problems = reason, message, problems
+        super().__init__(message)
+
+    @property
+    def detail(self) -> JSONObject:
+        """What the ledger keeps of it: no values, which may be secret."""
+        problems = [{"field": problem.field, "message": problem.message} for problem in self.problems[:10]]
+        return {"message": self.message, **({"problems": problems} if problems else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be done with a due schedule, and the execution of its slot or why there will be none."""
+
+    trigger: Trigger
+    step: Step
+    new: NewExecution | None = None
+    refusal: RefusedError | None = None
+
+
+def fire_due() -> int:
+    """Start the slots that are due; how many schedules were moved on. Forbids a transaction.
+
+    One that fails is told of in the ledger and passed over; one that is held by somebody is left for the next pass.
+    """
+    began, moved, moved_before = time.monotonic(), 0, 0
+    seen: set[str] = set()
+    while time.monotonic() - began < _PASS_SECONDS:
+        # In rounds, each once a round: a long catch-up, or a failure, leaves the others their time.
+        ids = [id_ for id_ in triggering.due(BATCH) if id_ not in seen][:_TOGETHER]
+        if not ids:
+            if moved == moved_before:
+                break
+            moved_before = moved
+            seen.clear()
+            continue
+        seen.update(ids)
+        due = _LIVE.filter(pk__in=ids).select_related("workflow__created_by").annotate(now=Now())
+        by_account: dict[str, list[Trigger]] = {}
+        for trigger in due:
+            by_account.setdefault(trigger.workflow.created_by_id, []).append(trigger)
+        for triggers in by_account.values():
+            moved += _fire_together(triggers)
+    return moved
+
+
+_LIVE = Trigger.objects.filter(live=True, paused_at__isnull=True, next_at__isnull=False)
+
+
+def _fire_together(triggers: Sequence[Trigger]) -> int:
+    """Move the schedules of one account on in one transaction; where that fails, each in one of its own."""
+    try:
+        return _move_on([plan for trigger in triggers if (plan := _planned(trigger)) is not None])
+    except (OperationalError, InterfaceError) as error:
+        if not _is_held(error):
+            raise
+        return sum(map(_fire_alone, triggers)) if len(triggers) > 1 else 0
+    except Exception:
+        if len(triggers) > 1:
+            return sum(map(_fire_alone, triggers))
+        logger.exception("Schedule failed", extra={"action": "schedule_failed", "trigger_id": triggers[0].pk})
+        return _pass_over(triggers[0])
+
+
+def _fire_alone(trigger: Trigger) -> int:
+    return _fire_together([trigger])
+
+
+def _pass_over(trigger: Trigger) -> int:
+    """Tell of the slot that failed and go on to the next; where that fails too, the next pass tries again."""
+    failed = RefusedError("error", "The slot could not be started; the server's log says why")
+    try:
+        plan = _planned(trigger, failed)
+        return 0 if plan is None else _move_on([plan])
+    except (OperationalError, InterfaceError) as error:
+        if not _is_held(error):
+            raise
+    except Exception:
+        logger.exception("Schedule is stuck", extra={"action": "schedule_stuck", "trigger_id": trigger.pk})
+    return 0
+
+
+def _is_held(error: Exception) -> bool:
+    return isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected)
+
+
+def _planned(trigger: Trigger, refusal: RefusedError | None = None) -> _Plan | None:
+    """All that can be found out without a lock; None where there is nothing to do, or things have changed."""
+    assert trigger.next_at is not None, "asked for"
+    now: datetime = trigger.now  # type: ignore[attr-defined]  # the query adds it
+    window = timedelta(seconds=trigger.config["catchup_window_seconds"])
+    step = plan_step(schedule_of(trigger), trigger.next_at, now, trigger.config["catchup"], window)
+    if step.next_at == trigger.next_at:
+        return None
+    if step.slot is None or refusal is not None:
+        return _Plan(trigger, step, refusal=refusal)
+    try:
+        return _Plan(trigger, step, _prepare(trigger, step.slot, now, trigger.config["overlap"]))
+    except WorkflowVersion.DoesNotExist:
+        return None
+    except RefusedError as error:
+        return _Plan(trigger, step, refusal=error)
+
+
+def _move_on(plans: Sequence[_Plan]) -> int:
+    """Carry the plans out that still hold; how many. All are of one account. Opens its own durable transaction."""
+    if not plans:
+        return 0
+    account_id = plans[0].trigger.workflow.created_by_id
+    stops: list[Stop] = []
+    with transaction.atomic(durable=True), dispatch.gathered():
+        claimed = triggering.claim([plan.trigger.pk for plan in plans])
+        mine = [plan for plan in plans if plan.trigger.pk in claimed]
+        there = triggering.lock_workflows_and_account({plan.trigger.workflow_id for plan in mine}, account_id)
+        mine = [plan for plan in mine if plan.trigger.workflow_id in there]
+        stands = triggering.lock([plan.trigger.pk for plan in mine])
+        mine = [
+            plan
+            for plan in mine
+            if stands.get(plan.trigger.pk) == (plan.trigger.next_at, plan.trigger.workflow.version)
+        ]
+        for plan in mine:
+            for skip in plan.step.skips:
+                tell_skipped(plan.trigger, plan.trigger.workflow, skip)
+        stops += _start_slots(mine)
+        if mine:
+            triggering.move_on({plan.trigger.pk: plan.step.next_at for plan in mine})
+    services.after_stops(stops)
+    return len(mine)
+
+
+def _start_slots(plans: Sequence[_Plan]) -> list[Stop]:
+    """Start the slots of locked schedules that have not been started, and tell of those that are not to be."""
+    ready: list[tuple[_Plan, TakenSlot, NewExecution]] = []
+    for plan in plans:
+        refusal = plan.refusal
+        if refusal is None and plan.new is not None and plan.trigger.config["overlap"] == "skip":
+            refusal = RefusedError("overlap", _OVERLAP) if has_active(plan.trigger) else None
+        if refusal is not None:
+            _tell_refused(plan, refusal)
+        elif plan.new is not None and plan.step.slot is not None:
+            ready.append((plan, TakenSlot(plan.trigger.pk, plan.step.slot, plan.new.execution_id), plan.new))
+    keys = {(new.workflow_id, key) for _, _, new in ready if (key := new.facts["concurrency_key"]) is not None}
+    if keys:
+        starting.lock_keys(keys)
+    # One that was taken before is a backfill's.
+    taken = triggering.take_slots([slot for _, slot, _ in ready])
+    stops: list[Stop] = []
+    started: list[NewExecution] = []
+    for plan, slot, new in ready:
+        if slot.trigger_id not in taken:
+            continue
+        try:
+            stops += services.store(new)
+        except ConflictError as error:
+            # Raised before its first write.
+            Slot.objects.filter(trigger=slot.trigger_id, slot_at=slot.slot_at).delete()
+            _tell_refused(plan, RefusedError("concurrency", error.message))
+        else:
+            started.append(new)
+    audit.record_all(map(services.started_entry, started))
+    return stops
+
+
+_OVERLAP = "The execution before still runs, and the schedule's overlap is skip"
+
+
+def _tell_refused(plan: _Plan, refusal: RefusedError) -> None:
+    if plan.step.slot is not None:
+        skip = Skip(refusal.reason, plan.step.slot, plan.step.slot, 1)
+        tell_skipped(plan.trigger, plan.trigger.workflow, skip, refusal.detail)
+
+
+def has_active(trigger: Trigger) -> bool:
+    """Whether an execution that the trigger started has not ended; found among the account's, which are few."""
+    account = trigger.workflow.created_by_id
+    own = Execution.objects.filter(created_by=account, workflow=trigger.workflow_id, trigger__schedule_id=trigger.pk)
+    # Each as a partial index has it.
+    admitted = own.filter(admitted_at__isnull=False, completed_at__isnull=True, parent_run__isnull=True)
+    return admitted.exists() or own.filter(status=ExecutionStatus.QUEUED, admitted_at__isnull=True).exists()
+
+
+def _prepare(trigger: Trigger, slot: datetime | None, now: datetime, overlap: str, **more: bool) -> NewExecution:
+    """Everything that can be done without a lock. Raises RefusedError, and WorkflowVersion.DoesNotExist."""
+    workflow, owner = trigger.workflow, trigger.workflow.created_by
+    with refusals():
+        require_owner(owner)
+        compiled = services.compiled_to_run(plans.version_id(workflow.pk, workflow.version))
+        start = compiled.definition.by_id[trigger.component_id]
+        given = trigger_parameters.parameters_of(start.config, workflow, slot_at=slot, now=now)
+        told: JSONObject = {"type": "schedule", "schedule_id": trigger.pk, "component_id": trigger.component_id, **more}
+        if slot is not None:
+            told["slot_at"] = iso(slot)
+        try:
+            new = services.prepare(
+                workflow, owner, StartRequest(given.values), told, hidden=given.hidden, masks=given.masks
+            )
+        except ValidationFailedError as error:
+            raise refused_without(given.hidden, error) from None
+    if overlap == "queue" and new.strategy in {None, "queue"}:
+        _queue_behind(new, trigger)
+    return new
+
+
+def _queue_behind(new: NewExecution, trigger: Trigger) -> None:
+    """Let it wait for its turn: one at a time for its key, which is the workflow's own where that has one."""
+    if new.facts["concurrency_key"] is None:
+        new.facts["concurrency_key"] = hashlib.sha256(f"trigger {trigger.pk}".encode()).hexdigest()
+    new.facts["concurrency_limit"] = 1
+
+
+def require_owner(owner: User) -> None:
+    """Raises RefusedError where the workflow's owner may do nothing any more."""
+    if not owner.is_active:
+        raise RefusedError("owner_inactive", "The account of the workflow's owner is not active")
+
+
+def refused_without(hidden: frozenset[str], error: APGError) -> RefusedError:
+    """The same as a refusal, and nothing of the hidden texts in it."""
+    redactor = Redactor(hidden)
+    problems = tuple(Problem(redactor.redact_text(each.message), field=each.field) for each in error.problems)
+    return RefusedError("refused", redactor.redact_text(error.message), problems)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What keeps an execution from being started, as RefusedError."""
+    try:
+        yield
+    except APGError as error:
+        raise RefusedError("refused", error.message, tuple(error.problems)) from None
+    except ExpressionError as error:
+        raise RefusedError("refused", f"The trigger's parameters cannot be computed: {error}") from None
+    except SealBrokenError as error:
+        raise RefusedError("refused", f"A secret does not open: {error}") from None
+
+
+# What users do.
+
+
+def set_paused(*, trigger: Trigger, paused: bool) -> Trigger:
+    """Pause or resume a schedule; doing it twice changes nothing. Opens its own transaction.
+
+    Raises NotFoundError if it has ended meanwhile.
+    """
+    with transaction.atomic(durable=True):
+        starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
+        rows = Trigger.objects.select_for_update(of=("self",), no_key=True).annotate(now=Now())
+        current = rows.select_related("workflow").filter(pk=trigger.pk, live=True).first()
+        if current is None:
+            raise NotFoundError("Schedule not found")
+        if paused == (current.paused_at is not None):
+            return current
+        if paused:
+            pause(current, current.now)
+        else:
+            resume(current, current.workflow, current.now)
+        action = Action.SCHEDULE_PAUSED if paused else Action.SCHEDULE_RESUMED
+        audit.record(action, current, workflow_id=current.workflow_id)
+    return current
+
+
+def run_now(*, trigger: Trigger) -> Execution:
+    """An execution as the schedule would start it, beside its slots. Opens its own durable transaction.
+
+    Raises ConflictError where the execution before still runs and `overlap` is `skip`, and the errors of a start.
+    """
+    new = _prepared_by_hand(trigger, None, trigger.config["overlap"], run_now=True)
+    with transaction.atomic(durable=True):
+        starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
+        _require_live(trigger)
+        if trigger.config["overlap"] == "skip" and has_active(trigger):
+            raise ConflictError(_OVERLAP)
+        stops = services.store(new)
+        audit.record_all([services.started_entry(new)])
+        audit.record(Action.SCHEDULE_RUN, trigger, workflow_id=trigger.workflow_id, execution_id=new.execution_id)
+    services.after_stops(stops)
+    return Execution.objects.get(pk=new.execution_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Backfilled:
+    """What came of one slot: its execution and whether this request started it, or why it was refused."""
+
+    slot_at: datetime
+    execution_id: str | None
+    started: bool
+    message: str = ""
+
+
+def past_slots(*, trigger: Trigger, start: datetime, end: datetime) -> list[datetime]:
+    """The slots from `start` to `end`, both included.
+
+    Raises ValidationFailedError for times that are not past, in the wrong order, or hold more than MAX_BACKFILL slots.
+    """
+    now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
+    if start > end:
+        raise _bad_range("from", "a time before `to`", iso(start))
+    if end > now:
+        raise _bad_range("to", "a time that has passed", iso(end))
+    slots = list(islice(slots_between(schedule_of(trigger), start, end), MAX_BACKFILL + 1))
+    if len(slots) > MAX_BACKFILL:
+        raise _bad_range("from", f"a range of at most {MAX_BACKFILL} slots", iso(start))
+    return slots
+
+
+def backfill(*, trigger: Trigger, slots: Sequence[datetime], overlap: str) -> list[Backfilled]:
+    """Start those of the slots that have not been, each in a transaction of its own.
+
+    `overlap` is `queue`, one after another, or `allow`.
+    """
+    if slots:
+        told = {"first_slot_at": iso(slots[0]), "last_slot_at": iso(slots[-1]), "slots": len(slots)}
+        audit.record(Action.SCHEDULE_BACKFILLED, trigger, workflow_id=trigger.workflow_id, **told)
+    return [_backfill_slot(trigger, slot, overlap) for slot in slots]
+
+
+def _backfill_slot(trigger: Trigger, slot: datetime, overlap: str) -> Backfilled:
+    earlier = Slot.objects.filter(trigger=trigger, slot_at=slot).values_list("execution_id", flat=True).first()
+    if earlier is not None:
+        return Backfilled(slot, earlier, started=False)
+    try:
+        new = _prepared_by_hand(trigger, slot, overlap, backfill=True)
+        with transaction.atomic(durable=True):
+            starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
+            _require_live(trigger)
+            if not triggering.take_slots([TakenSlot(trigger.pk, slot, new.execution_id)]):
+                return Backfilled(slot, Slot.objects.get(trigger=trigger, slot_at=slot).execution_id, started=False)
+            # What it refuses it raises, and with it the slot is given back.
+            stops = services.store(new)
+            audit.record_all([services.started_entry(new)])
+    except (RefusedError, APGError) as error:
+        return Backfilled(slot, None, started=False, message=error.message)
+    services.after_stops(stops)
+    return Backfilled(slot, new.execution_id, started=True)
+
+
+def _prepared_by_hand(trigger: Trigger, slot: datetime | None, overlap: str, **more: bool) -> NewExecution:
+    now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
+    try:
+        return _prepare(trigger, slot, now, overlap, **more)
+    except WorkflowVersion.DoesNotExist:
+        raise NotFoundError("Schedule not found") from None
+    except RefusedError as error:
+        raise ValidationFailedError(f"The schedule cannot start: {error.message}", problems=error.problems) from None
+
+
+def _require_live(trigger: Trigger) -> None:
+    if not Trigger.objects.filter(pk=trigger.pk, live=True).exists():
+        raise NotFoundError("Schedule not found")
+
+
+def _bad_range(field: str, expected: str, received: str) -> ValidationFailedError:
+    details = {"expected": expected, "received": received}
+    return ValidationFailedError(problems=[Problem(f"Must be {expected}", field=field, details=details)])
+
+
+def upcoming(trigger: Trigger, count: int) -> list[datetime]:
+    """The next slots of a schedule, `count` at most."""
+    now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
+    return list(islice(slots_after(schedule_of(trigger), now), count))

@@ -1,0 +1,79 @@
+"""Bells ring after the commit, and cost next to nothing, whatever Redis does."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import transaction
+
+from core.ids import new_id
+from core.redis import client
+from events import bells
+from tests.eventually import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def heard() -> Iterator[Callable[[], list[str]]]:
+    """What has rung so far."""
+    found: list[str] = []
+    layer: Any = get_channel_layer()
+    listening: Any = client().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
+    with listening:
+        listening.subscribe(bells.channel())
+        listening.get_message(timeout=1)
+
+        def so_far() -> list[str]:
+            while message := listening.get_message(timeout=0.05):
+                found.append(layer.deserialize(message["data"])["subject_id"])
+            return found
+
+        yield so_far
+
+
+def test_a_bell_rings_once_its_transaction_has_committed(heard: Callable[[], list[str]]) -> None:
+    subject = new_id()
+    with transaction.atomic():
+        bells.ring_on_commit(subject)
+        assert heard() == []
+    eventually(lambda: heard() == [subject])
+
+
+def test_what_is_rolled_back_rings_not(heard: Callable[[], list[str]]) -> None:
+    with transaction.atomic():
+        bells.ring_on_commit(new_id())
+        transaction.set_rollback(True)
+    last = new_id()
+    bells.ring(last)
+    eventually(lambda: heard() == [last])
+
+
+def rings(monkeypatch: pytest.MonkeyPatch, url: str) -> float:
+    """The seconds that a thousand bells take with this Redis."""
+    monkeypatch.setattr(bells, "settings", SimpleNamespace(REDIS_URL=url, CHANNEL_LAYERS=settings.CHANNEL_LAYERS))
+    monkeypatch.setattr(bells, "_line", bells._Line())
+    began = time.monotonic()
+    for _ in range(1000):
+        bells.ring(new_id())
+    return time.monotonic() - began
+
+
+def test_a_redis_that_is_away_costs_nothing_and_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert rings(monkeypatch, "redis://127.0.0.1:9") < 0.5
+    assert [record.getMessage() for record in caplog.records] == ["Bells are silent: ConnectionError"]
+
+
+def test_a_redis_that_hangs_costs_its_time_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        assert rings(monkeypatch, f"redis://127.0.0.1:{hanging.getsockname()[1]}") < 1
+    assert [record.getMessage() for record in caplog.records] == ["Bells are silent: TimeoutError"]

@@ -1,0 +1,73 @@
+"""docs/websocket.md: its example runs, and its numbers are the code's."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from accounts.models import User
+from config import web as server
+from events.event_types import EventType
+from executions import pages, sockets
+from executions.consumers import WorkflowSocket
+from executions.hub import Hub
+from tests.eventually import eventually
+from tests.integration.executions.conftest import Doorbells, linear, log, start
+from tests.integration.executions.test_waits import send, signal
+from tests.integration.live.conftest import QUICK, Dial, token_of
+from tests.unit.test_frames import MESSAGES
+from tests.web import Web, web_server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PAGE = (Path(__file__).parents[3] / "docs" / "websocket.md").read_text()
+
+
+def test_the_limits_are_the_codes_own() -> None:
+    for text in (
+        f"{server._MAX_MESSAGE_BYTES // 1024} KB, {server._MAX_FRAGMENTS} fragments",
+        f"{sockets.MESSAGE_BURST} at once, {sockets.MESSAGES_A_SECOND} a second",
+        f"| {sockets.MAX_SUBSCRIPTIONS} a connection |",
+        f"waits for {Hub.SLOW_SECONDS:.0f} seconds",
+        f"every {server.PING_SECONDS:.0f} seconds",
+        f"within {WorkflowSocket.FIRST_MESSAGE_SECONDS:.0f} seconds",
+        f"output is over {pages.MAX_OUTPUT_CHARS // 1024} KB",
+        *(f"| {code} |" for code in (sockets.UNAUTHENTICATED, sockets.SLOW, sockets.TOO_MUCH)),
+    ):
+        assert text in PAGE, text
+
+
+def test_every_message_is_in_the_table() -> None:
+    told = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    assert {MESSAGES[type_][1] for type_ in EventType} <= told
+
+
+def test_the_python_example_goes_on_after_a_killed_server(
+    web: Web, dial: Dial, alice: User, doorbells: Doorbells, tmp_path: Path
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    execution = start(alice, linear(log("a"), signal(), log("b")))
+    doorbells.work()
+    out = tmp_path / "out"
+    with web_server(before=QUICK) as first, out.open("wb") as file:
+        environment = {
+            **os.environ,
+            "APG_WS": f"ws://127.0.0.1:{first.port}/api/v1/ws",
+            "APG_TOKEN": token_of(alice),
+            "APG_EXECUTION": execution.pk,
+        }
+        client = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=file, stderr=file)
+        eventually(lambda: "component_waiting" in out.read_text(), timeout=20)
+        first.process.kill()
+        first.process.wait()
+        send(execution, alice, 1)
+        doorbells.work()
+        with web_server(before=QUICK, port=first.port):
+            assert client.wait(30) == 0, out.read_text()
+    lines = out.read_text().splitlines()
+    started = [line for line in lines if line.startswith("component_started")]
+    assert [re.findall(r'"component_id": "(\w+)"', line)[0] for line in started] == ["a", "wait", "b"]
+    assert lines[-1].startswith("execution_update")

@@ -1,0 +1,65 @@
+"""The server stops, or is killed, with many clients (F11, G15)."""
+
+import signal as signals
+import time
+
+import pytest
+
+from accounts.models import User
+from core.redis import client
+from events import bells
+from events.models import Event
+from tests.integration.executions.conftest import Doorbells, linear, log, start, transform
+from tests.integration.executions.test_waits import send, signal
+from tests.integration.live.conftest import Dial, token_of, told_until_end
+from tests.integration.live.test_hostile import pass_time, replays
+from tests.sockets import RawSocket, SocketClient, row_messages
+from tests.web import web_server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_server_that_is_stopped_says_so_to_all_and_is_gone_in_seconds(alice: User, doorbells: Doorbells) -> None:
+    """One client that reads nothing included."""
+    big = start(alice, linear(*(transform(f"c{number}", "{{ 'x' * 16000 }}") for number in range(60))))
+    doorbells.work()
+    token = token_of(alice)
+    with web_server() as server:
+        sockets = [SocketClient(server.port, token) for _ in range(20)]
+        for socket in sockets:
+            assert socket.subscribe("system")["type"] == "subscribed"
+        with RawSocket(server.port, token, receive_buffer=4096) as slow:
+            replays(slow, big)
+            pass_time(2)
+            asked_at = time.monotonic()
+            server.process.send_signal(signals.SIGTERM)
+            assert [socket.close_code() for socket in sockets] == [1012] * 20
+            assert time.monotonic() - asked_at < 2
+            assert server.process.wait(7) in {0, -signals.SIGTERM}
+        assert "Traceback" not in server.log.read_text()
+        for socket in sockets:
+            socket.close()
+
+
+def test_f11_g15_after_a_kill_clients_go_on_where_they_were(dial: Dial, alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(log("a"), signal(), log("b")))
+    doorbells.work()
+    token, told = token_of(alice), []
+    with web_server() as server:
+        sockets = [SocketClient(server.port, token) for _ in range(40)]
+        for socket in sockets:
+            socket.subscribe("execution", execution.pk, since=0)
+            told.append([socket.receive() for _ in range(3)])
+        server.process.kill()
+        for socket in sockets:
+            assert socket.close_code() is None
+            socket.close()
+    send(execution, alice, 1)
+    doorbells.work()
+    last = Event.objects.filter(subject_id=execution.pk).count()
+    for before in told:
+        socket = dial(token=token)
+        socket.subscribe("execution", execution.pk, since=before[-1]["data"]["sequence"])
+        rows = row_messages(before + told_until_end(socket))
+        assert [found["data"]["sequence"] for found in rows] == list(range(1, last + 1))
+    assert client().pubsub_numsub(bells.channel())[0][1] == 1

@@ -1,0 +1,165 @@
+"""The system channel: ends of one's own executions, announced maintenance, and alerts for staff."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AuditEntry, User
+from config.embedded import start_valkey, stop_valkey
+from core.times import iso
+from events.models import Announcement
+from executions import interventions
+from executions.models import Worker
+from tests.integration.executions.conftest import Doorbells, linear, log, start
+from tests.integration.executions.test_engine import failing
+from tests.integration.executions.test_waits import signal
+from tests.integration.live.conftest import QUICK, Dial, is_silent, token_of
+from tests.sockets import SocketClient
+from tests.web import web_server
+from workflows.models import Role, Share
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_ends_of_executions_of_ones_own_workflows_are_told(
+    dial: Dial, alice: User, bob: User, doorbells: Doorbells
+) -> None:
+    mine, others = dial(alice), dial(bob)
+    assert mine.subscribe("system")["type"] == others.subscribe("system")["type"] == "subscribed"
+    good = start(alice, linear(log("a")))
+    doorbells.work()
+    told = mine.receive()
+    assert (told["type"], told["id"]) == ("notification", f"{good.pk}-ended")
+    assert set(told["data"]) == {"type", "title", "message", "data"}
+    assert told["data"]["type"] == "execution_completed"
+    assert told["data"]["data"] == {
+        "execution_id": good.pk,
+        "workflow_id": good.workflow_id,
+        "workflow_name": good.workflow.name,
+        "status": "completed",
+        "error": None,
+    }
+    bad = start(alice, linear(failing("bad")))
+    doorbells.work()
+    told = mine.receive()["data"]
+    assert (told["type"], told["data"]["execution_id"]) == ("execution_failed", bad.pk)
+    assert told["message"] == told["data"]["error"]["message"]
+    # One for each end, and none for whom the workflow is not.
+    assert is_silent(mine)
+    assert is_silent(others)
+
+
+def test_a_share_brings_no_notifications(dial: Dial, alice: User, bob: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(log("a")))
+    Share.objects.create(workflow=execution.workflow, user=bob, role=Role.EDITOR, created_by=alice)
+    socket, own = dial(bob), dial(alice)
+    socket.subscribe("system")
+    own.subscribe("system")
+    doorbells.work()
+    own.receive()
+    assert is_silent(socket)
+
+
+def test_a_cancelled_execution_is_no_news(dial: Dial, alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear(signal()))
+    doorbells.work()
+    socket = dial(alice)
+    socket.subscribe("system")
+    socket.subscribe("execution", execution.pk)
+    interventions.cancel_execution(execution)
+    assert socket.receive()["data"]["status"] == "cancelled"
+    assert is_silent(socket)
+
+
+def _form(starts_at: datetime, ends_at: datetime, **more: str) -> dict[str, str]:
+    times = {"starts_at": starts_at, "ends_at": ends_at}
+    split = {
+        f"{name}_{part}": form for name, at in times.items() for part, form in enumerate(at.strftime("%F %T").split())
+    }
+    return {"title": "New disks", "message": "An hour without executions.", **split, **more}
+
+
+def test_maintenance_announced_in_the_admin_is_told_to_everybody_and_recorded(
+    dial: Dial, alice: User, admin: User
+) -> None:
+    sockets = [dial(alice), dial(admin)]
+    answers = [socket.subscribe("system") for socket in sockets]
+    assert [answer["data"]["snapshot"] for answer in answers] == [{"maintenance": []}] * 2
+    browser = Client()
+    browser.force_login(admin)
+    now = timezone.now().replace(microsecond=0)
+    form = _form(now + timedelta(hours=1), now + timedelta(hours=2))
+    assert browser.post("/admin/events/announcement/add/", form).status_code == 302
+    made = Announcement.objects.get()
+    told = sockets[0].receive()
+    assert (told["id"], told["data"]["type"]) == (made.pk, "maintenance_scheduled")
+    assert told["data"]["data"] == {
+        "id": made.pk,
+        "title": "New disks",
+        "message": "An hour without executions.",
+        "starts_at": iso(now + timedelta(hours=1)),
+        "ends_at": iso(now + timedelta(hours=2)),
+    }
+    assert sockets[1].until("notification")["data"]["type"] in {"maintenance_scheduled", "system_alert"}
+    entry = AuditEntry.objects.get(action="admin.added")
+    assert (entry.object_id, entry.actor) == (made.pk, admin.email)
+    later = dial(alice).subscribe("system")["data"]["snapshot"]["maintenance"]
+    assert [found["id"] for found in later] == [made.pk]
+
+
+def test_maintenance_that_ends_before_it_starts_is_refused(admin: User, transactional_db: None) -> None:
+    browser = Client()
+    browser.force_login(admin)
+    now = timezone.now()
+    response = browser.post("/admin/events/announcement/add/", _form(now, now - timedelta(hours=1)))
+    assert response.status_code == 200
+    assert "It must end after it starts" in response.content.decode()
+    assert Announcement.objects.count() == 0
+
+
+def test_maintenance_that_is_over_is_in_no_snapshot(dial: Dial, alice: User) -> None:
+    long_ago = timezone.now() - timedelta(days=1)
+    Announcement.objects.create(title="t", message="m", starts_at=long_ago, ends_at=long_ago + timedelta(hours=1))
+    assert dial(alice).subscribe("system")["data"]["snapshot"] == {"maintenance": []}
+
+
+def test_staff_are_told_what_ails_the_platform_and_that_it_is_over(dial: Dial, admin: User, alice: User) -> None:
+    socket, nobody = dial(admin), dial(alice)
+    socket.subscribe("system")
+    nobody.subscribe("system")
+    told = socket.receive()["data"]
+    assert (told["type"], told["data"]) == ("system_alert", {"component": "workers", "resolved": False})
+    # Who comes later is told as well.
+    other = dial(admin)
+    other.subscribe("system")
+    assert other.receive()["data"] == told
+    Worker.objects.create(name="w", processes=1)
+    assert socket.receive()["data"]["data"] == {"component": "workers", "resolved": True}
+    assert is_silent(nobody)
+
+
+def test_a9_who_is_staff_no_more_is_told_no_alerts(dial: Dial, admin: User) -> None:
+    socket = dial(admin)
+    socket.subscribe("system")
+    assert socket.receive()["data"]["type"] == "system_alert"
+    User.objects.filter(pk=admin.pk).update(is_staff=False)
+    Worker.objects.create(name="w", processes=1)
+    assert socket.receive()["data"]["code"] == "RESOURCE_NOT_FOUND"
+    assert is_silent(socket)
+
+
+def test_staff_are_told_that_redis_is_away_and_that_it_is_back(
+    own_valkey: tuple[Path, str], admin: User, empty_redis: None
+) -> None:
+    folder, url = own_valkey
+    Worker.objects.create(name="w", processes=1)
+    with web_server(before=QUICK, REDIS_URL=url) as server, SocketClient(server.port, token_of(admin)) as socket:
+        socket.subscribe("system")
+        stop_valkey(folder)
+        assert socket.receive()["data"]["data"] == {"component": "redis", "resolved": False}
+        start_valkey(folder)
+        assert socket.receive()["data"]["data"] == {"component": "redis", "resolved": True}
+        assert "Traceback" not in server.log.read_text()

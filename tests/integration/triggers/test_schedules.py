@@ -1,0 +1,395 @@
+"""Schedules fire each slot once, tell of each that they skip, and hold each other up in nothing (G10, G12)."""
+
+import itertools
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F
+
+from accounts.models import AuditEntry, User
+from accounts.secret_store import create_secret
+from core.errors import ConflictError
+from core.times import iso
+from executions import maintenance, triggers
+from executions.models import Execution
+from executions.services import StartRequest, start_execution
+from tests.eventually import eventually
+from tests.integration.executions.conftest import Doorbells
+from tests.integration.triggers.conftest import database_now, move_back, reasons, schedule, set_status, skips
+from workflows.models import Slot, Trigger, Workflow
+from workflows.services import update_workflow
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Live = Callable[..., Trigger]
+
+
+def fire() -> int:
+    return triggers.fire_due()
+
+
+def slots(trigger: Trigger) -> list[object]:
+    return list(Slot.objects.filter(trigger=trigger).order_by("slot_at").values_list("slot_at", flat=True))
+
+
+def test_nothing_fires_before_its_time(live_schedule: Live) -> None:
+    live_schedule()
+    assert fire() == 0
+    assert not Execution.objects.exists()
+
+
+def test_a_due_slot_is_started_once_as_the_owner_and_says_what_started_it(
+    live_schedule: Live, doorbells: Doorbells, alice: User
+) -> None:
+    trigger = live_schedule(parameters={"size": 3})
+    slot = move_back(trigger, 61)
+    assert fire() == 1
+    assert fire() == 0
+    doorbells.work()
+    execution = Execution.objects.get()
+    assert execution.trigger == {
+        "type": "schedule", "schedule_id": trigger.pk, "component_id": "begin", "slot_at": iso(slot),
+    }  # fmt: skip
+    assert (execution.created_by_id, execution.parameters) == (alice.pk, {"size": 3})
+    assert (execution.status, execution.results) == ("completed", {"size": 3})
+    assert Slot.objects.values_list("trigger_id", "slot_at", "execution_id").get() == (
+        trigger.pk, slot, execution.pk,
+    )  # fmt: skip
+    assert Trigger.objects.get().next_at == slot + timedelta(seconds=60)
+    assert skips(trigger) == []
+    entry = AuditEntry.objects.get(action="execution.started")
+    assert (entry.object_id, entry.details["trigger"], entry.actor) == (execution.pk, "schedule", "")
+
+
+def test_the_sweep_of_the_workers_fires_where_no_beat_ticks(live_schedule: Live) -> None:
+    """F12: what beat does, every worker's keeper does too."""
+    move_back(live_schedule(), 61)
+    assert "fire_schedules" in maintenance.SWEEPS
+    maintenance.sweep()
+    assert Execution.objects.count() == 1
+
+
+def test_five_at_once_start_each_slot_once(live_schedule: Live, alice: User) -> None:
+    """F13: any number of beats, ticking at one moment."""
+    due = [live_schedule(overlap="allow", catchup="all") for _ in range(6)]
+    firsts = [move_back(trigger, 60 * 4 + 1) for trigger in due]
+    gate = threading.Barrier(5)
+    failures: list[BaseException] = []
+
+    def tick() -> None:
+        try:
+            gate.wait()
+            for _ in range(5):
+                fire()
+        except BaseException as error:  # a thread's failure is the test's
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=tick) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    while fire():
+        pass
+    for trigger, first in zip(due, firsts, strict=True):
+        assert slots(trigger) == [first + timedelta(seconds=60 * number) for number in range(4)]
+    assert Execution.objects.count() == 24
+
+
+def test_without_the_key_of_the_slot_it_would_be_started_twice(live_schedule: Live) -> None:
+    """The key is what holds: a schedule whose `next_at` was set back starts nothing that was started."""
+    trigger = live_schedule(overlap="allow")
+    slot = move_back(trigger, 61)
+    fire()
+    Trigger.objects.update(next_at=slot)
+    assert fire() == 1
+    assert Execution.objects.count() == 1
+    assert Trigger.objects.get().next_at == slot + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("catchup", "started", "told"),
+    [("none", 0, [("missed", 10)]), ("latest", 1, [("superseded", 9)]), ("all", 10, [])],
+)
+def test_ten_slots_that_nothing_fired_are_made_up_for_as_the_policy_says(
+    live_schedule: Live, catchup: str, started: int, told: list[tuple[str, int]]
+) -> None:
+    trigger = live_schedule(overlap="allow", catchup=catchup)
+    move_back(trigger, 60 * 10 + 30)
+    while fire():
+        pass
+    assert Execution.objects.count() == started
+    assert reasons(trigger) == told
+
+
+def test_what_is_older_than_the_window_is_told_of(live_schedule: Live) -> None:
+    trigger = live_schedule(overlap="allow", catchup="all", catchup_window_seconds=120)
+    first = move_back(trigger, 60 * 10 + 30)
+    while fire():
+        pass
+    assert reasons(trigger) == [("catchup_window_passed", 8)]
+    (data,) = skips(trigger)
+    assert (data["first_slot_at"], data["counted_all"]) == (iso(first), True)
+    assert Execution.objects.count() == 2
+
+
+def test_skip_passes_over_a_slot_while_the_execution_before_runs(live_schedule: Live, doorbells: Doorbells) -> None:
+    trigger = live_schedule(overlap="skip")
+    move_back(trigger, 66)
+    fire()
+    slot = move_back(trigger, 59)
+    fire()
+    assert Execution.objects.count() == 1
+    (data,) = skips(trigger)
+    assert (data["reason"], data["first_slot_at"], data["count"]) == ("overlap", iso(slot), 1)
+    doorbells.work()
+    move_back(trigger, 58)
+    fire()
+    assert Execution.objects.count() == 2
+
+
+def test_an_execution_by_hand_is_no_overlap(live_schedule: Live, alice: User) -> None:
+    trigger = live_schedule(overlap="skip")
+    start_execution(workflow=trigger.workflow, user=alice, request=StartRequest())
+    move_back(trigger, 61)
+    fire()
+    assert Slot.objects.count() == 1
+
+
+def test_queue_lets_each_wait_for_the_one_before(live_schedule: Live, doorbells: Doorbells) -> None:
+    trigger = live_schedule(overlap="queue", catchup="all")
+    move_back(trigger, 60 * 3 + 1)
+    while fire():
+        pass
+    admitted = Execution.objects.filter(admitted_at__isnull=False)
+    assert (Execution.objects.count(), admitted.count()) == (3, 1)
+    doorbells.work()
+    maintenance.sweep()
+    doorbells.work()
+    maintenance.sweep()
+    doorbells.work()
+    assert Execution.objects.filter(status="completed").count() == 3
+    ended = Execution.objects.order_by("admitted_at")
+    assert all(a.completed_at <= b.admitted_at for a, b in itertools.pairwise(ended))  # type: ignore[operator]
+
+
+def test_allow_starts_beside_the_one_before(live_schedule: Live) -> None:
+    trigger = live_schedule(overlap="allow")
+    move_back(trigger, 66)
+    fire()
+    move_back(trigger, 59)
+    fire()
+    assert Execution.objects.filter(admitted_at__isnull=False).count() == 2
+
+
+def test_the_workflow_s_own_concurrency_refuses_a_slot_by_name(alice: User) -> None:
+    definition = {
+        "components": [{"id": "begin", "type": "start",
+                        "config": {"trigger_type": "schedule", "interval_seconds": 60, "overlap": "allow"}}],
+        "settings": {"concurrency": {"limit": 1, "key": "one", "strategy": "skip"}},
+    }  # fmt: skip
+    trigger = schedule(alice)
+    update_workflow(workflow=trigger.workflow, user=alice, changes={"definition": definition})
+    trigger = Trigger.objects.get()
+    move_back(trigger, 66)
+    fire()
+    move_back(trigger, 59)
+    fire()
+    assert reasons(trigger) == [("concurrency", 1)]
+    assert Slot.objects.count() == 1
+
+
+def test_parameters_that_fit_no_more_are_told_with_the_reason_and_the_next_slot_waits(
+    live_schedule: Live, alice: User
+) -> None:
+    trigger = live_schedule(parameters={"size": 3})
+    definition = trigger.workflow.versions.get().definition
+    needy = {**definition, "parameters": [{"name": "size", "type": "string", "required": True}]}
+    update_workflow(workflow=trigger.workflow, user=alice, changes={"definition": needy})
+    slot = move_back(trigger, 61)
+    assert fire() == 1
+    assert not Execution.objects.exists()
+    (data,) = skips(trigger)
+    assert data["reason"] == "refused"
+    assert data["message"] == "Invalid parameters"
+    assert data["problems"] == [{"field": "parameters.size", "message": "Parameter size must be text"}]
+    assert Trigger.objects.get().next_at == slot + timedelta(seconds=60)
+
+
+def test_an_owner_whose_account_was_closed_starts_nothing(live_schedule: Live, alice: User) -> None:
+    trigger = live_schedule()
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    move_back(trigger, 61)
+    fire()
+    assert reasons(trigger) == [("owner_inactive", 1)]
+    assert not Execution.objects.exists()
+
+
+def test_a_schedule_that_fails_is_passed_over_and_holds_no_other_up(
+    live_schedule: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, good = live_schedule(), live_schedule()
+    move_back(broken, 200)
+    move_back(good, 61)
+    Trigger.objects.filter(pk=broken.pk).update(
+        config={**broken.config, "timezone": "Mars/Olympus", "cron": "* * * * *"}
+    )
+    assert fire() == 1
+    assert Slot.objects.get().trigger_id == good.pk
+    assert "Schedule is stuck" in caplog.text
+
+
+def test_a_workflow_that_somebody_holds_keeps_no_other_schedule_from_its_time(live_schedule: Live) -> None:
+    held, free = live_schedule(), live_schedule()
+    move_back(held, 200)
+    move_back(free, 61)
+    locked, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Workflow.objects.select_for_update(no_key=True).get(pk=held.workflow_id)
+            locked.set()
+            done.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    locked.wait(10)
+    try:
+        fire()
+        assert Slot.objects.get().trigger_id == free.pk
+    finally:
+        done.set()
+        thread.join(10)
+    fire()
+    assert Slot.objects.filter(trigger=held).count() == 1
+
+
+def test_more_waits_than_a_tier_has_slots_are_queued_and_not_refused(live_schedule: Live, alice: User) -> None:
+    trigger = live_schedule(overlap="allow", catchup="all")
+    move_back(trigger, 60 * 8 + 1)
+    while fire():
+        pass
+    assert Execution.objects.filter(admitted_at__isnull=False).count() == 5
+    assert Execution.objects.filter(status="queued", admitted_at=None).count() == 3
+    assert skips(trigger) == []
+
+
+def test_parameters_see_the_slot_the_time_and_secrets_and_show_no_secret(
+    live_schedule: Live, doorbells: Doorbells, alice: User
+) -> None:
+    create_secret(owner=alice, name="KEY", value="a-very-secret-value")
+    trigger = live_schedule(parameters={"slot": "{{ execution.slot_at }}", "header": "x {{ secrets.KEY }}", "plain": 1})
+    slot = move_back(trigger, 61)
+    fire()
+    doorbells.work()
+    execution = Execution.objects.get()
+    assert execution.parameters == {"slot": iso(slot), "header": "[REDACTED]", "plain": 1}
+    assert execution.results == {"slot": iso(slot), "header": "[REDACTED]", "plain": 1}
+    assert "a-very-secret-value" not in str(Execution.objects.values().get())
+
+
+def test_a_refusal_repeats_no_secret(live_schedule: Live, alice: User) -> None:
+    create_secret(owner=alice, name="KEY", value="a-very-secret-value")
+    trigger = live_schedule(parameters={"size": "{{ secrets.KEY }}"})
+    definition = trigger.workflow.versions.get().definition
+    picky = {**definition, "parameters": [{"name": "size", "type": "integer"}]}
+    update_workflow(workflow=trigger.workflow, user=alice, changes={"definition": picky})
+    move_back(trigger, 61)
+    fire()
+    assert reasons(trigger) == [("refused", 1)]
+    assert "a-very-secret-value" not in str(skips(trigger))
+
+
+def test_expressions_see_the_slot(alice: User, doorbells: Doorbells) -> None:
+    trigger = schedule(alice)
+    definition = trigger.workflow.versions.get().definition
+    definition["components"][1]["config"]["output"] = "{{ execution.trigger }} {{ execution.slot_at }}"
+    update_workflow(workflow=trigger.workflow, user=alice, changes={"definition": definition})
+    slot = move_back(trigger, 61)
+    fire()
+    doorbells.work()
+    assert Execution.objects.get().results == f"schedule {iso(slot)}"
+
+
+# By hand.
+
+
+def test_a_paused_schedule_starts_nothing_and_tells_of_what_passed_when_it_is_resumed(live_schedule: Live) -> None:
+    trigger = live_schedule()
+    triggers.set_paused(trigger=trigger, paused=True)
+    move_back(trigger, 60 * 3 + 30)
+    assert fire() == 0
+    triggers.set_paused(trigger=trigger, paused=False)
+    assert reasons(trigger) == [("paused", 3)]
+    assert fire() == 0
+    next_at = Trigger.objects.get().next_at
+    assert next_at is not None
+    assert next_at > database_now()
+    assert list(AuditEntry.objects.filter(action__startswith="schedule.").values_list("action", flat=True)) == [
+        "schedule.paused", "schedule.resumed",
+    ]  # fmt: skip
+
+
+def test_pausing_twice_changes_nothing(live_schedule: Live) -> None:
+    trigger = live_schedule()
+    first = triggers.set_paused(trigger=trigger, paused=True).paused_at
+    assert triggers.set_paused(trigger=trigger, paused=True).paused_at == first
+    assert AuditEntry.objects.filter(action="schedule.paused").count() == 1
+
+
+def test_run_now_starts_one_beside_the_slots(live_schedule: Live, alice: User) -> None:
+    trigger = live_schedule(parameters={"size": 3})
+    next_at = Trigger.objects.get().next_at
+    execution = triggers.run_now(trigger=trigger)
+    assert execution.trigger == {
+        "type": "schedule", "schedule_id": trigger.pk, "component_id": "begin", "run_now": True,
+    }  # fmt: skip
+    assert (execution.parameters, execution.created_by_id) == ({"size": 3}, alice.pk)
+    assert not Slot.objects.exists()
+    assert Trigger.objects.get().next_at == next_at
+    with pytest.raises(ConflictError):
+        triggers.run_now(trigger=trigger)
+    assert Execution.objects.count() == 1
+
+
+def test_a_backfill_starts_the_slots_that_were_not_started(live_schedule: Live) -> None:
+    trigger = live_schedule(overlap="allow")
+    first = move_back(trigger, 60 * 6 + 30)
+    fire()
+    assert slots(trigger) == [first + timedelta(minutes=5)]
+    trigger.refresh_from_db()
+    now = database_now()
+    wanted = triggers.past_slots(trigger=trigger, start=first + timedelta(minutes=2), end=now)
+    done = triggers.backfill(trigger=trigger, slots=wanted, overlap="queue")
+    assert [each.started for each in done] == [True, True, True, False]
+    assert slots(trigger) == [first + timedelta(minutes=number) for number in (2, 3, 4, 5)]
+    assert Execution.objects.filter(trigger__backfill=True, concurrency_limit=1).count() == 3
+    again = triggers.backfill(trigger=trigger, slots=wanted, overlap="allow")
+    assert [each.started for each in again] == [False] * 4
+    assert [each.execution_id for each in again] == [each.execution_id for each in done]
+    assert Execution.objects.count() == 4
+
+
+def test_a_slot_that_a_backfill_took_is_not_started_again_when_it_is_due(live_schedule: Live) -> None:
+    trigger = live_schedule()
+    slot = move_back(trigger, 61)
+    trigger.refresh_from_db()
+    triggers.backfill(trigger=trigger, slots=[slot], overlap="allow")
+    Execution.objects.update(status="cancelled", completed_at=F("created_at"), remaining=0)
+    assert fire() == 1
+    assert Execution.objects.count() == 1
+
+
+def test_an_ended_schedule_is_neither_run_nor_fired(live_schedule: Live) -> None:
+    trigger = live_schedule()
+    move_back(trigger, 61)
+    set_status(trigger.workflow, "inactive")
+    assert fire() == 0
+    assert reasons(trigger) == [("workflow_inactive", 1)]
+    assert eventually(lambda: not Execution.objects.exists())

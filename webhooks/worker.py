@@ -1,0 +1,69 @@
+"""The courier, a thread of the worker that sends webhooks: reads the ledger on, and sweeps."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutdown
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from webhooks import maintenance
+
+logger = logging.getLogger(__name__)
+
+_BEHIND_SECONDS = 0.03
+
+
+class Courier(threading.Thread):
+    """Ticks until stopped; a tick that fails is logged and the next one tries again."""
+
+    def __init__(self) -> None:
+        super().__init__(name="courier", daemon=True)
+        self.stopping = threading.Event()
+        self._swept_at = float("-inf")
+
+    def run(self) -> None:
+        pause = 0.0
+        while not self.stopping.wait(pause):
+            pause = settings.WEBHOOKS["TICK_SECONDS"]
+            try:
+                if self.tick():
+                    # What is being written just now can be read in a moment.
+                    pause = _BEHIND_SECONDS
+            except DatabaseError as error:
+                # Whatever state the connection is in, the next tick opens a new one.
+                connection.close()
+                logger.warning("Courier cannot reach PostgreSQL: %s", type(error).__name__)
+            except Exception:
+                logger.exception("Courier tick failed", extra={"action": "courier_failed"})
+        connection.close()
+
+    def tick(self) -> bool:
+        """Tell what has happened, and sweep if it is time; whether there is more to tell soon."""
+        behind = maintenance.tell()
+        if time.monotonic() - self._swept_at >= settings.WEBHOOKS["SWEEP_SECONDS"]:
+            self._swept_at = time.monotonic()
+            maintenance.sweep()
+        return behind
+
+
+_courier: Courier | None = None
+
+
+@worker_ready.connect
+def start_courier(**_: Any) -> None:
+    """Once the worker consumes; again after each reconnection to the broker, when it runs already."""
+    global _courier  # noqa: PLW0603 - one worker a process
+    if _courier is None:
+        _courier = Courier()
+        _courier.start()
+
+
+@worker_shutdown.connect
+def stop_courier(**_: Any) -> None:
+    """With the worker."""
+    if _courier is not None:
+        _courier.stopping.set()
+        _courier.join(timeout=5)
