@@ -58,6 +58,17 @@ def test_answers_of_strangers_are_errors_too(reply: dict[str, Any], kind: type[e
         assert len(server.requests) == 1
 
 
+def test_an_unreadable_answer_is_told_without_what_is_in_it() -> None:
+    with (
+        stand_in({"status": 200, "data": {"id": "G", "name": ["hidden-word"], "members": []}}) as server,
+        SyncWorkflowClient(server.address, api_key="k") as client,
+        pytest.raises(errors.ServerError) as raised,
+    ):
+        client.groups.get("G")
+    assert str(raised.value) == "The answer is not what the API promises: name: Input should be a valid string"
+    assert raised.value.__context__ is None
+
+
 def test_a_503_to_what_may_have_been_done_is_not_sent_again() -> None:
     with stand_in(BUSY) as server, SyncWorkflowClient(server.address, api_key="k", retries=QUICK) as client:
         with pytest.raises(errors.ServerError):

@@ -44,7 +44,7 @@ class Call(Generic[T]):
     """One request, and how its answer is read. Shows nothing of what is sent: it may be secret."""
 
     method: str
-    path: str
+    path: str = field(repr=False)
     read: Callable[[dict[str, Any]], T]
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Any = field(default=None, repr=False)
@@ -97,7 +97,8 @@ class Retries:
     def _next(self, retry_after: float | None, attempt: int) -> float | None:
         if attempt >= self.attempts or (retry_after is not None and retry_after > self.longest_retry_after):
             return None
-        return self.wait(attempt) if retry_after is None else retry_after + self.wait(attempt) * (retry_after > 0)
+        # On top of what the server asks for, so that not all who were told the same come at once.
+        return (retry_after or 0.0) + self.wait(attempt)
 
 
 # --- writing
@@ -207,12 +208,16 @@ def read_answer(call: Call[T], response: httpx.Response) -> T:
         raise refusal(response)
     try:
         return call.read(response.json())
-    except (ValueError, KeyError, TypeError, UnreadableError) as error:
-        raise ServerError(
-            f"The answer to {call.method} {call.path} is not what the API promises: {error}",
-            status=response.status_code,
-            request_id=response.headers.get("X-Request-ID"),
-        ) from error
+    except UnreadableError as error:
+        # Without the values, of which one may be a secret; so is the chained error.
+        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    except (ValueError, KeyError, TypeError):
+        told = "it is no envelope"
+    raise ServerError(
+        f"The answer is not what the API promises: {told}",
+        status=response.status_code,
+        request_id=response.headers.get("X-Request-ID"),
+    )
 
 
 def refusal(response: httpx.Response) -> APIError:

@@ -28,7 +28,8 @@ class WorkflowClient:
     `base_url` ends in `/api/v1`. The credential is one of `api_key`; `token`, an access token, which `refresh_token`
     renews; `username` and `password`; `client_id` and `client_secret` of an OAuth application, with `scopes`.
     `on_tokens` is told each new pair of tokens, so that it can be kept. `timeout` is in seconds, for each request.
-    `http_transport` is how httpx reaches the server, for proxies and certificates of your own.
+    `http_transport` is how httpx reaches the server; WebSockets do not use it. Proxies and certificates of your own are
+    better named by `HTTPS_PROXY` and `SSL_CERT_FILE`, which both read.
     """
 
     def __init__(
