@@ -36,6 +36,8 @@ check: $(VENV)/dev.installed ## format, lint, import contracts, types, migration
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy .
+	$(BIN)/python sdk/python/tools/make_sync.py --check
+	$(BIN)/mypy --config-file sdk/python/pyproject.toml sdk/python/src
 	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	@$(SPECTACULAR) | cmp - docs/openapi.yaml || { echo "docs/openapi.yaml is out of date: run make openapi" >&2; exit 2; }
 	@$(GRAPHQL_SCHEMA) --out=-.graphql | cmp - docs/schema.graphql || { echo "docs/schema.graphql is out of date: run make graphql" >&2; exit 2; }
