@@ -133,7 +133,9 @@ function check(options) {
   }
   for (const names of given) {
     for (const name of names) {
-      if (options[name] === undefined && name !== 'refreshToken') throw new TypeError(`${names.join(' and ')} go together; ${name} is missing`);
+      if (options[name] === undefined && name !== 'refreshToken') {
+        throw new TypeError(`${names.join(' and ')} go together; ${name} is missing`);
+      }
       if (name !== 'scopes' && options[name] !== undefined && typeof options[name] !== 'string') {
         throw new TypeError(`${name} must be a string`);
       }
