@@ -16,12 +16,14 @@ _TIMESTAMP = re.compile(rb'"timestamp":"([^"]+)"')
 
 
 class Subscriber(asyncio.Protocol):
-    """One connection; keeps when messages came and the bytes in which they say when they were true."""
+    """One connection; once it is ready it keeps what comes, and when, and looks at it in the end.
+
+    No ping is answered: the server's first comes after twenty seconds.
+    """
 
     def __init__(self, token: str, subscribe: bytes | None) -> None:
         self.ready = asyncio.get_running_loop().create_future()
-        self.came: list[tuple[float, bytes]] = []
-        self.refused = b""
+        self._came: list[tuple[float, bytes]] = []
         self._token, self._subscribe = token, subscribe
         self._buffer = b""
         self._shook_hands = False
@@ -37,7 +39,9 @@ class Subscriber(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
-        now = time.time()
+        if self.ready.done():
+            self._came.append((time.time(), data))
+            return
         self._buffer += data
         if not self._shook_hands:
             head, found, self._buffer = self._buffer.partition(b"\r\n\r\n")
@@ -48,36 +52,45 @@ class Subscriber(asyncio.Protocol):
             self._shook_hands = True
             if self._subscribe is None:
                 self.ready.set_result(None)
-            else:
-                self._transport.write(_masked(self._subscribe))
-        while (frame := self._frame()) is not None:
-            opcode, payload = frame
-            if opcode == 9:
-                self._transport.write(bytes([0x8A, 0x80 | len(payload)]) + b"\0\0\0\0" + payload)
-            elif opcode == 1 and not self.ready.done():
-                if b'"subscribed"' in payload:
-                    self.ready.set_result(None)
-                else:
-                    self.ready.set_exception(AssertionError(payload[:300]))
-            elif opcode == 1:
-                self.came.append((now, payload))
-            else:
-                self.refused = payload
+                return
+            self._transport.write(_masked(self._subscribe))
+        answer, self._buffer = _frame(self._buffer)
+        if answer is None:
+            return
+        if b'"subscribed"' in answer:
+            self.ready.set_result(None)
+        else:
+            self.ready.set_exception(AssertionError(answer[:300]))
 
-    def _frame(self) -> tuple[int, bytes] | None:
-        """The next whole frame of the server's, which are not masked."""
-        if len(self._buffer) < 2:
-            return None
-        length, start = self._buffer[1], 2
-        if length == 126:
-            length, start = int.from_bytes(self._buffer[2:4], "big"), 4
-        elif length == 127:
-            length, start = int.from_bytes(self._buffer[2:10], "big"), 10
-        if len(self._buffer) < start + length:
-            return None
-        opcode, payload = self._buffer[0] & 15, self._buffer[start : start + length]
-        self._buffer = self._buffer[start + length :]
-        return opcode, payload
+    def latencies(self) -> list[float]:
+        """Milliseconds from when each event was true until the last byte of its message had come."""
+        found: list[float] = []
+        for came, data in self._came:
+            self._buffer += data
+            while True:
+                message, self._buffer = _frame(self._buffer)
+                if message is None:
+                    break
+                match = _TIMESTAMP.search(message)
+                # An update says where the execution is, not when something happened.
+                if match and b"-progress" not in message[:120]:
+                    found.append((came - datetime.fromisoformat(match[1].decode()).timestamp()) * 1000)
+        return found
+
+
+def _frame(data: bytes) -> tuple[bytes | None, bytes]:
+    """The first whole message of a server's, which are not masked, and what follows it."""
+    if len(data) < 2:
+        return None, data
+    length, start = data[1], 2
+    if length == 126:
+        length, start = int.from_bytes(data[2:4], "big"), 4
+    elif length == 127:
+        length, start = int.from_bytes(data[2:10], "big"), 10
+    if len(data) < start + length:
+        return None, data
+    assert data[0] == 0x81, data[:300]
+    return data[start : start + length], data[start + length :]
 
 
 def _masked(text: bytes) -> bytes:
@@ -98,14 +111,7 @@ async def _main(port: int, token: str, count: int, data: str) -> None:
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     await reader.read()
-    latencies: list[float] = []
-    for subscriber in subscribers:
-        assert not subscriber.refused, subscriber.refused
-        for came, message in subscriber.came:
-            match = _TIMESTAMP.search(message)
-            # An update says where the execution is, not when something happened.
-            if match and b"-progress" not in message[:120]:
-                latencies.append((came - datetime.fromisoformat(match[1].decode()).timestamp()) * 1000)
+    latencies = [latency for subscriber in subscribers for latency in subscriber.latencies()]
     json.dump(latencies, sys.stdout)
 
 

@@ -8,7 +8,8 @@ answers nothing: some 20 µs, where `async_to_sync(group_send)` takes some 9 ms.
 import logging
 import os
 import time
-from threading import Lock
+from collections.abc import Iterable
+from threading import Event, Lock, Thread
 from typing import Any
 
 from channels.layers import get_channel_layer
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 GROUP = "bells"
 _TIMEOUT_SECONDS = 0.2
 _PAUSE_SECONDS = 5.0
+# One subject's bells are so far apart: the first of a burst rings at once, the last when it is time.
+_GAP_SECONDS = 0.02
+_MAX_REMEMBERED = 1_000
 
 
 def channel() -> str:
@@ -51,25 +55,56 @@ class _Line:
         self._pid = 0
         self._connection: Any = None
         self._quiet_until = float("-inf")
+        self._rung_at: dict[str, float] = {}
+        self._late: set[str] = set()
+        self._is_late = Event()
 
     def send(self, subject_id: str) -> None:
-        if time.monotonic() < self._quiet_until:
+        """Ring, or see to it that it is rung within the gap."""
+        now = time.monotonic()
+        if now < self._quiet_until:
             return
+        with self._lock:
+            self._be_in_this_process()
+            if now - self._rung_at.get(subject_id, float("-inf")) >= _GAP_SECONDS:
+                self._publish([subject_id], now)
+            else:
+                self._late.add(subject_id)
+                self._is_late.set()
+
+    def _ring_late(self) -> None:
+        """Ring what came too soon after its last bell; runs for ever, in a thread."""
+        while True:
+            self._is_late.wait()
+            time.sleep(_GAP_SECONDS)
+            with self._lock:
+                late, self._late = self._late, set()
+                self._is_late.clear()
+                self._publish(late, time.monotonic())
+
+    def _publish(self, subject_ids: Iterable[str], now: float) -> None:
         layer = get_channel_layer()
         assert layer is not None
-        message = layer.serialize({"type": "bell", "subject_id": subject_id})
-        with self._lock:
-            try:
+        if len(self._rung_at) > _MAX_REMEMBERED:
+            self._rung_at.clear()
+        try:
+            for subject_id in subject_ids:
+                self._rung_at[subject_id] = now
+                message = layer.serialize({"type": "bell", "subject_id": subject_id})
                 self._connected().send_command("PUBLISH", channel(), message)
-            except (RedisError, OSError) as error:
-                self._quiet_until = time.monotonic() + _PAUSE_SECONDS
-                self._hang_up()
-                logger.warning("Bells are silent: %s", type(error).__name__, extra={"action": "bells_silent"})
+        except (RedisError, OSError) as error:
+            self._quiet_until = time.monotonic() + _PAUSE_SECONDS
+            self._hang_up()
+            logger.warning("Bells are silent: %s", type(error).__name__, extra={"action": "bells_silent"})
+
+    def _be_in_this_process(self) -> None:
+        """What the parent has, if there is one, is the parent's; threads do not come with a fork."""
+        if self._pid != os.getpid():
+            self._pid, self._connection = os.getpid(), None
+            self._rung_at, self._late, self._is_late = {}, set(), Event()
+            Thread(target=self._ring_late, daemon=True, name="bells").start()
 
     def _connected(self) -> Any:
-        if self._pid != os.getpid():
-            # The parent's, if there is one, is the parent's to close.
-            self._pid, self._connection = os.getpid(), None
         if self._connection is None:
             pool = Redis.from_url(
                 settings.REDIS_URL,

@@ -39,7 +39,10 @@ LOOK_SECONDS = 1.0
 OVERLAP_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 # Between two reads of one subject: events come in bursts, and half of the machine is not for watching.
-_PAUSE_SECONDS = 0.025
+_PAUSE_SECONDS = 0.01
+_BURST_SECONDS, _BURST_MESSAGES = 0.1, 10
+# Between two questions whose subjects the bells were about.
+_BELLS_SECONDS = 0.025
 EVERYBODY: Topic = ("everybody", "")
 STAFF: Topic = ("staff", "")
 
@@ -119,7 +122,7 @@ class Hub:
         self._rung: set[str] = set()
         self._ringing = asyncio.Event()
         self._reads: dict[tuple[Any, ...], _Read] = {}
-        self._read_at: dict[str, float] = {}
+        self._next_read: dict[str, float] = {}
         # The ledger's ends of the last seconds, the oldest first; empty until the first look.
         self._ends: deque[int] = deque(maxlen=int(OVERLAP_SECONDS / LOOK_SECONDS))
         self._looking = asyncio.Event()
@@ -198,7 +201,7 @@ class Hub:
 
     async def _read(self, key: tuple[Any, ...], reading: "_Read") -> Page:
         read, subject_id, after = key
-        pause = self._read_at.get(subject_id, 0.0) + _PAUSE_SECONDS - time.monotonic()
+        pause = self._next_read.get(subject_id, 0.0) - time.monotonic()
         try:
             if pause > 0:
                 await asyncio.sleep(pause)
@@ -207,7 +210,8 @@ class Hub:
         finally:
             if self._reads.get(key) is reading:
                 del self._reads[key]
-        self._read_at[subject_id] = time.monotonic()
+        in_burst = len(page.messages) > _BURST_MESSAGES and not page.more
+        self._next_read[subject_id] = time.monotonic() + (_BURST_SECONDS if in_burst else _PAUSE_SECONDS)
         return page
 
     # --- what wakes them
@@ -265,7 +269,7 @@ class Hub:
                 self._wake(workflow(last.workflow_id), last.subject_id, last.sequence)
                 if last.type in ENDS and last.owner_id is not None:
                     self._wake(owner(last.owner_id), last.subject_id, last.sequence)
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(_BELLS_SECONDS)
 
     async def _look(self) -> None:
         """Ring the bells of the last seconds again. After a failure it goes on from where it last looked."""
@@ -280,8 +284,8 @@ class Hub:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _forget_reads(self) -> None:
-        long_ago = time.monotonic() - 1
-        self._read_at = {subject: at for subject, at in self._read_at.items() if at > long_ago}
+        now = time.monotonic()
+        self._next_read = {subject: at for subject, at in self._next_read.items() if at > now}
 
     async def _check(self) -> None:
         """Close what has lost its credential (contract §8), wake who has lost a right, and end what does not read."""

@@ -46,12 +46,13 @@ SELECT execution.workflow_id, execution.status, execution.sequence AS last_seque
         WHERE scope_id = execution.id AND started_at IS NOT NULL
         ORDER BY completed_at DESC NULLS FIRST, started_at DESC LIMIT 1) AS current_component,
        row.sequence, row.type, row.data, row.timestamp,
-       CASE WHEN octet_length(run.output::text) <= %(max_output)s THEN run.output::text END AS output
+       -- A look-up for each row that needs one: joined, a database that knows its tables not yet may read them whole.
+       CASE WHEN row.type = 'component.completed' AND row.data ->> 'item_index' IS NULL THEN (
+           SELECT CASE WHEN octet_length(run.output::text) <= %(max_output)s THEN run.output::text END
+           FROM executions_componentrun AS run
+           WHERE run.scope_id = execution.id AND run.component_id = row.data ->> 'component_id') END AS output
 FROM executions_execution AS execution
 LEFT JOIN row ON true
-LEFT JOIN executions_componentrun AS run
-    ON row.type = 'component.completed' AND row.data ->> 'item_index' IS NULL
-    AND run.scope_id = execution.id AND run.component_id = row.data ->> 'component_id'
 WHERE execution.id = %(execution)s
 ORDER BY row.sequence
 """
