@@ -53,15 +53,21 @@ async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) ->
     """
     ended: dict[str, float] = {}
     with hub.watching(topics.workflow(workflow_id), right=(workflow_id, credential.user_id)) as watch:
-        places = await hub.in_thread(pages.positions_in, workflow_id, await hub.ready())
+        began = await hub.ready()
+        places = await hub.in_thread(pages.positions_in, workflow_id, began)
         yield Page((), 0, False, False, frozenset({credential}))
         while True:
             subjects, _ = await watch.woken()
             for subject_id, sequence in subjects.items():
-                read = pages.workflow_page if subject_id == workflow_id else pages.execution_page
                 after = places.get(subject_id, 0)
                 if sequence is not None and sequence <= after:
                     continue
+                read: Callable[..., Page] = pages.workflow_page
+                if subject_id != workflow_id:
+                    read = pages.execution_page
+                if subject_id not in places:
+                    # New, or a late bell of what ended before this began.
+                    read, after = pages.first_execution_page, began
                 async for page in _rest(hub, read, subject_id, after, credential):
                     places[subject_id] = page.last
                     if page.messages:
@@ -114,6 +120,8 @@ async def _rest(
             raise GoneError
         yield page
         after = page.last
+        if read is pages.first_execution_page:
+            read = pages.execution_page
         if not page.more:
             return
 

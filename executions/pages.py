@@ -38,7 +38,8 @@ MAX_OUTPUT_CHARS = 16 * 1024
 _PAGE = """
 WITH row AS (
     SELECT sequence, type, data, timestamp FROM events_event
-    WHERE subject_id = %(execution)s AND sequence > %(after)s ORDER BY sequence LIMIT %(limit)s
+    WHERE subject_id = %(execution)s AND sequence > %(after)s AND id > %(after_row)s
+    ORDER BY sequence LIMIT %(limit)s
 )
 SELECT execution.workflow_id, execution.status, execution.sequence AS last_sequence, execution.ended_components,
        execution.total_components, execution.started_at, execution.completed_at, execution.error,
@@ -86,8 +87,17 @@ class Page:
 
 def execution_page(execution_id: str, after: int, asked: Collection[Credential]) -> Page:
     """The next messages of an execution; allowed to nobody if it is not there."""
-    parameters = {"execution": to_uuid(execution_id), "after": after, "limit": LIMIT, "max_output": MAX_OUTPUT_CHARS}
-    found = fetch_all(_PAGE, parameters)
+    return _execution_page(execution_id, after, 0, asked)
+
+
+def first_execution_page(execution_id: str, after_row: int, asked: Collection[Credential]) -> Page:
+    """The same from a row of the ledger on, for who does not know yet where they are in it."""
+    return _execution_page(execution_id, 0, after_row, asked)
+
+
+def _execution_page(execution_id: str, after: int, after_row: int, asked: Collection[Credential]) -> Page:
+    parameters = {"execution": to_uuid(execution_id), "after": after, "after_row": after_row}
+    found = fetch_all(_PAGE, {**parameters, "limit": LIMIT, "max_output": MAX_OUTPUT_CHARS})
     if not found:
         return Page((), after, True, False, frozenset(), found=False)
     first = found[0]
@@ -113,7 +123,7 @@ def execution_page(execution_id: str, after: int, asked: Collection[Credential])
             break
         rows.append(row)
         messages.append(message)
-    last = rows[-1].sequence if rows else after
+    last = rows[-1].sequence if rows else state.sequence if after_row else after
     more = last < state.sequence
     # Its own row, where it is the last one, is the update.
     if rows and not more and rows[-1].type not in ENDS and any(row.type.startswith("component.") for row in rows):
