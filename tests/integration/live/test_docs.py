@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -51,14 +52,18 @@ def test_the_python_example_goes_on_after_a_killed_server(
     execution = start(alice, linear(log("a"), signal(), log("b")))
     doorbells.work()
     out = tmp_path / "out"
-    with web_server(before=QUICK) as first, out.open("wb") as file:
+    with ExitStack() as stack:
+        first, file = stack.enter_context(web_server(before=QUICK)), stack.enter_context(out.open("wb"))
         environment = {
             **os.environ,
+            "PYTHONUNBUFFERED": "1",
             "APG_WS": f"ws://127.0.0.1:{first.port}/api/v1/ws",
             "APG_TOKEN": token_of(alice),
             "APG_EXECUTION": execution.pk,
         }
         client = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=file, stderr=file)
+        stack.callback(client.wait)
+        stack.callback(client.kill)
         eventually(lambda: "component_waiting" in out.read_text(), timeout=20)
         first.process.kill()
         first.process.wait()
