@@ -7,10 +7,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
+from core.redis import client
+from events import bells
 from events.models import Event
 from executions import interventions
 from executions.models import Execution
 from executions.services import StartRequest, start_execution
+from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.integration.executions.test_engine import failing, refused
 from tests.integration.executions.test_loops import for_each
@@ -170,6 +173,9 @@ def test_the_workflow_channel_has_its_executions_each_from_its_first_event(
     assert (answer["type"], answer["id"]) == ("subscribed", "w1")
     assert answer["data"]["snapshot"]["workflow"]["name"] == workflow.name
     assert answer["data"]["snapshot"]["executions"] == []
+    # As a bell may that was under way when the subscription began.
+    eventually(lambda: client().pubsub_numsub(bells.channel())[0][1] == 1)
+    bells.ring(before.pk)
     after = [start_execution(workflow=workflow, user=alice, request=StartRequest()).execution.pk for _ in range(2)]
     doorbells.work()
     rows = row_messages(told_until_end(socket) + told_until_end(socket))
