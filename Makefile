@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help check-javascript openapi graphql graphiql run test faults soak check bench bench-size bench-memory bench-million migrate lock clean
+.PHONY: help check-javascript openapi graphql graphiql run test test-packages faults soak check bench bench-size bench-memory bench-million migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 run: $(VENV)/runtime.installed ## start the whole platform on this machine and run the demo
 	@exec $(BIN)/python -m config.run
+
+test-packages: ## programs that some tests need and no wheel brings (Debian or Ubuntu, as root)
+	tools/test_packages.sh
 
 test: $(VENV)/dev.installed ## the whole test suite, on a real PostgreSQL and Valkey
 	$(BIN)/python -m pytest
@@ -80,7 +83,10 @@ migrate: $(VENV)/runtime.installed ## bring the database of DATABASE_URL up to d
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 --generate-hashes \
 		--no-strip-extras --no-emit-index-url --no-header --no-annotate -o requirements/runtime.txt
-	uv pip compile pyproject.toml --extra embedded --group dev -c requirements/runtime.txt --universal \
+	uv pip compile pyproject.toml --extra embedded --extra otel --extra s3 -c requirements/runtime.txt --universal \
+		--python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
+		--no-annotate -o requirements/extras.txt
+	uv pip compile pyproject.toml --extra embedded --extra otel --extra s3 --group dev -c requirements/runtime.txt --universal \
 		--python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header \
 		--no-annotate -o requirements/dev.txt
 
