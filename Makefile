@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help check-javascript openapi graphql graphiql run test test-packages faults soak check bench bench-size bench-memory bench-million migrate lock clean
+.PHONY: help check-javascript docs docs-scripts openapi graphql graphiql run test test-packages faults soak check bench bench-size bench-memory bench-million migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -34,7 +34,9 @@ check openapi graphql: export APG_DEBUG = true
 check openapi graphql: export DJANGO_SETTINGS_MODULE = config.settings
 SPECTACULAR := $(BIN)/python -W ignore manage.py spectacular --validate --fail-on-warn
 GRAPHQL_SCHEMA := $(BIN)/python -W ignore manage.py graphql_schema --schema config.schema.schema
-check: $(VENV)/dev.installed ## format, lint, import contracts, types, migrations in step, the API's documents
+# Strict by its own file. With --quiet it would not count what it warns of.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+check: $(VENV)/dev.installed ## format, lint, import contracts, types, migrations in step, the API's documents, the documentation's links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -44,6 +46,7 @@ check: $(VENV)/dev.installed ## format, lint, import contracts, types, migration
 	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	@$(SPECTACULAR) | cmp - docs/openapi.yaml || { echo "docs/openapi.yaml is out of date: run make openapi" >&2; exit 2; }
 	@$(GRAPHQL_SCHEMA) --out=-.graphql | cmp - docs/schema.graphql || { echo "docs/schema.graphql is out of date: run make graphql" >&2; exit 2; }
+	@$(MKDOCS) build
 	@command -v npm >/dev/null || { echo "Node is not on this machine: sdk/javascript is not checked"; exit 0; }; \
 		$(MAKE) --no-print-directory check-javascript
 
@@ -60,6 +63,12 @@ openapi: $(VENV)/dev.installed ## write docs/openapi.yaml anew
 
 graphql: $(VENV)/dev.installed ## write docs/schema.graphql anew
 	$(GRAPHQL_SCHEMA) --out=-.graphql > docs/schema.graphql
+
+docs: $(VENV)/dev.installed ## build the documentation as a site in var/site, which opens without a server
+	@$(MKDOCS) build
+
+docs-scripts: ## copy the scripts that the site's pages load anew (needs npm)
+	cd tools/site/vendor && npm ci --ignore-scripts && npm run build
 
 graphiql: ## bundle the page of GraphiQL anew (needs npm)
 	cd tools/graphiql && npm ci --ignore-scripts && npm run build
