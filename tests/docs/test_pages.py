@@ -220,3 +220,18 @@ def test_the_token_of_a_service(machine: Machine) -> None:
     client = oauth.register_service(machine.admin)
     (said,) = machine.paste([block], CLIENT_ID=client.id, CLIENT_SECRET=client.secret)
     assert json.loads(said)["scope"] == "workflow.read workflow.execute"
+
+
+# --- Figures
+
+
+def test_the_figures_of_the_home_page_are_those_of_the_results() -> None:
+    section = (ROOT / "docs" / "index.md").read_text().split("## What was measured")[1].split("\n## ")[0]
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    exact = re.findall(r"\d+\.\d+ ms", section)
+    assert len(exact) == 3
+    assert [figure for figure in exact if f"| {figure} |" not in results] == []
+    (loop,) = re.findall(r"1000 items, max_concurrency 10 \| (\d+\.\d+) s", results)
+    (batch,) = re.findall(r"`execute-batch` of 100 \| (\d+\.\d+) /s", results)
+    assert f"| {float(loop):.1f} s |" in section
+    assert f"| {float(batch) // 10 * 10:.0f} a second |" in section
