@@ -73,10 +73,9 @@ def test_every_entry_of_the_list_takes_a_block() -> None:
 
 def test_every_test_that_is_named_is_there_once() -> None:
     names = [
-        node.name
+        name
         for path in (ROOT / "tests").rglob("test_*.py")
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.FunctionDef)
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
     ]
     assert {each.by: names.count(each.by) for each in COVERED if names.count(each.by) != 1} == {}
 
