@@ -1,56 +1,56 @@
 """Thousands of idle sockets of one process, which answer pings and do nothing else: `python -m … PORT COUNT`."""
 
-import asyncio
 import os
 import resource
+import selectors
+import socket
 import sys
 from base64 import b64encode
 
-_AT_ONCE = 50
+_SECONDS = 30.0
 
 
-class _Idle(asyncio.Protocol):
-    def __init__(self, token: str) -> None:
-        self.ready = asyncio.get_running_loop().create_future()
-        self._token = token
-        self._transport: asyncio.Transport
+def _opened(port: int, token: str) -> socket.socket:
+    """A socket after its handshake."""
+    opened = socket.create_connection(("127.0.0.1", port), timeout=_SECONDS)
+    opened.sendall(
+        f"GET /api/v1/ws?token={token} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {b64encode(os.urandom(16)).decode()}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        piece = opened.recv(4096)
+        assert piece, "closed in the handshake"
+        answer += piece
+    assert b" 101 " in answer, answer[:200]
+    return opened
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        key = b64encode(os.urandom(16)).decode()
-        transport.write(
-            f"GET /api/v1/ws?token={self._token} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
 
-    def data_received(self, data: bytes) -> None:
-        if not self.ready.done():
-            assert b" 101 " in data, data[:200]
-            self.ready.set_result(None)
+def _answer_pings(selector: selectors.BaseSelector, wait: float) -> None:
+    for key, _ in selector.select(wait):
+        asked = key.fileobj
+        assert isinstance(asked, socket.socket)
+        data = asked.recv(4096)
+        if not data:
+            selector.unregister(asked)
         elif data[0] == 0x89:
-            # A ping; its answer is masked with zeros.
-            self._transport.write(bytes([0x8A, 0x80 | data[1]]) + b"\0\0\0\0" + data[2 : 2 + data[1]])
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.ready.done():
-            self.ready.set_exception(ConnectionError("closed in the handshake"))
+            # The answer to a ping, masked with zeros.
+            asked.sendall(bytes([0x8A, 0x80 | data[1]]) + b"\0\0\0\0" + data[2 : 2 + data[1]])
 
 
-async def _main(port: int, count: int) -> None:
-    token, loop = os.environ["CROWD_TOKEN"], asyncio.get_running_loop()
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def open_one() -> None:
-        async with turns:
-            _, idle = await loop.create_connection(lambda: _Idle(token), "127.0.0.1", port)
-            await idle.ready
-
-    await asyncio.gather(*(open_one() for _ in range(count)))
-    await asyncio.Event().wait()
+def _main(port: int, count: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    selector = selectors.DefaultSelector()
+    for number in range(count):
+        selector.register(_opened(port, os.environ["CROWD_TOKEN"]), selectors.EVENT_READ)
+        if number % 50 == 0:
+            _answer_pings(selector, 0)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    while True:
+        _answer_pings(selector, 1.0)
 
 
 if __name__ == "__main__":
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    asyncio.run(_main(int(sys.argv[1]), int(sys.argv[2])))
+    _main(int(sys.argv[1]), int(sys.argv[2]))
