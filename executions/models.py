@@ -15,7 +15,7 @@ from django.utils import timezone
 from core.ids import ULIDField, id_field
 from events import bells
 from events.event_types import EventType
-from events.models import Event
+from events.models import Announcement, Event
 from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus, WaitingFor
 from workflows.models import Trigger, Workflow, WorkflowVersion
 
@@ -436,6 +436,33 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class MaintenanceMode(models.Model):
+    """The one row that says whether new executions are held back; without it they are not.
+
+    `until` is when it is expected to end, which ends nothing by itself.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    held = models.BooleanField(default=False, db_default=False)
+    message = models.TextField(max_length=2000, blank=True, default="", db_default="")
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    switched_by = models.CharField(max_length=254, blank=True, default="", db_default="")
+    announcement = models.ForeignKey(Announcement, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        verbose_name_plural = "maintenance mode"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(held=True, since__isnull=False) | models.Q(held=False, since__isnull=True),
+                name="maintenance_mode_since_iff_held",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return "on" if self.held else "off"
 
 
 class ExecutionTally(models.Model):
