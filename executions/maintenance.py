@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from core.errors import ErrorCode
-from executions import admission, conclude, dispatch, maintenance_mode, reactions, services, triggers
+from executions import admission, bulk_cancel, conclude, dispatch, maintenance_mode, reactions, services, triggers
 from executions.failpoints import failpoint
 from executions.states import ExecutionStatus
 from executions.transitions import running, starting, sweeping, tallying, waiting
@@ -126,6 +126,11 @@ def let_in_held() -> int:
     return len(runs)
 
 
+def cancel_matching() -> int:
+    """Executions that staff want cancelled, all that match a filter; a slice at a time."""
+    return bulk_cancel.work()
+
+
 def seal_days() -> int:
     """Days that are over, all of whose executions have ended, are counted in advance."""
     with transaction.atomic():
@@ -155,5 +160,6 @@ SWEEPS: dict[str, Callable[[], int]] = {
     "ring_unclaimed": ring_unclaimed,
     "rescue_expired": rescue_expired,
     "complete_unfinished": complete_unfinished,
+    "cancel_matching": cancel_matching,
     "seal_days": seal_days,
 }

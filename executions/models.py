@@ -465,6 +465,32 @@ class MaintenanceMode(models.Model):
         return "on" if self.held else "off"
 
 
+class BulkCancel(models.Model):
+    """That somebody wants all executions cancelled that match `selection` and are older than this row's id.
+
+    `lease_until` says that somebody is at it. `matched` is how many there were; some may have ended by themselves.
+    """
+
+    id = id_field()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    address = models.GenericIPAddressField(null=True)
+    selection = models.JSONField(default=dict)
+    matched = models.IntegerField()
+    cancelled = models.IntegerField(default=0, db_default=0)
+    ended_early = models.CharField(max_length=200, blank=True, default="", db_default="")
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    completed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(completed_at__isnull=True), name="bulk_cancel_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cancelled} of {self.matched}"
+
+
 class ExecutionTally(models.Model):
     """How many executions of a status were made, or started, on a day (UTC), of those of sealed days.
 
