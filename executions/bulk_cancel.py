@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 ALL_OF_THEM = "cancel all executions"
 PERMISSION = "executions.change_execution"
 # Of a slice; a worker's keeper has leases to renew.
-_SLICE_SECONDS = 0.5
-_SLICE = 50
+_SLICE_SECONDS = 2.0
+_SLICE = 200
 _LEASE = timedelta(seconds=30)
 _ACTIVE = sorted(str(status) for status in ExecutionStatus if status not in FINAL_EXECUTION)
 

@@ -188,7 +188,7 @@ def ticks(seconds: float) -> list[float]:
 
 def duration_text(seconds: float) -> str:
     """A duration in the two units that tell most of it."""
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{round(seconds * 1000)} ms" if seconds else "0"
     if seconds < 60:
         return f"{seconds:.3g} s"

@@ -17,6 +17,7 @@ from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import holding
 
 MAX_MESSAGE_CHARS = 2000
+MAX_MINUTES = 30 * 24 * 60
 _TITLE = "Maintenance: new executions wait"
 _MESSAGE = "New executions are accepted, and start when maintenance is over."
 # Starts take milliseconds; what is open longer hangs on a lock, or is somebody's by hand.

@@ -97,7 +97,7 @@ def _parts(
         href = f"?tab=components&component={id_}"
         if id_ in known:
             run = known[id_]
-            note = " · ".join([*_notes(run), *_items_note(items.get(id_, {}))])
+            note = " · ".join([*_items_note(items.get(id_, {})), *_notes(run)])
             yield id_, Part(component["type"], word_of(run.status), note, href)
         else:
             counts = in_bodies.get(id_, {})

@@ -26,8 +26,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, what: str, message: str, minutes: int | None, **options: Any) -> None:
         if what != "on" and (message or minutes is not None):
             raise CommandError("--message and --minutes go with on")
-        if minutes is not None and not 1 <= minutes <= 60 * 24 * 30:
-            raise CommandError("--minutes must be from 1 to 43200")
+        if minutes is not None and not 1 <= minutes <= maintenance_mode.MAX_MINUTES:
+            raise CommandError(f"--minutes must be from 1 to {maintenance_mode.MAX_MINUTES}")
         if len(message) > maintenance_mode.MAX_MESSAGE_CHARS:
             raise CommandError(f"--message must have at most {maintenance_mode.MAX_MESSAGE_CHARS} characters")
         try:
