@@ -24,6 +24,7 @@ from tests.conftest import PASSWORD
 
 CHROMIUM = shutil.which("chromium")
 WIDTH, HEIGHT = 1280, 800
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 # For modules of tests: `pytestmark = [needs_chromium, …]`.
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 _ARGUMENTS = (
@@ -53,6 +54,11 @@ class Screen:
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Log in").click()
         self.page.wait_for_url("**/admin/")
+
+    def document(self, name: str) -> None:
+        """A picture for the documentation, `docs/images/NAME.png`; written by `make screenshots` alone."""
+        if os.environ.get("APG_SCREENSHOTS"):
+            self.shoot(IMAGES / f"{name}.png")
 
     def shoot(self, path: Path, *, whole: bool = True) -> None:
         """Write what is seen as a PNG; the `whole` page, or what fits into the window."""
