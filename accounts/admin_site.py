@@ -15,7 +15,7 @@ from accounts.forms import AdminSignInForm, OwnPasswordForm, record_sign_out
 
 
 class APGAdminSite(AdminSite):
-    """Named in `accounts.admin_config`; pages register themselves with it as `admin.site`."""
+    """The site of the admin, but for its first page, which tells of apps above (`config.admin_site`)."""
 
     login_form = AdminSignInForm
     site_header = "APG Workflow Orchestration"

@@ -45,7 +45,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W009", "security.W005", "security.W021"]
 INSTALLED_APPS = [
     # First: its templates of the admin are found before Django's own.
     "accounts",
-    "accounts.admin_config.APGAdminConfig",
+    "config.admin_config.APGAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

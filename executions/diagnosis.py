@@ -71,6 +71,15 @@ def diagnose(execution: Execution, caller: Caller) -> list[Finding]:
     return found or [_between_moves(execution)]
 
 
+def why_queued(run: ComponentRun) -> Finding:
+    """Why a queued component run has not begun; its execution is read with it."""
+    return _queued(run.execution, run, _live_workers())
+
+
+def _live_workers() -> list[Worker]:
+    return list(Worker.objects.filter(heartbeat_at__gte=Now() - _HEARTBEAT_LATE))
+
+
 def _between_moves(execution: Execution) -> Finding:
     message = "Nothing of it runs or waits: a worker is about to record its end, or died before it did"
     return Finding(Reason.WORKER_LOST, message, None, "A sweep of any worker records its end within seconds")
@@ -135,7 +144,7 @@ def _of_runs(execution: Execution, visible: QuerySet[Execution]) -> Iterator[Fin
             yield _waiting(run, visible)
         else:
             if workers is None:
-                workers = list(Worker.objects.filter(heartbeat_at__gte=Now() - _HEARTBEAT_LATE))
+                workers = _live_workers()
             yield _queued(execution, run, workers)
 
 
