@@ -253,9 +253,9 @@ def _queue(caller: Caller) -> Queue:
     executions, waiting = "executions_execution", "waiting" if depth or counts.without_slot else ""
     return Queue(
         (
-            Number("executions run", _capped(counts.running), _list(executions, status__exact="running"), "running"),
-            Number("wait for a slot", _capped(counts.without_slot), _list(executions, status__exact="queued"), waiting),
-            Number("wait for their time", _capped(counts.scheduled), _list(executions, status__exact="pending")),
+            Number("executions run", _capped(counts.running), _list(executions, status="running"), "running"),
+            Number("wait for a slot", _capped(counts.without_slot), _list(executions, status="queued"), waiting),
+            Number("wait for their time", _capped(counts.scheduled), _list(executions, status="pending")),
             Number("components run", _capped(counts.running_components), "", "running"),
             Number("components queued", depth_text, "", waiting),
             Number("components wait for something", _capped(counts.waiting_components), ""),
@@ -318,7 +318,7 @@ def _failures(now: datetime) -> tuple[FailureLine, ...]:
             names.get(each.workflow_id, "") if each.workflow_count == 1 else f"{each.workflow_count:,} workflows",
             _list(
                 "executions_execution",
-                status__exact="failed",
+                status="failed",
                 made="24",
                 **({"workflow": each.workflow_id} if each.workflow_count == 1 else {}),
             ),
@@ -370,13 +370,13 @@ def _webhooks(now: datetime) -> Webhooks:
             Number(
                 "deliveries failed",
                 _capped(failures),
-                _list(deliveries, status__exact="failed", made="24"),
+                _list(deliveries, status="failed", made="24"),
                 "failed" if failures else "",
             ),
             Number(
                 "deliveries pending",
                 _capped(_count_up_to(pending, watching.CAP)),
-                _list(deliveries, status__exact="pending"),
+                _list(deliveries, status="pending"),
             ),
         ),
         tuple(
@@ -384,7 +384,7 @@ def _webhooks(now: datetime) -> Webhooks:
             for each in off.select_related("owner").order_by("-updated_at")[:_MAX_WEBHOOKS]
         ),
         tuple(
-            FailingWebhook(known[key], count, _list(deliveries, status__exact="failed", webhook=key))
+            FailingWebhook(known[key], count, _list(deliveries, status="failed", webhook=key))
             for key, count in of.most_common(_MAX_WEBHOOKS)
             if key in known
         ),

@@ -69,7 +69,7 @@ class TriggerFilter(_SelectionFilter):
 class AgeFilter(_SelectionFilter):
     """By the time in its id."""
 
-    title = parameter_name = "age"
+    title, parameter_name = "age", "made"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(name, words) for name, (words, _, _) in AGES.items()]
@@ -98,7 +98,7 @@ class ExecutionChangeList(KeysetChangeList):
 class ExecutionAdmin(BigListAdmin):
     """What runs, waits and has ended: to look at, and to stop, start again and get going."""
 
-    list_display = ("id", "state", "workflow", "started_by", "kind", "priority", "made", "took")
+    list_display = ("id", "state", "workflow", "kind", "started_by", "made", "took")
     list_select_related = ("workflow", "created_by")
     list_filter = (StatusFilter, TriggerFilter, AgeFilter)
     search_fields = ("pk", "workflow")

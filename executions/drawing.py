@@ -45,8 +45,8 @@ def draw_graph(graph: Graph, parts: Mapping[str, Part], taken: Mapping[int, bool
 _MARKERS = (
     "<defs>"
     + "".join(
-        f'<marker id="head-{kind}" class="head {kind}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
-        'markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker>'
+        f'<marker id="head-{kind}" class="head {kind}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="10" '
+        'markerHeight="10" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"/></marker>'
         for kind in ("success", "error", "conditional")
     )
     + "</defs>"
@@ -124,7 +124,7 @@ class Row:
     spans: Sequence[Span] = field(default_factory=tuple)
 
 
-_LABEL_WIDTH, _CHART_WIDTH, _ROW_HEIGHT, _AXIS = 220, 900, 24, 26
+_LABEL_WIDTH, _CHART_WIDTH, _ROW_HEIGHT, _AXIS = 200, 600, 24, 26
 _STEPS = (
     *(timedelta(milliseconds=ms) for ms in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
     *(timedelta(seconds=seconds) for seconds in (1, 2, 5, 10, 20, 30)),

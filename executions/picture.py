@@ -102,7 +102,7 @@ def _parts(
         else:
             counts = in_bodies.get(id_, {})
             state = next((status for status in _TELLING if counts.get(status)), RunStatus.BLOCKED)
-            yield id_, Part(component["type"], word_of(state), ", ".join(_each(counts)), href if counts else "")
+            yield id_, Part(component["type"], word_of(state), _times(counts), href if counts else "")
 
 
 def _counts(rows: Any, by: str) -> Mapping[str, Mapping[str, int]]:
@@ -114,6 +114,10 @@ def _counts(rows: Any, by: str) -> Mapping[str, Mapping[str, int]]:
 
 def _each(counts: Mapping[str, int]) -> list[str]:
     return [f"{counts[status]} {word_of(status)}" for status in _TELLING if counts.get(status)]
+
+
+def _times(counts: Mapping[str, int]) -> str:
+    return f"{sum(counts.values())} items" if len(counts) == 1 else ", ".join(_each(counts))
 
 
 def _items_note(counts: Mapping[str, int]) -> list[str]:

@@ -17,12 +17,13 @@ from executions.states import ExecutionStatus
 TRIGGERS = ("manual", "schedule", "webhook", "event", "sub_workflow")
 # By the name in the address: what it is called, and how old at most, or at least, an execution is.
 AGES: Mapping[str, tuple[str, timedelta, bool]] = {
-    "1h": ("Last hour", timedelta(hours=1), True),
-    "24h": ("Last 24 hours", timedelta(hours=24), True),
-    "7d": ("Last 7 days", timedelta(days=7), True),
-    "over-1h": ("Older than 1 hour", timedelta(hours=1), False),
-    "over-24h": ("Older than 24 hours", timedelta(hours=24), False),
-    "over-7d": ("Older than 7 days", timedelta(days=7), False),
+    "1": ("Last hour", timedelta(hours=1), True),
+    "24": ("Last 24 hours", timedelta(hours=24), True),
+    "168": ("Last 7 days", timedelta(days=7), True),
+    "720": ("Last 30 days", timedelta(days=30), True),
+    "over-1": ("Older than 1 hour", timedelta(hours=1), False),
+    "over-24": ("Older than 24 hours", timedelta(hours=24), False),
+    "over-168": ("Older than 7 days", timedelta(days=7), False),
 }
 _IDS = ("workflow", "workflow_owner_id", "created_by")
 _PLACES = frozenset({"older", "newer", "p", "e", "_changelist_filters"})
@@ -96,7 +97,7 @@ def _read(name: str, value: str, now: datetime) -> dict[str, str]:
         return {"status": value}
     if name == "trigger" and value in TRIGGERS:
         return {"trigger": value}
-    if name == "age" and value in AGES:
+    if name == "made" and value in AGES:
         _, age, newer = AGES[value]
         return {"made_from" if newer else "made_before": first_id(now - age)}
     if name in _IDS or name == "q":

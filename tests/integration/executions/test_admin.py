@@ -108,8 +108,8 @@ def test_filters_find_what_they_say(alice: User, bob: User, staff: Client, doorb
         "status=pending": [waiting.pk],
         "trigger=sub_workflow": [inner.pk],
         "trigger=event": [],
-        "age=over-1h": [old.pk],
-        "age=1h": everything[:3],
+        "made=over-1": [old.pk],
+        "made=1": everything[:3],
         f"workflow={child.pk}": [inner.pk],
         f"workflow_owner_id={bob.pk}": [waiting.pk],
         f"created_by={bob.pk}": [waiting.pk],
@@ -118,7 +118,7 @@ def test_filters_find_what_they_say(alice: User, bob: User, staff: Client, doorb
         f"q={child.pk.lower()}": [inner.pk],
         "q=bob@example.com": [waiting.pk],
         "q=nobody": [],
-        "status=running&trigger=manual&age=1h": [parent.pk],
+        "status=running&trigger=manual&made=1": [parent.pk],
     }.items():
         assert shown(read(staff, f"{LIST}?{query}")) == expected, query
         if "nobody" not in query:
@@ -168,7 +168,7 @@ def test_the_page_shows_graph_times_diagnosis_and_what_failed(alice: User, staff
         assert page.count(f'<text class="id" x="22" y="21">{id_}</text>') == 1, id_
     assert "3 items: 3 completed" in page
     assert "loop (for_each): completed · 3 items: 3 completed" in page
-    assert "double (transform): completed · 3 completed" in page
+    assert "double (transform): completed · 3 items" in page
     assert "ask (approval): waiting · for a signal" in page
     assert 'class="edge error taken"' in page
     assert "It waits for the signal ask" in page
@@ -553,7 +553,7 @@ def test_without_a_filter_it_is_refused_unless_typed(alice: User, staff: Client,
     assert Execution.objects.get().status == "cancelled"
 
 
-@pytest.mark.parametrize("query", ["?status=nothing", "?trigger=x", "?age=x", "?workflow=x", "?q=nobody", "?odd=1"])
+@pytest.mark.parametrize("query", ["?status=nothing", "?trigger=x", "?made=x", "?workflow=x", "?q=nobody", "?odd=1"])
 def test_a_filter_that_is_none_cancels_nothing(alice: User, staff: Client, doorbells: Doorbells, query: str) -> None:
     start(alice, linear(signal()))
     doorbells.work()
