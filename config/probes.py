@@ -16,7 +16,7 @@ from executions.models import ComponentRun, Worker
 
 T = TypeVar("T")
 
-_HEARTBEAT_LATE = timedelta(seconds=15)
+HEARTBEAT_LATE = timedelta(seconds=15)
 
 
 class Probe(Generic[T]):
@@ -60,7 +60,7 @@ class EngineFacts:
 
 def live_workers() -> int:
     """Workers whose heart has beaten a moment ago."""
-    return Worker.objects.filter(heartbeat_at__gte=timezone.now() - _HEARTBEAT_LATE).count()
+    return Worker.objects.filter(heartbeat_at__gte=timezone.now() - HEARTBEAT_LATE).count()
 
 
 def _ask_database() -> EngineFacts:

@@ -43,7 +43,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W009", "security.W005", "security.W021"]
 
 # --- application --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "accounts.admin_config.APGAdminConfig",
+    # First: its templates of the admin are found before Django's own.
+    "accounts",
+    "config.admin_config.APGAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -58,7 +60,6 @@ INSTALLED_APPS = [
     "channels",
     "graphene_django",
     "oauth2_provider",
-    "accounts",
     "events",
     "workflows",
     "executions",

@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from core.errors import ErrorCode
-from executions import admission, conclude, dispatch, reactions, services, triggers
+from executions import admission, bulk_cancel, conclude, dispatch, maintenance_mode, reactions, services, triggers
 from executions.failpoints import failpoint
 from executions.states import ExecutionStatus
 from executions.transitions import running, starting, sweeping, tallying, waiting
@@ -96,7 +96,9 @@ def queue_scheduled() -> int:
 
 
 def admit_waiting() -> int:
-    """Queued executions without a slot whose account has one free."""
+    """Queued executions without a slot whose account has one free; in maintenance mode none but children."""
+    if maintenance_mode.current().held:
+        return sum(admission.admit(account_id) for account_id in admission.accounts_of_waiting_children())
     return sum(admission.admit(account_id) for account_id in admission.waiting_accounts())
 
 
@@ -122,6 +124,11 @@ def let_in_held() -> int:
     runs = [run for execution_id in running.holding(BATCH) for run in running.let_in(execution_id)]
     dispatch.ring(runs)
     return len(runs)
+
+
+def cancel_matching() -> int:
+    """Executions that staff want cancelled, all that match a filter; a slice at a time."""
+    return bulk_cancel.work()
 
 
 def seal_days() -> int:
@@ -153,5 +160,6 @@ SWEEPS: dict[str, Callable[[], int]] = {
     "ring_unclaimed": ring_unclaimed,
     "rescue_expired": rescue_expired,
     "complete_unfinished": complete_unfinished,
+    "cancel_matching": cancel_matching,
     "seal_days": seal_days,
 }

@@ -15,7 +15,7 @@ from django.utils import timezone
 from core.ids import ULIDField, id_field
 from events import bells
 from events.event_types import EventType
-from events.models import Event
+from events.models import Announcement, Event
 from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus, WaitingFor
 from workflows.models import Trigger, Workflow, WorkflowVersion
 
@@ -436,6 +436,59 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class MaintenanceMode(models.Model):
+    """The one row that says whether new executions are held back; without it they are not.
+
+    `until` is when it is expected to end, which ends nothing by itself.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    held = models.BooleanField(default=False, db_default=False)
+    message = models.TextField(max_length=2000, blank=True, default="", db_default="")
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    switched_by = models.CharField(max_length=254, blank=True, default="", db_default="")
+    announcement = models.ForeignKey(Announcement, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        verbose_name_plural = "maintenance mode"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(held=True, since__isnull=False) | models.Q(held=False, since__isnull=True),
+                name="maintenance_mode_since_iff_held",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return "on" if self.held else "off"
+
+
+class BulkCancel(models.Model):
+    """That somebody wants all executions cancelled that match `selection` and are older than this row's id.
+
+    `lease_until` says that somebody is at it. `matched` is how many there were; some may have ended by themselves.
+    """
+
+    id = id_field()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    address = models.GenericIPAddressField(null=True)
+    selection = models.JSONField(default=dict)
+    matched = models.IntegerField()
+    cancelled = models.IntegerField(default=0, db_default=0)
+    ended_early = models.CharField(max_length=200, blank=True, default="", db_default="")
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    completed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(completed_at__isnull=True), name="bulk_cancel_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cancelled} of {self.matched}"
 
 
 class ExecutionTally(models.Model):

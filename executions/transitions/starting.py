@@ -44,6 +44,11 @@ _FREE_SLOTS = """%(slots)s::int - (
     WHERE created_by_id = %(account)s AND admitted_at IS NOT NULL AND completed_at IS NULL AND parent_run_id IS NULL
 )"""
 
+# Maintenance mode, read in the statements that give slots, which costs no round trip. Whoever switches it on waits for
+# those that may have read it before (`holding`), so that nobody has to lock its row here. Children go on: their
+# parents could not end without them.
+_HELD = "EXISTS (SELECT 1 FROM executions_maintenancemode WHERE held)"
+
 _LOCK_KEYS = """
 SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT hashtextextended(wanted.workflow::text || wanted.concurrency_key, 0) AS key
@@ -62,7 +67,7 @@ ORDER BY admitted_at NULLS LAST, id
 _START = f"""
 WITH slot AS MATERIALIZED (
     SELECT CASE WHEN %(due)s
-        AND (%(parent_run)s::uuid IS NOT NULL OR {_FREE_SLOTS} > 0)
+        AND (%(parent_run)s::uuid IS NOT NULL OR NOT {_HELD} AND {_FREE_SLOTS} > 0)
         AND (%(concurrency_key)s::text IS NULL OR %(concurrency_limit)s::int > (
             SELECT count(*) FROM executions_execution
             WHERE workflow_id = %(workflow)s AND concurrency_key = %(concurrency_key)s
@@ -202,6 +207,8 @@ def start(
 ) -> Started:
     """Store an execution with its runs; admit it where the account, and its key, have a slot and its time has come.
 
+    In maintenance mode only children are admitted.
+
     `facts`: workflow, workflow_owner, version, parent_run, retry_of (ids or None), parameters, sealed_parameters,
     sealed_hidden, sealed_input, tags, trigger, request_id, due, scheduled_at, timeout_seconds, max_parallel,
     concurrency_key, concurrency_limit, depth.
@@ -285,10 +292,11 @@ def queue_due(limit: int) -> list[Due]:
     ]
 
 
-# A child needs no slot of the account, and is here only where its own key had no place.
+# A child needs no slot of the account, and is here only where its own key had no place. Where there is no slot, what
+# needs one has no turn either: a child that stood behind it would wait for a slot that its own parent may hold.
 _ADMIT = f"""
 WITH free AS MATERIALIZED (
-    SELECT greatest({_FREE_SLOTS}, 0) AS slots
+    SELECT CASE WHEN {_HELD} THEN 0 ELSE greatest({_FREE_SLOTS}, 0) END AS slots
 ), plain AS (
     SELECT id, priority FROM executions_execution
     WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL AND concurrency_key IS NULL
@@ -304,6 +312,7 @@ WITH free AS MATERIALIZED (
             ) AS room
         FROM executions_execution AS waiting
         WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL AND concurrency_key IS NOT NULL
+          AND (parent_run_id IS NOT NULL OR (SELECT slots FROM free) > 0)
     ) AS ranked WHERE place <= room
 ), turn AS MATERIALIZED (
     (SELECT id FROM (SELECT id, priority FROM plain
@@ -333,6 +342,7 @@ RETURNING run.id, run.attempt, admitted.priority
 def admit(account_id: str, slots: int) -> list[QueuedRun]:
     """Give the account's free slots to its waiting executions, by priority, then age; their entry points.
 
+    In maintenance mode there are none, and only children that wait for a key go on.
     Needs a transaction: the account, and the keys it waits for, stay locked until its end.
     """
     assert connection.in_atomic_block

@@ -134,6 +134,45 @@ def wake(limit: int) -> list[QueuedRun]:
     return queued_runs(fetch_all(_WAKE, {"limit": limit}))
 
 
+_END_WAIT = f"""
+WITH {LOCKED}, woken AS (
+    UPDATE executions_componentrun AS run
+    SET {_RESUME}
+    FROM locked
+    WHERE run.id = %(run)s AND run.execution_id = locked.id AND locked.stop_as IS NULL
+      AND run.status = 'waiting' AND run.waiting_for IN ('time', 'retry') AND run.attempt = %(attempt)s
+    RETURNING run.id, run.component_id, run.attempt, run.priority, run.item_index
+), event AS (
+    SELECT 1 AS rank, 0 AS position, 'log' AS type,
+           jsonb_strip_nulls(jsonb_build_object(
+               'component_id', component_id, 'item_index', item_index, 'level', 'info', 'attempt', attempt,
+               'message', %(reason)s::text, 'metadata', jsonb_build_object())) AS data,
+           clock_timestamp() AS timestamp
+    FROM woken
+), {WRITTEN}, touched AS (
+    UPDATE executions_execution AS execution
+    SET sequence = execution.sequence + (SELECT count(*) FROM written)
+    FROM locked, woken WHERE execution.id = locked.id
+    RETURNING execution.id
+)
+SELECT woken.id, woken.attempt, woken.priority FROM woken, touched
+"""
+
+
+def end_wait(key: RunKey, reason: str) -> list[QueuedRun]:
+    """Let a wait for a time, or for the next attempt, be over now; empty if the run does not wait so.
+
+    `reason` is told in the execution's log.
+    """
+    parameters: dict[str, UUID | int | str] = {
+        "execution": to_uuid(key.execution_id),
+        "run": to_uuid(key.run_id),
+        "attempt": key.attempt,
+        "reason": reason,
+    }
+    return queued_runs(fetch_written(key.execution_id, _END_WAIT, parameters))
+
+
 _KEEP_SIGNAL = f"""
 WITH {LOCKED}, signal AS (
     INSERT INTO executions_signal (id, execution_id, name, sealed_data, sender_id, created_at)
