@@ -51,6 +51,14 @@ def secret_key(name: str, *, debug: bool) -> str:
     return value
 
 
+def token(name: str) -> str:
+    """A shared secret that a program sends; "" where there is none. Raises ImproperlyConfigured for a short one."""
+    value = os.environ.get(name, "").strip()
+    if value and (len(value) < _KEY_CHARS or not value.isascii() or not value.isprintable() or " " in value):
+        raise ImproperlyConfigured(f"{name} must be at least {_KEY_CHARS} printable characters without a space")
+    return value
+
+
 def boolean(name: str, default: bool) -> bool:
     """`true`/`false`/`1`/`0`/`yes`/`no`/`on`/`off`. Raises ImproperlyConfigured for anything else."""
     value = os.environ.get(name, "").strip().lower()

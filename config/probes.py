@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import timedelta
 from threading import Lock, Thread
 from typing import Generic, TypeVar
 
@@ -12,11 +11,10 @@ from django.db import connection
 from django.utils import timezone
 
 from core.redis import client
+from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Worker
 
 T = TypeVar("T")
-
-_HEARTBEAT_LATE = timedelta(seconds=15)
 
 
 class Probe(Generic[T]):
@@ -60,7 +58,7 @@ class EngineFacts:
 
 def live_workers() -> int:
     """Workers whose heart has beaten a moment ago."""
-    return Worker.objects.filter(heartbeat_at__gte=timezone.now() - _HEARTBEAT_LATE).count()
+    return Worker.objects.filter(heartbeat_at__gte=timezone.now() - HEARTBEAT_LATE).count()
 
 
 def _ask_database() -> EngineFacts:

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "config",
 ]
 MIDDLEWARE = [
+    "core.request_metrics.request_metrics_middleware",
     "core.proxies.proxies_middleware",
     "core.request_id.request_id_middleware",
     "accounts.audit.origin_middleware",
@@ -313,6 +314,9 @@ EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.user, _mail.password
 EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.sender("APG_EMAIL_FROM", default="apg@localhost", required=bool(EMAIL_HOST))
+
+# --- metrics ------------------------------------------------------------------------------------------------
+METRICS_TOKEN = env.token("APG_METRICS_TOKEN")
 
 # --- logs ---------------------------------------------------------------------------------------------------
 LOGGING = {

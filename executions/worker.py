@@ -15,11 +15,19 @@ from typing import Any
 
 import psutil
 from billiard.process import current_process
-from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
 from core.ids import new_id
+from core.metrics_sending import sender
 from executions import conclude, failpoints, interrupts, limits, maintenance
 from executions.interrupts import Board
 from executions.transitions import sweeping, workers
@@ -149,6 +157,12 @@ def prepare_child(**_: Any) -> None:
     failpoints.reload()
 
 
+@worker_process_shutdown.connect
+def leave_child(**_: Any) -> None:
+    """A pool process ends: what it counted is sent."""
+    sender.send()
+
+
 @worker_ready.connect
 def start_threads(**_: Any) -> None:
     """Once the worker consumes; again after each reconnection to the broker, when they run already."""
@@ -160,6 +174,7 @@ def start_threads(**_: Any) -> None:
     _keeper.start()
     _warden.watch(_keeper)
     _warden.start()
+    sender.keep_sending()
     # On SIGQUIT Celery kills its pool before it says that it shuts down.
     quit_at_once = signal.getsignal(signal.SIGQUIT)
 
@@ -188,3 +203,4 @@ def stop_threads(**_: Any) -> None:
         _keeper.stopping.set()
         _keeper.join(timeout=5)
         _warden.join(timeout=5)
+    sender.send()

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.vault import SealBrokenError
+from core import measures
 from core.json_text import storable
 from core.outbound import OutboundError, OutboundPolicy, OutboundResponse, send
 from core.times import iso
@@ -23,6 +24,12 @@ USER_AGENT = "APG-Workflow-Webhooks/1.0"
 MAX_RESPONSE_BYTES = 64 * 1024
 KEPT_RESPONSE_BYTES = 1024
 _GONE = 410
+_OUTCOMES = {
+    DeliveryStatus.SUCCEEDED: "succeeded",
+    DeliveryStatus.FAILED: "failed",
+    # It waits for its next attempt.
+    DeliveryStatus.PENDING: "retried",
+}
 
 
 def serve(webhook_id: str) -> int:
@@ -36,7 +43,10 @@ def serve(webhook_id: str) -> int:
     delivery, sent = taken.delivery, 0
     turn_ends = time.monotonic() + settings.WEBHOOKS["TURN_SECONDS"]
     while delivery is not None:
+        began = time.perf_counter()
         result = attempt(delivery)
+        measures.WEBHOOK_ATTEMPTS.count(_OUTCOMES[result.status])
+        measures.WEBHOOK_SECONDS.observe(time.perf_counter() - began)
         keep = result.status == DeliveryStatus.SUCCEEDED and time.monotonic() < turn_ends
         following = _record(delivery, result, keep=keep)
         sent += 1
@@ -146,6 +156,7 @@ def _record(delivery: Claimed, result: Result, *, keep: bool) -> Claimed | None:
             "Delivery %s failed: %s", delivery.delivery_id, result.error, extra={**extra, "action": "webhook_failed"}
         )
     if off is not None and reason is not None:
+        measures.WEBHOOKS_OFF.count(str(reason))
         logger.warning("Webhook %s turned off: %s", off.pk, reason, extra={**extra, "action": "webhook_off"})
         mail.tell_owner(off, reason)
     return recorded.next

@@ -9,6 +9,7 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from core.metrics_sending import sender
 from webhooks import maintenance
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def start_courier(**_: Any) -> None:
     if _courier is None:
         _courier = Courier()
         _courier.start()
+        sender.keep_sending()
 
 
 @worker_shutdown.connect
@@ -67,3 +69,4 @@ def stop_courier(**_: Any) -> None:
     if _courier is not None:
         _courier.stopping.set()
         _courier.join(timeout=5)
+        sender.send()
