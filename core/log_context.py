@@ -5,6 +5,9 @@ from contextvars import ContextVar
 
 NOTHING: Mapping[str, str | int] = {}
 
+# Who writes this process's lines: a worker's name, "" in others. Set before a worker forks.
+worker = ""
+
 _facts: ContextVar[Mapping[str, str | int]] = ContextVar("log_facts", default=NOTHING)
 
 

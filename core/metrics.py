@@ -22,6 +22,9 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 SHORT_SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+_PLACES = tuple(map(str, range(100)))
+
+
 class Totals:
     """Sums by series, until they are taken; safe among threads, and empty in a process that was just forked."""
 
@@ -94,8 +97,8 @@ class Histogram(Metric):
 
     def observe(self, seconds: float, *values: str) -> None:
         """It took so long this time; `values` are those of the labels, in order."""
-        head = (self.name, *values)
-        totals.add_both((*head, str(bisect_left(self.bounds, seconds))), (*head, SUM), seconds)
+        name = self.name
+        totals.add_both((name, *values, _PLACES[bisect_left(self.bounds, seconds)]), (name, *values, SUM), seconds)
 
 
 @dataclass(frozen=True)

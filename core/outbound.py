@@ -115,9 +115,9 @@ def send(
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(sorted(METHODS))}")
-    with watched() as watch:
+    with watched(method) as watch:
         target = parse_url(_with_query(url, query or {}), policy)
-        request = Request(method, _checked_headers(headers or {}), body)
+        request = Request(method, watch.goes_to(target, _checked_headers(headers or {})), body)
         call = Call(target.host, timeout_seconds, 2 * max_response_bytes + 8 * MAX_HEADER_BYTES, on_progress)
         secret_names = frozenset(name.lower() for name in sensitive_headers)
         try:

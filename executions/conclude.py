@@ -277,7 +277,7 @@ def complete_execution(execution_id: str) -> None:
 def _after_end(end: ExecutionEnd | None, execution_id: str) -> None:
     if end is None:
         return
-    watching.ended(end)
+    watching.ended(execution_id, end)
     dispatch.ring(end.woken)
     for account_id in end.waiting_accounts:
         admission.admit(account_id)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.audit import Action
 from accounts.models import AuditEntry, User
-from core import measures
+from core import measures, tracing
 from core.errors import (
     APGError,
     ConflictError,
@@ -194,6 +194,7 @@ def prepare(
         "tags": list(request.tags),
         "trigger": trigger,
         "request_id": current_request_id(),
+        "traceparent": tracing.current_traceparent(),
         "due": request.scheduled_at is None or request.scheduled_at <= timezone.now(),
         "scheduled_at": request.scheduled_at,
         "timeout_seconds": rules.timeout_seconds,

@@ -26,6 +26,7 @@ from celery.signals import (
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
+from core import log_context, tracing
 from core.ids import new_id
 from core.metrics_sending import sender
 from executions import conclude, failpoints, interrupts, limits, maintenance
@@ -143,7 +144,7 @@ _warden: Warden | None = None
 def prepare_parent(**_: Any) -> None:
     """Before the pool forks, so that its processes know whose children they are."""
     global _name, _board  # noqa: PLW0603 - one worker a process
-    _name = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
+    _name = log_context.worker = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
     _board = interrupts.open_board()
     limits.adopt_orphans()
 
@@ -159,8 +160,9 @@ def prepare_child(**_: Any) -> None:
 
 @worker_process_shutdown.connect
 def leave_child(**_: Any) -> None:
-    """A pool process ends: what it counted is sent."""
+    """A pool process ends: what it has to tell is sent."""
     sender.send()
+    tracing.close()
 
 
 @worker_ready.connect
@@ -204,3 +206,4 @@ def stop_threads(**_: Any) -> None:
         _keeper.join(timeout=5)
         _warden.join(timeout=5)
     sender.send()
+    tracing.close()

@@ -93,7 +93,7 @@ WITH locked AS MATERIALIZED (
 )
 SELECT claimed.*, locked.id, locked.workflow_id, locked.version_id, locked.created_by_id, locked.priority,
        locked.parameters, locked.sealed_parameters, locked.sealed_hidden, locked.sealed_input, locked.trigger,
-       locked.tags, locked.request_id, locked.created_at, locked.depth, touched.started_at,
+       locked.tags, locked.request_id, locked.traceparent, locked.created_at, locked.depth, touched.started_at,
        (SELECT name FROM workflows_workflow WHERE id = locked.workflow_id) AS workflow_name,
        item.index, item.value, item.sealed_value, item.run_id AS loop_run_id,
        locked.status = 'queued' AS begun,

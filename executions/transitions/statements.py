@@ -125,8 +125,10 @@ class ExecutionEnd(NamedTuple):
     status: ExecutionStatus
     waiting_accounts: list[str]
     woken: list[QueuedRun]
+    created_at: datetime
     started_at: datetime | None
     completed_at: datetime
+    traceparent: str
 
 
 def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:

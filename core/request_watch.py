@@ -1,4 +1,7 @@
-"""Counts requests by method, route and status; the route is the pattern, so what a caller sends makes no series."""
+"""Counts requests by method, route and status, and has a span for each, part of its caller's trace if it says one.
+
+The route is the pattern, so that what a caller sends makes no series.
+"""
 
 import re
 import time
@@ -7,23 +10,33 @@ from functools import lru_cache
 
 from django.http import HttpRequest, HttpResponse
 
-from core import measures
+from core import measures, tracing
+from core.request_id import HEADER
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _GROUP = re.compile(r"\(\?P<(\w+)>[^()]*\)|<(?:\w+:)?(\w+)>")
 
 
-def request_metrics_middleware(
+def request_watch_middleware(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
     """Outside of all others, so that every answer is counted."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         began = time.perf_counter()
-        response = get_response(request)
-        route = route_of(request)
         method = request.method if request.method in _METHODS else "other"
-        measures.HTTP_REQUESTS.count(method or "other", route, str(response.status_code))
+        assert method is not None, "one of them"
+        with tracing.span(method, kind="server", parent=request.headers.get("traceparent", "")) as span:
+            response = get_response(request)
+            route, status = route_of(request), response.status_code
+            span.rename(f"{method} {route}")
+            span.set("http.request.method", method)
+            span.set("http.route", route)
+            span.set("http.response.status_code", status)
+            span.set("apg.request_id", response.get(HEADER, ""))
+            if status >= 500:
+                span.fail(str(status))
+        measures.HTTP_REQUESTS.count(method, route, str(status))
         measures.HTTP_SECONDS.observe(time.perf_counter() - began, route)
         return response
 
