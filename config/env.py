@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -48,6 +49,43 @@ def secret_key(name: str, *, debug: bool) -> str:
     repeated = any(value[period:] == value[:-period] for period in range(1, len(value) // 2 + 1))
     if len(set(value)) < _KEY_DISTINCT or repeated:
         raise ImproperlyConfigured(f"{name} is too regular: set it to at least {_KEY_CHARS} random characters")
+    return value
+
+
+def token(name: str) -> str:
+    """A shared secret that a program sends; "" where there is none. Raises ImproperlyConfigured for a short one."""
+    value = os.environ.get(name, "").strip()
+    if value and (len(value) < _KEY_CHARS or not value.isascii() or not value.isprintable() or " " in value):
+        raise ImproperlyConfigured(f"{name} must be at least {_KEY_CHARS} printable characters without a space")
+    return value
+
+
+def one_of(name: str, choices: tuple[str, ...]) -> str:
+    """One of the words; the first where nothing is set. Raises ImproperlyConfigured."""
+    value = os.environ.get(name, "").strip().lower() or choices[0]
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, got {value[:40]!r}")
+    return value
+
+
+def collector(*names: str) -> str:
+    """An http or https address, of the first variable that is set; "" where none is.
+
+    Raises ImproperlyConfigured for another address, and where the extra that speaks to it is not installed.
+    """
+    name = next((name for name in names if os.environ.get(name, "").strip()), "")
+    if not name:
+        return ""
+    value = os.environ[name].strip()
+    url = urlsplit(value)
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or url.username:
+        raise ImproperlyConfigured(f"{name} must be an address as in http://collector:4318")
+    try:
+        found = find_spec("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise ImproperlyConfigured(f"{name} needs the extra otel: pip install apg-workflow-orchestration[otel]")
     return value
 
 

@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "config",
 ]
 MIDDLEWARE = [
+    "core.request_watch.request_watch_middleware",
     "core.proxies.proxies_middleware",
     "core.request_id.request_id_middleware",
     "accounts.audit.origin_middleware",
@@ -315,6 +316,11 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.sender("APG_EMAIL_FROM", default="apg@localhost", required=bool(EMAIL_HOST))
 
+# --- metrics, traces ----------------------------------------------------------------------------------------
+METRICS_TOKEN = env.token("APG_METRICS_TOKEN")
+# The OTLP/HTTP address of a collector, without /v1/traces; "" for no traces.
+TRACES_ENDPOINT = env.collector("APG_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
 # --- logs ---------------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
@@ -322,12 +328,18 @@ LOGGING = {
     "filters": {
         "request_id": {"()": "core.request_id.RequestIdFilter"},
         "hook_tokens": {"()": "core.log_filters.HookTokenFilter"},
+        "context": {"()": "core.log_lines.ContextFilter"},
     },
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "text": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "json": {"()": "core.log_lines.JSONLines"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id", "hook_tokens"]}
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": env.one_of("APG_LOG_FORMAT", ("text", "json")),
+            "filters": ["request_id", "hook_tokens", "context"],
+        }
     },
     "loggers": {
         # A forged host is answered 400; a traceback for each would be a stranger's way to fill the disk.

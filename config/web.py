@@ -208,6 +208,8 @@ def main() -> None:
         ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
+        # Its lines are written as all others, by the settings.
+        log_config=None,
         log_level="warning",
         timeout_keep_alive=75,
         # No banner.

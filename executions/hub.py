@@ -21,6 +21,7 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from accounts.ws_auth import Credential, still_good
+from core import measures
 from core.connections import drop_dead_connections
 from events import bells
 from executions import pages
@@ -103,6 +104,10 @@ class Peer(Protocol):
     credential: Credential | None
     sending_since: float | None
 
+    @property
+    def subscriptions(self) -> int:
+        """How much it watches."""
+
     async def end(self, code: int) -> None:
         """Close it."""
 
@@ -129,6 +134,14 @@ class Hub:
         # The ledger's ends of the last seconds, the oldest first; empty until the first look.
         self._ends: deque[int] = deque(maxlen=int(OVERLAP_SECONDS / LOOK_SECONDS))
         self._looking = asyncio.Event()
+        self._looked_at: float | None = None
+        measures.SOCKETS.tell(lambda: len(self._peers))
+        # Copied: the event loop goes on meanwhile.
+        measures.SUBSCRIPTIONS.tell(lambda: sum(peer.subscriptions for peer in self._peers.copy()))
+        measures.LIVE_LOOK_AGE_SECONDS.tell(lambda: _age(self._looked_at))
+        measures.SOCKET_SEND_SECONDS.tell(
+            lambda: max((_age(peer.sending_since) for peer in self._peers.copy()), default=0.0)
+        )
 
     # --- who watches
 
@@ -155,6 +168,7 @@ class Hub:
         """A connection is open: its credential and its speed are looked at from now on."""
         self._peers.add(peer)
         if not self._tasks:
+            self._looked_at = time.monotonic()
             jobs = [self._listen, self._answer_bells, self._look, self._check]
             self._tasks = [asyncio.create_task(self._keep(job)) for job in jobs]
             self._tasks += [asyncio.create_task(self._keep(partial(tell, self))) for tell in sources]
@@ -166,6 +180,7 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
+            self._looked_at = None
             self.alerts.clear()
             self._looking.clear()
             self._ends.clear()
@@ -293,6 +308,7 @@ class Hub:
                 self._rung.update(await self.in_thread(pages.subjects_since, self._ends[0]))
                 self._ringing.set()
             self._ends.append(end)
+            self._looked_at = time.monotonic()
             self._looking.set()
             self._forget_reads()
             await asyncio.sleep(LOOK_SECONDS)
@@ -335,6 +351,10 @@ class _Read:
     def __init__(self) -> None:
         self.asked: set[Credential] = set()
         self.has_begun = False
+
+
+def _age(moment: float | None) -> float:
+    return 0.0 if moment is None else time.monotonic() - moment
 
 
 def _in_thread(read: Callable[..., T], arguments: tuple[Any, ...]) -> T:

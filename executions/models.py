@@ -76,6 +76,7 @@ class Execution(models.Model):
     heading for while running components finish. `sealed_hidden` lists texts that this execution must not tell beside
     its own secrets: those of the parent that started it, or of the execution that it retries. What a hook or an event
     brought is `trigger["input"]`, as it may be shown; where that hides something, `sealed_input` is the whole.
+    `traceparent` is the span (core.tracing) in which it was accepted, "" where nobody wanted any.
     `sequence` numbers its ledger events and `remaining` counts the runs that are not final; both change only in
     statements that lock this row first. `workflow_owner_id` is the workflow's `created_by`, so that one index has what
     an owner sees in the order of lists; the database fills it in where it is not given. What every hop changes stands
@@ -113,6 +114,7 @@ class Execution(models.Model):
     tags = ArrayField(models.CharField(max_length=100), default=list)
     trigger = models.JSONField(default=dict)
     request_id = models.CharField(max_length=128, blank=True)
+    traceparent = models.CharField(max_length=55, blank=True, default="", db_default="")
     results: Any = models.JSONField(null=True)
     error: Any = models.JSONField(null=True)
     stop_as = models.CharField(max_length=9, null=True)  # noqa: DJ001 - NULL says "not stopping"

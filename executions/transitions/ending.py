@@ -107,7 +107,8 @@ WITH alive AS MATERIALIZED (
         FOR NO KEY UPDATE OF parent SKIP LOCKED)
     RETURNING run.id, run.attempt, run.priority
 ), {WRITTEN}
-SELECT touched.status, woken.id, woken.attempt, woken.priority, ARRAY(
+SELECT touched.status, locked.created_at, touched.started_at, touched.completed_at, locked.traceparent,
+       woken.id, woken.attempt, woken.priority, ARRAY(
     SELECT locked.created_by_id WHERE EXISTS (
         SELECT 1 FROM executions_execution AS other
         WHERE other.created_by_id = locked.created_by_id AND other.status = 'queued' AND other.admitted_at IS NULL)
@@ -135,4 +136,12 @@ def complete(execution_id: str, error: JSONObject | None = None) -> ExecutionEnd
         return None
     row = rows[0]
     accounts = [from_uuid(account) for account in row["waiting_accounts"]]
-    return ExecutionEnd(ExecutionStatus(row["status"]), accounts, queued_runs([row]) if row["id"] else [])
+    return ExecutionEnd(
+        status=ExecutionStatus(row["status"]),
+        waiting_accounts=accounts,
+        woken=queued_runs([row]) if row["id"] else [],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        traceparent=row["traceparent"],
+    )

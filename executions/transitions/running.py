@@ -5,8 +5,10 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 from django.db import connection, transaction
 
+from core import measures
 from core.ids import from_uuid, to_uuid
 from core.json_text import storable_dumps
 from core.types import JSONObject
@@ -91,9 +93,13 @@ WITH locked AS MATERIALIZED (
 )
 SELECT claimed.*, locked.id, locked.workflow_id, locked.version_id, locked.created_by_id, locked.priority,
        locked.parameters, locked.sealed_parameters, locked.sealed_hidden, locked.sealed_input, locked.trigger,
-       locked.tags, locked.request_id, locked.created_at, locked.depth, touched.started_at,
+       locked.tags, locked.request_id, locked.traceparent, locked.created_at, locked.depth, touched.started_at,
        (SELECT name FROM workflows_workflow WHERE id = locked.workflow_id) AS workflow_name,
-       item.index, item.value, item.sealed_value, item.run_id AS loop_run_id
+       item.index, item.value, item.sealed_value, item.run_id AS loop_run_id,
+       locked.status = 'queued' AS begun,
+       -- As the run was before this statement.
+       extract(epoch FROM clock_timestamp()
+               - (SELECT changed_at FROM executions_componentrun WHERE id = %(run)s))::float8 AS queued_seconds
 FROM claimed CROSS JOIN locked CROSS JOIN touched LEFT JOIN executions_loopitem AS item ON item.id = claimed.item_id
 """
 
@@ -110,6 +116,7 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
         row = _claim_place(parameters)
     if row is None:
         return None
+    _count(row)
     execution = {name: from_uuid(value) if isinstance(value, UUID) else value for name, value in row.items()}
     bells.ring_on_commit(execution["id"])
     for name in ("parameters", "trigger"):
@@ -127,6 +134,13 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
         lost_attempts=row["lost_attempts"],
     )
     return Claimed(held, execution)
+
+
+def _count(claimed: Mapping[str, Any]) -> None:
+    queue, seconds = settings.CELERY_TASK_DEFAULT_QUEUE, claimed["queued_seconds"]
+    measures.QUEUE_WAIT_SECONDS.observe(max(seconds, 0.0), queue, str(claimed["priority"]))
+    if claimed["begun"]:
+        measures.EXECUTIONS_STARTED.count()
 
 
 _LIMITED = """

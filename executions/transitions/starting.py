@@ -83,14 +83,14 @@ WITH slot AS MATERIALIZED (
 ), execution AS (
     INSERT INTO executions_execution (
         id, workflow_id, workflow_owner_id, version_id, created_by_id, status, priority, parameters,
-        sealed_parameters, sealed_hidden, sealed_input, tags, trigger, request_id, total_components, remaining,
-        ended_components, scheduled_at, admitted_at, deadline_at, timeout_seconds, max_parallel, concurrency_key,
-        concurrency_limit, parent_run_id, depth, retry_of_id
+        sealed_parameters, sealed_hidden, sealed_input, tags, trigger, request_id, traceparent, total_components,
+        remaining, ended_components, scheduled_at, admitted_at, deadline_at, timeout_seconds, max_parallel,
+        concurrency_key, concurrency_limit, parent_run_id, depth, retry_of_id
     )
     SELECT %(execution)s, %(workflow)s, %(workflow_owner)s, %(version)s, %(account)s,
            CASE WHEN %(due)s THEN 'queued' ELSE 'pending' END,
            %(priority)s, %(parameters)s::jsonb, %(sealed_parameters)s, %(sealed_hidden)s, %(sealed_input)s,
-           %(tags)s::text[], %(trigger)s::jsonb, %(request_id)s, (SELECT count(*) FROM plan),
+           %(tags)s::text[], %(trigger)s::jsonb, %(request_id)s, %(traceparent)s, (SELECT count(*) FROM plan),
            (SELECT count(*) FROM plan WHERE NOT skipped AND carried IS NULL),
            (SELECT count(*) FROM plan WHERE skipped OR carried IS NOT NULL), %(scheduled_at)s,
            slot.taken_at, slot.taken_at + make_interval(secs => %(timeout_seconds)s::float8),
@@ -210,8 +210,8 @@ def start(
     In maintenance mode only children are admitted.
 
     `facts`: workflow, workflow_owner, version, parent_run, retry_of (ids or None), parameters, sealed_parameters,
-    sealed_hidden, sealed_input, tags, trigger, request_id, due, scheduled_at, timeout_seconds, max_parallel,
-    concurrency_key, concurrency_limit, depth.
+    sealed_hidden, sealed_input, tags, trigger, request_id, traceparent, due, scheduled_at, timeout_seconds,
+    max_parallel, concurrency_key, concurrency_limit, depth.
     Needs a transaction in which `lock_workflow_and_account`, and `holders` where there is a key, came before.
     """
     assert connection.in_atomic_block

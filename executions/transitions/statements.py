@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 import psycopg
@@ -116,11 +117,18 @@ class Finished(NamedTuple):
 
 
 class ExecutionEnd(NamedTuple):
-    """An execution's end, the accounts that may use the slots it gives back, and the parent it wakes."""
+    """An execution's end, the accounts that may use the slots it gives back, and the parent it wakes.
+
+    `started_at` is None where nothing of it was ever started.
+    """
 
     status: ExecutionStatus
     waiting_accounts: list[str]
     woken: list[QueuedRun]
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime
+    traceparent: str
 
 
 def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
