@@ -306,6 +306,25 @@ WEBHOOKS: dict[str, Any] = {
     "MAX_PER_USER": env.integer("APG_WEBHOOKS_PER_USER", 100, low=1, high=100_000),
 }
 
+# --- retention ----------------------------------------------------------------------------------------------
+RETENTION: dict[str, Any] = {
+    # Of ended executions, with all that is theirs; 0: for ever. A workflow's own settings may say less.
+    "EXECUTION_DAYS": env.integer("APG_KEEP_EXECUTION_DAYS", 90, low=0, high=36_500),
+    "EXECUTIONS_PER_WORKFLOW": env.integer("APG_KEEP_EXECUTIONS_PER_WORKFLOW", 0, low=0, high=10**9),
+    # Of what the ledger tells of workflows, and of executions that were deleted with theirs.
+    "LEDGER_DAYS": env.integer("APG_KEEP_LEDGER_DAYS", 90, low=2, high=36_500),
+    # The database refuses to delete entries younger than 30 days, whatever stands here.
+    "AUDIT_DAYS": env.integer("APG_KEEP_AUDIT_DAYS", 365, low=30, high=36_500),
+    # Of slots of schedules that were started: for so long no backfill starts one again.
+    "SLOT_DAYS": env.integer("APG_KEEP_SLOT_DAYS", 400, low=32, high=36_500),
+    # How often a worker looks for what is old, how long it prunes at a time, and how long it pauses between batches.
+    "TICK_SECONDS": 60.0,
+    "TURN_SECONDS": 1.0,
+    "PAUSE_SECONDS": 0.02,
+    # Rows of a batch of executions, all their tables together.
+    "BATCH_ROWS": 10_000,
+}
+
 # --- e-mail -------------------------------------------------------------------------------------------------
 _mail = env.mail_server("APG_EMAIL_URL")
 EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port

@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.audit import Action
 from accounts.models import User
-from core.errors import ConflictError, NotAllowedError, Problem, ValidationFailedError
+from core.errors import ConflictError, NotAllowedError, NotFoundError, Problem, ValidationFailedError
 from core.ids import new_id
 from core.json_text import dumps, storable_dumps
 from core.types import JSONObject, JSONValue
@@ -50,7 +50,8 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
     """A new execution of an ended one, whose parameters and, before `from_component`, outputs it takes over.
 
     Raises ConflictError while it has not ended and for a workflow that cannot run, ValidationFailedError naming the
-    component or the parameter, WorkflowInvalidError. Opens its own durable transaction.
+    component or the parameter, WorkflowInvalidError, and NotFoundError if it has been deleted meanwhile. Opens its own
+    durable transaction.
     """
     number, rerun = _planned(execution, request)
     sealed = None if execution.sealed_parameters is None else bytes(execution.sealed_parameters)
@@ -82,6 +83,9 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
     )
     with transaction.atomic(durable=True):
         stops = services.insert(new)
+        # What it takes over was read before; pruned meanwhile, it would run again instead.
+        if Execution.objects.select_for_update(of=("self",), no_key=True).filter(pk=execution.pk).first() is None:
+            raise NotFoundError("Execution not found")
         audit.record(Action.EXECUTION_RETRIED, execution, workflow_id=execution.workflow_id, retry=new.execution_id)
     services.after_stops(stops)
     return Execution.objects.get(pk=new.execution_id)
