@@ -279,6 +279,16 @@ CELERY_BEAT_SCHEDULE = {
 }
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
 MAX_RESULTS_BYTES = env.integer("APG_MAX_RESULTS_BYTES", 16 * 1024 * 1024, low=1024, high=2**27)
+# What is larger is stored beside the database; None: nothing is.
+_output_storage = env.output_storage("APG_OUTPUT_STORAGE", DATA_DIR / "outputs")
+_inline_bytes = env.integer("APG_OUTPUT_INLINE_BYTES", 64 * 1024, low=1024, high=2**28)
+OUTPUT_INLINE_BYTES = None if _output_storage is None else _inline_bytes
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    # What was stored before outputs were kept in their rows is still read from the folder.
+    "outputs": _output_storage or env.output_files(DATA_DIR / "outputs"),
+}
 # How large a definition may be; what was accepted under other limits still runs.
 MAX_COMPONENTS = env.integer("APG_MAX_COMPONENTS", 2_000, low=1, high=100_000)
 MAX_CONNECTIONS = env.integer("APG_MAX_CONNECTIONS", 5_000, low=1, high=500_000)

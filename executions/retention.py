@@ -11,7 +11,9 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from core.ids import first_id
 from core.pruning import Pruned, Rule, batch, rule_of_rows
-from executions.models import ExecutionTally, IdempotencyKey
+from executions import outputs
+from executions.models import ExecutionTally, IdempotencyKey, StoredOutput
+from executions.outputs import OutputUnavailableError
 from executions.services import IDEMPOTENCY_LIFETIME
 from executions.transitions import pruning
 from executions.transitions.pruning import Member, Old
@@ -20,6 +22,10 @@ from workflows.models import Slot, Workflow
 FOUND = 200
 """How many executions a batch looks at."""
 
+STORED = 200
+"""How many stored outputs a batch looks at."""
+
+_GRACE = timedelta(days=1)
 _PREVIEWED = 2_000
 _WORKFLOWS = 200
 _LEDGER_ROWS = 5_000
@@ -127,6 +133,32 @@ def _count_ledger(now: datetime) -> Mapping[str, int]:
             return {"events_event": rows}
 
 
+def _sort_stored(now: datetime) -> Pruned:
+    """What is old enough to be referred to if it ever will be: kept, or doomed."""
+    with batch():
+        sorted_ = pruning.sort_stored(now - _GRACE, STORED)
+    return Pruned(more=sorted_ == STORED)
+
+
+def _remove_doomed(now: datetime) -> Pruned:
+    """Objects first, then their rows: whatever comes between, the rows are still there to try again."""
+    more = _sort_stored(now).more
+    keys = list(_doomed().order_by("pk").values_list("pk", flat=True)[:STORED])
+    if keys:
+        try:
+            outputs.remove(keys)
+        except OutputUnavailableError:
+            # It has been logged; the next turn tries again.
+            return Pruned()
+        with batch():
+            _doomed().filter(pk__in=keys).delete()
+    return Pruned({StoredOutput._meta.db_table: len(keys)}, more or len(keys) == STORED)
+
+
+def _doomed() -> "QuerySet[StoredOutput]":
+    return StoredOutput.objects.filter(state=StoredOutput.State.DOOMED)
+
+
 def _old_keys(now: datetime) -> "QuerySet[IdempotencyKey]":
     return IdempotencyKey.objects.filter(created_at__lt=now - IDEMPOTENCY_LIFETIME)
 
@@ -164,6 +196,13 @@ RULES = (
         "settings.retention of their workflow, APG_KEEP_EXECUTIONS_PER_WORKFLOW",
         lambda now: _count_executions(_old_by_workflow(now)),
         lambda now: _prune_executions(_old_by_workflow(now)),
+    ),
+    Rule(
+        "stored outputs",
+        StoredOutput._meta.db_table,
+        "while their execution is kept; a day where nothing refers to them",
+        lambda now: {StoredOutput._meta.db_table: _doomed().count() + pruning.count_orphans(now - _GRACE)},
+        _remove_doomed,
     ),
     Rule("ledger by age", "events_event", "APG_KEEP_LEDGER_DAYS", _count_ledger, _ledger.prune),
     rule_of_rows("idempotency keys", IdempotencyKey, "24 hours", _old_keys),

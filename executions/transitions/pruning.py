@@ -1,4 +1,4 @@
-"""How ended executions go, with all that is theirs, and what the ledger has of subjects that are gone.
+"""How ended executions go, with all that is theirs; what the ledger and the store of outputs have of what is gone.
 
 An execution goes with its children, theirs included: never before all of them have ended, and never one of its ledger
 rows before every follower of the ledger has passed it. A child goes with its parent alone.
@@ -244,3 +244,37 @@ def prune_ledger(before: datetime, *, after: int, floor: int, rows: int, delete:
     row = fetch_one(_PRUNE_LEDGER, parameters)
     assert row is not None
     return LedgerPage(row["rows"], row["reached"] or after, row["more"])
+
+
+_IS_REFERRED_TO = """(
+    EXISTS (SELECT 1 FROM executions_componentrun AS run
+            WHERE run.execution_id = stored.execution_id
+              AND stored.key IN (run.output_ref ->> 'key', run.sealed_output_ref ->> 'key'))
+    OR EXISTS (SELECT 1 FROM executions_componentrun AS run JOIN executions_loopitem AS item ON item.run_id = run.id
+               WHERE run.execution_id = stored.execution_id
+                 AND stored.key IN (item.value_ref ->> 'key', item.sealed_value_ref ->> 'key')))"""
+
+_SORT_STORED = f"""
+UPDATE executions_storedoutput AS stored SET state = CASE WHEN {_IS_REFERRED_TO} THEN 'kept' ELSE 'doomed' END
+WHERE stored.key IN (
+    SELECT key FROM executions_storedoutput WHERE state = 'new' AND created_at < %(before)s
+    ORDER BY created_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING stored.key
+"""
+
+_COUNT_ORPHANS = f"""
+SELECT count(*) AS count FROM executions_storedoutput AS stored
+WHERE stored.state = 'new' AND stored.created_at < %(before)s AND NOT {_IS_REFERRED_TO}
+"""
+
+
+def sort_stored(before: datetime, limit: int) -> int:
+    """Of outputs stored before the moment and not seen yet, doom those that nothing refers to; how many were seen."""
+    return len(fetch_all(_SORT_STORED, {"before": before, "limit": limit}))
+
+
+def count_orphans(before: datetime) -> int:
+    """How many of them nothing refers to."""
+    row = fetch_one(_COUNT_ORPHANS, {"before": before})
+    assert row is not None
+    return int(row["count"])
