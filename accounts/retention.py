@@ -42,10 +42,8 @@ def _old_admin_sessions(now: datetime) -> QuerySet[AdminSession]:
 
 
 def _old_admin_log(now: datetime) -> QuerySet[LogEntry]:
-    """What the audit log has too. There is no index of its time, so those written first are looked at."""
-    first = LogEntry.objects.order_by("pk").values("pk")[:_ADMIN_LOG_ROWS]
-    before = now - timedelta(days=settings.RETENTION["AUDIT_DAYS"])
-    return LogEntry.objects.filter(pk__in=first, action_time__lt=before)
+    """What the audit log has too."""
+    return LogEntry.objects.filter(action_time__lt=now - timedelta(days=settings.RETENTION["AUDIT_DAYS"]))
 
 
 _TOKEN_DAYS = "APG_REFRESH_TOKEN_DAYS after its end"  # noqa: S105 - the name of a setting
@@ -57,5 +55,5 @@ RULES = (
     rule_of_rows("OAuth refresh tokens", OAuthRefreshToken, _TOKEN_DAYS, oauth.ended_refresh_tokens),
     rule_of_rows("OAuth access tokens", OAuthAccessToken, _TOKEN_DAYS, oauth.ended_access_tokens),
     rule_of_rows("sessions of the admin", AdminSession, "8 hours", _old_admin_sessions),
-    rule_of_rows("the admin's own log", LogEntry, "APG_KEEP_AUDIT_DAYS", _old_admin_log),
+    rule_of_rows("the admin's own log", LogEntry, "APG_KEEP_AUDIT_DAYS", _old_admin_log, first=_ADMIN_LOG_ROWS),
 )

@@ -60,9 +60,17 @@ def batch() -> Iterator[None]:
 
 
 def rule_of_rows(
-    name: str, model: type[models.Model], keeps: str, old: Callable[[datetime], "models.QuerySet[Any]"]
+    name: str,
+    model: type[models.Model],
+    keeps: str,
+    old: Callable[[datetime], "models.QuerySet[Any]"],
+    *,
+    first: int | None = None,
 ) -> Rule:
-    """A rule that deletes the rows of one model that are `old`, with what Django deletes with them."""
+    """A rule that deletes the rows of one model that are `old`, with what Django deletes with them.
+
+    `first`: where no index finds them, only so many of those that were written first are looked at.
+    """
     table = model._meta.db_table
 
     def count(now: datetime) -> Mapping[str, int]:
@@ -71,6 +79,8 @@ def rule_of_rows(
     def prune(now: datetime) -> Pruned:
         with batch():
             rows = old(now).order_by("pk").select_for_update(of=("self",), skip_locked=True)
+            if first is not None:
+                rows = rows.filter(pk__in=model._default_manager.order_by("pk").values("pk")[:first])
             ids = list(rows.values_list("pk", flat=True)[:ROWS])
             deleted = model._default_manager.filter(pk__in=ids).delete()[1] if ids else {}
         return Pruned(_by_table(deleted), more=len(ids) == ROWS)

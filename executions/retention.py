@@ -26,6 +26,7 @@ STORED = 200
 """How many stored outputs a batch looks at."""
 
 _GRACE = timedelta(days=1)
+_LOOKS = 50
 _PREVIEWED = 2_000
 _WORKFLOWS = 200
 _LEDGER_ROWS = 5_000
@@ -36,28 +37,50 @@ def _days(name: str, now: datetime) -> datetime:
     return now - timedelta(days=settings.RETENTION[name])
 
 
-def _old_by_age(now: datetime) -> Iterator[Old]:
+def _by_age(now: datetime) -> Iterator[Old]:
     if settings.RETENTION["EXECUTION_DAYS"]:
         yield pruning.by_age(_days("EXECUTION_DAYS", now))
 
 
-def _old_by_workflow(now: datetime) -> Iterator[Old]:
-    """Workflow by workflow, of those that have any; all are asked if the platform itself keeps only so many of each."""
-    keep_count = settings.RETENTION["EXECUTIONS_PER_WORKFLOW"]
-    keeping = Workflow.objects.all() if keep_count else Workflow.objects.exclude(keep_days=None, keep_count=None)
-    ids = keeping.order_by("pk").values_list("pk", flat=True)
-    some = list(ids[:_WORKFLOWS])
-    while some:
-        for workflow_id in pruning.workflows_with_old(some, keep_count):
-            yield pruning.by_workflow(workflow_id, keep_count)
-        some = list(ids.filter(pk__gt=some[-1])[:_WORKFLOWS])
+def _prune_by_age(now: datetime) -> Pruned:
+    return _prune_executions(_by_age(now))
+
+
+@dataclass(slots=True)
+class _Workflows:
+    """The workflows that keep less than the platform, in rounds: where this process is in the present one."""
+
+    after: str = ""
+
+    def prune(self, now: datetime) -> Pruned:
+        began = self.after
+        pruned = _prune_executions(self.olds())
+        if not pruned.more:
+            # This round is over. One that began in the middle has not seen those before.
+            self.after = ""
+        return Pruned(pruned.rows, more=pruned.more or bool(began))
+
+    def olds(self) -> Iterator[Old]:
+        """Workflow by workflow, of those that have any; all are asked if the platform itself keeps so many of each."""
+        keep_count = settings.RETENTION["EXECUTIONS_PER_WORKFLOW"]
+        keeping = Workflow.objects.all() if keep_count else Workflow.objects.exclude(keep_days=None, keep_count=None)
+        ids = keeping.order_by("pk").values_list("pk", flat=True)
+        while some := list((ids.filter(pk__gt=self.after) if self.after else ids)[:_WORKFLOWS]):
+            for workflow_id in pruning.workflows_with_old(some, keep_count):
+                yield pruning.by_workflow(workflow_id, keep_count)
+            self.after = some[-1]
 
 
 def _prune_executions(olds: Iterator[Old]) -> Pruned:
-    """The first batch that finds something to delete; what somebody holds, or is still needed, is passed over."""
+    """The first batch that finds something to delete; what somebody holds, or is still needed, is passed over.
+
+    But not without end: where very much has to wait (for a follower of the ledger, say), the next turn looks again.
+    """
+    looks = 0
     for old in olds:
         ids = pruning.found(old, limit=FOUND)
-        while ids:
+        while ids and looks < _LOOKS:
+            looks += 1
             with batch():
                 rows = _delete_some(ids)
             if rows:
@@ -166,13 +189,10 @@ def _old_keys(now: datetime) -> "QuerySet[IdempotencyKey]":
 def _old_slots(now: datetime) -> "QuerySet[Slot]":
     """By when they were started, which their execution's id has: a backfill fills in slots that are long past.
 
-    The last of a schedule stays, to be shown. Those written first are looked at first, and no more of them.
+    The last of a schedule stays, to be shown.
     """
-    first = Slot.objects.order_by("pk").values("pk")[:_SLOTS]
     last = Slot.objects.filter(trigger=OuterRef("trigger")).order_by("-slot_at").values("pk")[:1]
-    return Slot.objects.filter(pk__in=first, execution_id__lt=first_id(_days("SLOT_DAYS", now))).exclude(
-        pk=Subquery(last)
-    )
+    return Slot.objects.filter(execution_id__lt=first_id(_days("SLOT_DAYS", now))).exclude(pk=Subquery(last))
 
 
 def _empty_tallies(now: datetime) -> "QuerySet[ExecutionTally]":
@@ -181,21 +201,22 @@ def _empty_tallies(now: datetime) -> "QuerySet[ExecutionTally]":
 
 
 _ledger = _LedgerReader()
+_workflows = _Workflows()
 
 RULES = (
     Rule(
         "executions by age",
         "executions_execution",
         "APG_KEEP_EXECUTION_DAYS after their end",
-        lambda now: _count_executions(_old_by_age(now)),
-        lambda now: _prune_executions(_old_by_age(now)),
+        lambda now: _count_executions(_by_age(now)),
+        _prune_by_age,
     ),
     Rule(
         "executions by workflow",
         "executions_execution",
         "settings.retention of their workflow, APG_KEEP_EXECUTIONS_PER_WORKFLOW",
-        lambda now: _count_executions(_old_by_workflow(now)),
-        lambda now: _prune_executions(_old_by_workflow(now)),
+        lambda now: _count_executions(_Workflows().olds()),
+        _workflows.prune,
     ),
     Rule(
         "stored outputs",
@@ -206,6 +227,6 @@ RULES = (
     ),
     Rule("ledger by age", "events_event", "APG_KEEP_LEDGER_DAYS", _count_ledger, _ledger.prune),
     rule_of_rows("idempotency keys", IdempotencyKey, "24 hours", _old_keys),
-    rule_of_rows("slots", Slot, "APG_KEEP_SLOT_DAYS after they were started, but for a schedule's last", _old_slots),
+    rule_of_rows("slots", Slot, "APG_KEEP_SLOT_DAYS, but for a schedule's last", _old_slots, first=_SLOTS),
     rule_of_rows("days without executions", ExecutionTally, "while an execution of the day is kept", _empty_tallies),
 )

@@ -148,7 +148,18 @@ def started_data(execution: Execution, *, estimated_duration: int | None, queue_
 
 
 def execution_data(execution: Execution, *, current_component: str | None) -> JSONObject:
-    """An execution as `GET executions/{id}` shows it (API reference, contract §7)."""
+    """An execution as `GET executions/{id}` shows it (API reference, contract §7).
+
+    Raises outputs.OutputUnavailableError.
+    """
+    return {
+        **execution_summary(execution, current_component=current_component),
+        "results": outputs.results_of(execution),
+    }
+
+
+def execution_summary(execution: Execution, *, current_component: str | None) -> JSONObject:
+    """An execution without its results, which may have to be fetched."""
     error = execution.error if execution.status == ExecutionStatus.FAILED else None
     return {
         "id": execution.pk,
@@ -159,7 +170,6 @@ def execution_data(execution: Execution, *, current_component: str | None) -> JS
         "priority": execution.priority,
         "progress": progress_data(execution, current_component),
         "parameters": execution.parameters,
-        "results": outputs.results_of(execution),
         "error_message": error["message"] if error else None,
         "error": error,
         # What it brought is the input of the start.

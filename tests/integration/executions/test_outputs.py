@@ -16,12 +16,15 @@ from django.core.files.storage import storages
 from django.utils import timezone
 
 from accounts import vault
+from accounts.callers import Caller
 from accounts.models import User
+from accounts.scopes import Scope
 from accounts.secret_store import create_secret
 from config.key_rotation import SEALED_REFERENCES, count_by_key, rotate
 from config.retention import RULES, Turn, take_turn
-from executions import interventions, outputs
+from executions import interventions, outputs, snapshots
 from executions.models import ComponentRun, Execution, LoopItem, StoredOutput
+from executions.pages import execution_page
 from executions.states import ExecutionStatus, RunStatus, WaitingFor
 from tests.api import Api
 from tests.graphql import GraphQL
@@ -146,6 +149,17 @@ def test_rest_and_graphql_show_the_same_as_without(
     assert shown() == stored
     assert StoredOutput.objects.count() == 2
     assert stored[0] == {"text": LARGE}
+
+
+def test_a_socket_begins_with_the_same_and_sends_no_output_that_is_too_long_for_it(
+    alice: User, doorbells: Doorbells, folder: Path
+) -> None:
+    execution = ran(alice, doorbells, linear(transform("a", {"text": LARGE * 4})))
+    caller = Caller(alice, frozenset({Scope.EXECUTION_READ}))
+    assert snapshots.of_execution(caller, execution.pk)[1]["execution"]["results"] == {"text": LARGE * 4}
+    told = [json.loads(message)["data"] for message in execution_page(execution.pk, 0, ()).messages]
+    [ended] = [each for each in told if each.get("component_id") == "a" and "output_data" in each]
+    assert (ended["output_data"], ended["output_omitted"]) == (None, True)
 
 
 def test_the_items_of_a_loop_and_its_results_are_stored_too(alice: User, doorbells: Doorbells, folder: Path) -> None:
