@@ -1,5 +1,6 @@
 """Typed readers of environment variables; a bad value stops the start with one clear sentence."""
 
+import importlib.util
 import ipaddress
 import os
 import re
@@ -233,6 +234,43 @@ def sender(name: str, default: str, *, required: bool) -> str:
     if not _SENDER.fullmatch(value):
         raise ImproperlyConfigured(f"{name} must be an e-mail address, as in APG <apg@example.com>")
     return value
+
+
+def output_files(folder: Path) -> dict[str, object]:
+    """The entry of Django's STORAGES for large outputs as files in a folder."""
+    return {"BACKEND": "executions.output_files.FileOutputStorage", "OPTIONS": {"location": str(folder)}}
+
+
+_S3_OPTIONS = {"endpoint_url": "endpoint_url", "region": "region_name"}
+
+
+def output_storage(name: str, folder: Path) -> dict[str, object] | None:
+    """The entry of Django's STORAGES for large outputs: a folder, an S3 bucket, or None to keep them in their rows.
+
+    `file` (the default), `database`, or `s3://bucket/prefix?endpoint_url=…&region=…`, whose credentials boto3 finds in
+    the environment. Raises ImproperlyConfigured for anything else.
+    """
+    value = os.environ.get(name, "").strip() or "file"
+    if value == "database":
+        return None
+    if value == "file":
+        return output_files(folder)
+    url = urlsplit(value)
+    if url.scheme != "s3":
+        raise ImproperlyConfigured(f"{name} must be file, database or s3://bucket/prefix, got {url.scheme[:20]!r}")
+    if not url.netloc or "@" in url.netloc or ":" in url.netloc or url.fragment:
+        raise ImproperlyConfigured(f"{name} must name a bucket and no credentials: s3://bucket/prefix")
+    if importlib.util.find_spec("storages") is None or importlib.util.find_spec("boto3") is None:
+        raise ImproperlyConfigured(f"{name}: S3 needs the extra s3: pip install 'apg-workflow-orchestration[s3]'")
+    query = parse_qs(url.query, keep_blank_values=True)
+    unknown = sorted(query.keys() - _S3_OPTIONS.keys())
+    if unknown:
+        raise ImproperlyConfigured(f"{name}: {unknown[0][:40]!r} is unknown; there are endpoint_url and region")
+    options: dict[str, object] = {_S3_OPTIONS[key]: values[-1] for key, values in query.items()}
+    return {
+        "BACKEND": "executions.output_s3.S3OutputStorage",
+        "OPTIONS": {"bucket_name": url.netloc, "location": url.path.strip("/"), **options},
+    }
 
 
 def folder(name: str, default: Path) -> Path:

@@ -1,6 +1,6 @@
 """How executions come in and get their slot: start, due, admit."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,8 +10,9 @@ from django.db import connection
 from core.errors import NotFoundError
 from core.ids import from_uuid, new_id, to_uuid
 from core.json_text import storable_dumps
+from core.types import JSONObject
 from executions.states import ExecutionStatus
-from executions.transitions.statements import QueuedRun, fetch_all, fetch_one, queued_runs
+from executions.transitions.statements import QueuedRun, fetch_all, fetch_one, queued_runs, to_json
 
 # The workflow's row first, as a delete takes it: else a start would hold the version when it asks, at its commit, for
 # the workflow that a delete holds, and the two would wait for each other. Then the account's, as below. A share, which
@@ -77,9 +78,10 @@ WITH slot AS MATERIALIZED (
     SELECT * FROM unnest(
         %(runs)s::uuid[], %(component_ids)s::text[], %(component_types)s::text[], %(pending)s::int[],
         %(taken)s::int[], %(join_any)s::bool[], %(timeouts)s::float8[], %(skipped)s::bool[], %(carried)s::uuid[],
-        %(carried_sealed)s::bytea[], %(carried_taken_out)s::text[]
+        %(carried_refs)s::text[], %(carried_sealed)s::bytea[], %(carried_sealed_refs)s::text[],
+        %(carried_taken_out)s::text[]
     ) WITH ORDINALITY AS plan (id, component_id, component_type, pending, taken, join_any, timeout_seconds, skipped,
-                               carried, carried_sealed, carried_taken_out, position)
+                               carried, carried_ref, carried_sealed, carried_sealed_ref, carried_taken_out, position)
 ), execution AS (
     INSERT INTO executions_execution (
         id, workflow_id, workflow_owner_id, version_id, created_by_id, status, priority, parameters,
@@ -101,7 +103,8 @@ WITH slot AS MATERIALIZED (
 ), run AS (
     INSERT INTO executions_componentrun (
         id, execution_id, component_id, component_type, position, status, pending, taken, join_any, rung_at,
-        timeout_seconds, owner_id, priority, output, sealed_output, error, taken_out, attempt, started_at, completed_at
+        timeout_seconds, owner_id, priority, output, output_ref, sealed_output, sealed_output_ref, error, taken_out,
+        attempt, started_at, completed_at
     )
     SELECT plan.id, execution.id, plan.component_id, plan.component_type, plan.position - 1,
            CASE WHEN old.id IS NOT NULL THEN old.status
@@ -111,7 +114,7 @@ WITH slot AS MATERIALIZED (
            plan.pending, plan.taken, plan.join_any,
            CASE WHEN plan.pending = 0 THEN execution.admitted_at END,
            plan.timeout_seconds, %(account)s, %(priority)s,
-           old.output, plan.carried_sealed, old.error,
+           old.output, plan.carried_ref::jsonb, plan.carried_sealed, plan.carried_sealed_ref::jsonb, old.error,
            CASE WHEN old.id IS NOT NULL THEN plan.carried_taken_out::int[] END,
            COALESCE(old.attempt, 1), old.started_at,
            CASE WHEN plan.skipped THEN clock_timestamp() ELSE old.completed_at END
@@ -137,11 +140,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """An ended run of an earlier execution taken over: what it took, and its sealed output sealed anew."""
+    """An ended run of an earlier execution taken over: what it took, and as which run it is stored.
+
+    What is bound to a run, or stored elsewhere for one, is the new run's own.
+    """
 
     run_id: str
     taken_out: tuple[int, ...]
-    resealed: Callable[[str], bytes] | None = None
+    new_run_id: str
+    output_ref: JSONObject | None = None
+    sealed_output: bytes | None = None
+    sealed_output_ref: JSONObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +224,8 @@ def start(
     Needs a transaction in which `lock_workflow_and_account`, and `holders` where there is a key, came before.
     """
     assert connection.in_atomic_block
-    runs = [new_id() for _ in plan.component_ids]
     carried = [progress.carried.get(id_) for id_ in plan.component_ids]
+    runs = [old.new_run_id if old else new_id() for old in carried]
     parameters = {
         **facts,
         **{name: _to_uuid(facts[name]) for name in _IDS},
@@ -237,9 +246,9 @@ def start(
         "timeouts": list(plan.timeouts),
         "skipped": [id_ in progress.skipped for id_ in plan.component_ids],
         "carried": [_to_uuid(old.run_id) if old else None for old in carried],
-        "carried_sealed": [
-            old.resealed(run_id) if old and old.resealed else None for run_id, old in zip(runs, carried, strict=True)
-        ],
+        "carried_refs": [to_json(old.output_ref) if old else None for old in carried],
+        "carried_sealed": [old.sealed_output if old else None for old in carried],
+        "carried_sealed_refs": [to_json(old.sealed_output_ref) if old else None for old in carried],
         "carried_taken_out": ["{" + ",".join(map(str, old.taken_out)) + "}" if old else None for old in carried],
     }
     row = fetch_all(_START, parameters)[0]
