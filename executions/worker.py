@@ -150,7 +150,7 @@ def prepare_parent(sender: Any, **_: Any) -> None:
     _queues = tuple(kind for kind in Kind if kind in consumed.consume_from)
     if not _queues:
         sys.exit(f"-Q names none of the queues {', '.join(Kind)}")
-    if Kind.DEFAULT in _queues:
+    if Kind.DEFAULT in _queues and not settings.AMQP_URL:
         consumed.select_add(_LEGACY_QUEUE)
     threads = issubclass(get_implementation(sender.pool_cls), TaskPool)
     if threads:
