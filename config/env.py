@@ -184,6 +184,28 @@ def redis_urls(name: str) -> tuple[str, str]:
     raise ImproperlyConfigured(f"{name} must start with redis://, rediss:// or unix://, got {url.scheme[:20]!r}")
 
 
+def amqp_url(name: str) -> str:
+    """`amqp://user:password@host:port/vhost`, `amqps://…` for TLS, or nothing where it is not set.
+
+    Raises ImproperlyConfigured, without the URL's text: it holds a password.
+    """
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return ""
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} cannot be read: expected amqp://user:password@host:5672/vhost") from None
+    if url.scheme not in {"amqp", "amqps"}:
+        raise ImproperlyConfigured(
+            f"{name} must start with amqp:// or amqps://, got {url.scheme[:20]!r}; Redis and Valkey need only REDIS_URL"
+        )
+    if not url.hostname or ";" in value or url.query or url.fragment:
+        raise ImproperlyConfigured(f"{name} must name one host and no options: amqp://user:password@host:5672/vhost")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class MailServer:
     """Where e-mail is handed over; no host: nowhere."""
