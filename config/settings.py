@@ -12,6 +12,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 APG_VERSION = "1.0.0"
 DATA_DIR = env.folder("APG_DATA_DIR", BASE_DIR / "var")
+# Touched every two seconds by a worker, a webhook worker or beat, for health checks; one a process.
+ALIVE_FILE = env.read("APG_ALIVE_FILE") or None
 
 # --- safety -------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("APG_DEBUG", default=False)
@@ -265,6 +267,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "health_check_interval": 10,
 }
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "config.beat:StatelessScheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
     # One that comes late has nothing to do: the next one, or a worker's own sweep, has done it.

@@ -9,6 +9,7 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from core import alive
 from webhooks import maintenance
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Courier(threading.Thread):
         pause = 0.0
         while not self.stopping.wait(pause):
             pause = settings.WEBHOOKS["TICK_SECONDS"]
+            alive.touch()
             try:
                 if self.tick():
                     # What is being written just now can be read in a moment.
