@@ -137,10 +137,11 @@ def addresses(name: str) -> tuple[str, ...]:
     return tuple(entries)
 
 
-def database(name: str) -> dict[str, object]:
+def database(name: str, *, pgbouncer: bool) -> dict[str, object]:
     """Django's DATABASES entry for `postgresql://user:password@host:port/name` or `…/name?host=/socket/dir`.
 
-    A URL without a password takes the one of POSTGRES_PASSWORD, the variable of PostgreSQL's own image.
+    A URL without a password takes the one of POSTGRES_PASSWORD, the variable of PostgreSQL's own image. Behind
+    PgBouncer a server's connection is another client's after each transaction: nothing is prepared, no cursor kept.
     Raises ImproperlyConfigured for another scheme or a missing database name.
     """
     url = urlsplit(text(name))
@@ -160,7 +161,8 @@ def database(name: str) -> dict[str, object]:
         # Kept per thread; whatever runs threads keeps their number small (core.threaded_handler).
         "CONN_MAX_AGE": None,
         # Without a threshold (Django's default is None) psycopg prepares nothing, whatever `prepare=True` says.
-        "OPTIONS": {"connect_timeout": 5, "prepare_threshold": 5, **query},
+        "OPTIONS": {"connect_timeout": 5, "prepare_threshold": None if pgbouncer else 5, **query},
+        "DISABLE_SERVER_SIDE_CURSORS": pgbouncer,
     }
 
 
@@ -173,7 +175,7 @@ def redis_urls(name: str) -> tuple[str, str]:
     url = urlsplit(value)
     if url.scheme in {"redis", "rediss"}:
         return value, value
-    if url.scheme == "unix":
+    if value.startswith("unix://"):
         db = parse_qs(url.query).get("db", ["0"])[-1]
         return value, f"redis+socket://{url.path}?virtual_host={db}"
     raise ImproperlyConfigured(f"{name} must start with redis://, rediss:// or unix://, got {url.scheme[:20]!r}")

@@ -196,7 +196,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
 WEB_THREADS = env.integer("APG_WEB_THREADS", 8, low=1, high=200)
 
 # --- data ---------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.database("DATABASE_URL")}
+# DATABASE_URL leads to PgBouncer with pool_mode = transaction.
+PGBOUNCER = env.boolean("APG_PGBOUNCER", default=False)
+DATABASES = {"default": env.database("DATABASE_URL", pgbouncer=PGBOUNCER)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
 REDIS_TIMEOUT_SECONDS = 1

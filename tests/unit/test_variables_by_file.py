@@ -55,7 +55,7 @@ def test_every_reader_takes_a_file(file: Path) -> None:
     file.write_text("0123456789abcdefghijklmnopqrstuvwxyz\n")
     assert env.secret_key("APG_TEST", debug=False) == "0123456789abcdefghijklmnopqrstuvwxyz"
     file.write_text("postgresql://apg:secret@db/apg\n")
-    assert env.database("APG_TEST")["PASSWORD"] == "secret"
+    assert env.database("APG_TEST", pgbouncer=False)["PASSWORD"] == "secret"
 
 
 def test_no_other_module_reads_the_environment_of_a_deployment() -> None:
@@ -78,9 +78,9 @@ def test_a_database_url_without_a_password_takes_the_one_of_its_own_file(
 ) -> None:
     monkeypatch.setenv("POSTGRES_PASSWORD_FILE", str(file))
     monkeypatch.setenv("APG_OTHER", "postgresql://apg@db/apg")
-    assert env.database("APG_OTHER")["PASSWORD"] == VALUE
+    assert env.database("APG_OTHER", pgbouncer=False)["PASSWORD"] == VALUE
     monkeypatch.setenv("APG_OTHER", "postgresql://apg:own@db/apg")
-    assert env.database("APG_OTHER")["PASSWORD"] == "own"
+    assert env.database("APG_OTHER", pgbouncer=False)["PASSWORD"] == "own"
 
 
 def test_an_empty_file_is_a_variable_that_is_empty(file: Path) -> None:
