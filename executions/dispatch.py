@@ -66,7 +66,7 @@ def ring(runs: Sequence[QueuedRun]) -> None:
     failpoint("before_publish")
     queues: dict[str, list[bytes]] = defaultdict(list)
     for run in runs:
-        queues[_list_name(broker_priority(run.priority))].append(_message(run))
+        queues[_list_name(run.queue, broker_priority(run.priority))].append(_message(run))
     try:
         with guarded() as redis, redis.pipeline(transaction=False) as pipe:
             for name, messages in queues.items():
@@ -80,16 +80,14 @@ def ring(runs: Sequence[QueuedRun]) -> None:
         )
 
 
-def _list_name(priority: int) -> str:
-    """The list of a priority, as the transport options (`priority_steps`, `sep`) make kombu name it."""
-    queue: str = settings.CELERY_TASK_DEFAULT_QUEUE
+def _list_name(queue: str, priority: int) -> str:
+    """The list of a queue and a priority, as the transport options (`priority_steps`, `sep`) make kombu name it."""
     separator = settings.CELERY_BROKER_TRANSPORT_OPTIONS["sep"]
     return f"{queue}{separator}{priority}" if priority else queue
 
 
 def _message(run: QueuedRun) -> bytes:
     id_ = str(uuid.uuid4())
-    queue = settings.CELERY_TASK_DEFAULT_QUEUE
     body = orjson.dumps([[run.run_id, run.attempt], {}, _NO_CANVAS])
     return orjson.dumps(
         {
@@ -112,7 +110,7 @@ def _message(run: QueuedRun) -> bytes:
             "properties": {
                 "correlation_id": id_,
                 "delivery_mode": 2,
-                "delivery_info": {"exchange": queue, "routing_key": queue},
+                "delivery_info": {"exchange": run.queue, "routing_key": run.queue},
                 "priority": broker_priority(run.priority),
                 "body_encoding": "base64",
                 "delivery_tag": id_,

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 from billiard.process import current_process
 from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.worker import WorkController
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
@@ -26,15 +27,20 @@ from executions.transitions import sweeping, workers
 from executions.transitions.statements import Holder
 from executions.warden import Verdict, Warden
 from workflows.components import registry
+from workflows.components.base import Kind
 
 logger = logging.getLogger(__name__)
 
+# What the engine's messages were sent to in releases with one queue; what is left there is still served.
+_LEGACY_QUEUE = "apg"
+
 _name = ""
+_queues: tuple[str, ...] = tuple(Kind)
 
 
 def holder() -> Holder:
-    """Who this process is: the name its parent took before it forked, and its own pid."""
-    return Holder(_name or f"{platform.node()}:{os.getpid()}", os.getpid())
+    """Who this process is: the name its parent took before it forked, its own pid, and the queues it serves."""
+    return Holder(_name or f"{platform.node()}:{os.getpid()}", os.getpid(), _queues)
 
 
 class Keeper(threading.Thread):
@@ -95,7 +101,7 @@ class Keeper(threading.Thread):
         held = sweeping.held_by(self.worker_name) if held is None else held
         sweeping.renew(self.worker_name, sorted({pid for pid, _ in held if _is_alive(pid)}))
         self.warden.renewed(asked_at)
-        workers.beat(self.worker_name, self._types, len(self.warden.processes()))
+        workers.beat(self.worker_name, self._types, list(_queues), len(self.warden.processes()))
 
     def _see_to(self, pid: int, run: sweeping.LostRun) -> None:
         """A process died while it held a run: by itself, or by the warden's hand."""
@@ -132,9 +138,13 @@ _warden: Warden | None = None
 
 
 @worker_init.connect
-def prepare_parent(**_: Any) -> None:
-    """Before the pool forks, so that its processes know whose children they are."""
-    global _name, _board  # noqa: PLW0603 - one worker a process
+def prepare_parent(sender: WorkController, **_: Any) -> None:
+    """Before the pool forks, so that its processes know whose children they are, and which queues they serve."""
+    global _name, _board, _queues  # noqa: PLW0603 - one worker a process
+    consumed = sender.app.amqp.queues
+    _queues = tuple(kind for kind in Kind if kind in consumed.consume_from)
+    if Kind.DEFAULT in _queues:
+        consumed.select_add(_LEGACY_QUEUE)
     _name = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
     _board = interrupts.open_board()
     limits.adopt_orphans()

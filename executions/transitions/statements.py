@@ -17,14 +17,16 @@ from core.json_text import storable_dumps
 from core.types import JSONObject, JSONValue
 from events import bells
 from executions.states import ExecutionStatus, RunStatus, WaitingFor
+from workflows.components.base import Kind
 
 
 class QueuedRun(NamedTuple):
-    """A run that wants a worker: what its message carries, and the priority it is sent with."""
+    """A run that wants a worker: what its message carries, the priority it is sent with, and the queue it waits in."""
 
     run_id: str
     attempt: int
     priority: int
+    queue: str = Kind.DEFAULT
 
 
 class RunKey(NamedTuple):
@@ -37,10 +39,11 @@ class RunKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who runs a component: the worker's name and the process in it."""
+    """Who runs a component: the worker's name, the process (or thread) in it, and the queues that it serves."""
 
     worker: str
     pid: int
+    queues: tuple[str, ...] = tuple(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,13 +251,18 @@ TAKE = """status = 'running', worker = %(worker)s, pid = %(pid)s, rung_at = NULL
 
 
 def queued_runs(rows: Sequence[Mapping[str, Any]]) -> list[QueuedRun]:
-    """Rows of (id, attempt, priority) as runs that want a worker."""
-    return [QueuedRun(from_uuid(row["id"]), row["attempt"], row["priority"]) for row in rows]
+    """Rows of (id, attempt, priority, queue) as runs that want a worker."""
+    return [QueuedRun(from_uuid(row["id"]), row["attempt"], row["priority"], row["queue"]) for row in rows]
 
 
 def lease(holder: Holder) -> dict[str, Any]:
     """Parameters of a claim."""
-    return {"worker": holder.worker, "pid": holder.pid, "lease": settings.ENGINE["LEASE_SECONDS"]}
+    return {
+        "worker": holder.worker,
+        "pid": holder.pid,
+        "queues": list(holder.queues),
+        "lease": settings.ENGINE["LEASE_SECONDS"],
+    }
 
 
 def measured_parameters(measured: Measured) -> dict[str, Any]:
@@ -267,7 +275,7 @@ def measured_parameters(measured: Measured) -> dict[str, Any]:
 
 
 def finished(execution_id: str, item: Item | None, rows: Sequence[Mapping[str, Any]]) -> Finished:
-    """Rows of (remaining, scope_remaining, priority, id, component_id, attempt, status) as what an end set free."""
+    """Rows of (remaining, scope_remaining, priority, id, component_id, queue, attempt, status) as what it set free."""
     kept: Held | None = None
     queued: list[QueuedRun] = []
     skipped: list[str] = []
@@ -275,7 +283,7 @@ def finished(execution_id: str, item: Item | None, rows: Sequence[Mapping[str, A
         if row["status"] == RunStatus.RUNNING:
             kept = Held(RunKey(execution_id, from_uuid(row["id"]), row["attempt"]), row["component_id"], item)
         elif row["status"] == RunStatus.QUEUED:
-            queued.append(QueuedRun(from_uuid(row["id"]), row["attempt"], row["priority"]))
+            queued.append(QueuedRun(from_uuid(row["id"]), row["attempt"], row["priority"], row["queue"]))
         elif row["status"] == RunStatus.SKIPPED:
             skipped.append(row["component_id"])
     return Finished(kept, queued, skipped, rows[0]["remaining"], rows[0]["scope_remaining"])

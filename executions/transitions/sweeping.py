@@ -17,7 +17,7 @@ FROM (
     ORDER BY rung_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ) AS unclaimed
 WHERE run.id = unclaimed.id AND run.status = 'queued'
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 
