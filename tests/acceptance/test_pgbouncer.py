@@ -26,7 +26,7 @@ def platform(make_platform: MakePlatform) -> Iterator[Platform]:
         made.database_url = url
         done = made.run("prepare")
         assert done.returncode == 0, done.stderr
-        made.up("web", "worker", "worker", "webhooks", "beat")
+        made.up("web", "worker", "worker-io", "webhooks", "beat")
         yield made
         made.down()
 
