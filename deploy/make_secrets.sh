@@ -7,13 +7,13 @@ mkdir -p "$folder"
 chmod 700 "$folder"
 umask 0133
 
-make() {
-    [ -e "$folder/$1" ] || cat > "$folder/$1"
+missing() {
+    [ ! -e "$folder/$1" ]
 }
 
-openssl rand -hex 24 | make postgres_password
-openssl rand -base64 48 | make secret_key
-openssl rand -base64 32 | make encryption_keys
-openssl rand -base64 18 | make admin_password
+! missing postgres_password || openssl rand -hex 24 > "$folder/postgres_password"
+! missing secret_key || openssl rand -base64 48 > "$folder/secret_key"
+! missing encryption_keys || openssl rand -base64 32 > "$folder/encryption_keys"
+! missing admin_password || openssl rand -base64 18 > "$folder/admin_password"
 # To be filled in by hand, as in smtp+tls://user:password@mail.example.com (.env.example).
-: | make email_url
+! missing email_url || : > "$folder/email_url"
