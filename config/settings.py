@@ -14,6 +14,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 APG_VERSION = "1.0.0"
 DATA_DIR = env.folder("APG_DATA_DIR", BASE_DIR / "var")
+# Touched every two seconds by a worker, a webhook worker or beat, for health checks; one a process.
+ALIVE_FILE = env.read("APG_ALIVE_FILE") or None
 
 # --- safety -------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("APG_DEBUG", default=False)
@@ -198,7 +200,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
 WEB_THREADS = env.integer("APG_WEB_THREADS", 8, low=1, high=200)
 
 # --- data ---------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.database("DATABASE_URL")}
+# DATABASE_URL leads to PgBouncer with pool_mode = transaction.
+PGBOUNCER = env.boolean("APG_PGBOUNCER", default=False)
+DATABASES = {"default": env.database("DATABASE_URL", pgbouncer=PGBOUNCER)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
 # RabbitMQ for messages, where it is named; rates and live views stay with Redis.
@@ -285,6 +289,7 @@ _REDIS_OPTIONS: dict[str, Any] = {
 }
 CELERY_BROKER_TRANSPORT_OPTIONS = _AMQP_OPTIONS if AMQP_URL else _REDIS_OPTIONS
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "config.beat:StatelessScheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
     # One that comes late has nothing to do: the next one, or a worker's own sweep, has done it.

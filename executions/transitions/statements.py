@@ -1,7 +1,8 @@
 """What the moves share: their types, the prepared statement on Django's connection, common SQL parts."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -9,7 +10,8 @@ from typing import Any, NamedTuple, cast
 import orjson
 import psycopg
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, dict_row
 
 from core.ids import from_uuid
@@ -150,6 +152,7 @@ def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     connection.ensure_connection()
     raw = cast("psycopg.Connection[TupleRow]", connection.connection)
     with (
+        _patience_of_the_transaction(),
         connection.wrap_database_errors,
         psycopg.Cursor(raw, row_factory=dict_row) as cursor,
     ):
@@ -164,18 +167,60 @@ class LockHeldError(OperationalError):
 @contextmanager
 def patient_for(seconds: float) -> Iterator[None]:
     """Wait no longer than this for each lock. Raises LockHeldError. Forbids a transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{int(seconds * 1000)}ms"])
+    limit = f"{int(seconds * 1000)}ms"
     try:
-        yield
+        with _patient_transactions(limit) if settings.PGBOUNCER else _patient_session(limit):
+            yield
     except OperationalError as error:
         if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
             raise LockHeldError(*error.args) from error
         raise
+
+
+@contextmanager
+def _patient_session(limit: str) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [limit])
+    try:
+        yield
     finally:
         if connection.is_usable():
             with connection.cursor() as cursor:
                 cursor.execute("SET lock_timeout = DEFAULT")
+
+
+# What statements are to say at the start of their transaction: behind PgBouncer the session is not ours to set.
+_patience: ContextVar[str | None] = ContextVar("patience", default=None)
+
+
+@contextmanager
+def _patient_transactions(limit: str) -> Iterator[None]:
+    def patiently(execute: Callable[..., Any], *call: Any) -> Any:
+        with _patience_of_the_transaction():
+            return execute(*call)
+
+    token = _patience.set(limit)
+    try:
+        # Querysets; `fetch_all` goes around Django's cursors.
+        with connection.execute_wrapper(patiently):
+            yield
+    finally:
+        _patience.reset(token)
+
+
+@contextmanager
+def _patience_of_the_transaction() -> Iterator[None]:
+    """Around one statement: a transaction of its own, if there is none, that waits as long as was said."""
+    limit = _patience.get()
+    if limit is None:
+        yield
+        return
+    with nullcontext() if connection.in_atomic_block else transaction.atomic():
+        raw = cast("psycopg.Connection[TupleRow]", connection.connection)
+        # A transaction that failed takes nothing but its end, or the way back to a savepoint.
+        if raw.info.transaction_status != TransactionStatus.INERROR:
+            raw.execute("SELECT set_config('lock_timeout', %s, true)", [limit])
+        yield
 
 
 def fetch_written(execution_id: str, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
