@@ -11,6 +11,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import slugify
 
 from accounts import audit
 from accounts.audit import Action
@@ -20,6 +23,8 @@ from accounts.models import User
 from accounts.scopes import Scope
 
 CREDENTIAL = "admin"
+# Messages lie in a cookie until they are shown.
+_MAX_TOLD = 10
 
 
 def admin_user(request: HttpRequest) -> User:
@@ -31,6 +36,11 @@ def admin_user(request: HttpRequest) -> User:
 def admin_caller(request: HttpRequest) -> Caller:
     """The same as services know callers; the audit log tells by `credential` that it was done in the admin."""
     return Caller(admin_user(request), frozenset(Scope), CREDENTIAL)
+
+
+def badge(state: str) -> SafeString:
+    """A state as lists show it, in its colour (`accounts/admin.css`)."""
+    return format_html('<span class="status status-{}">{}</span>', slugify(state), state)
 
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
@@ -72,8 +82,10 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic a
 
     def tell(self, request: HttpRequest, *, done: str, failed: Sequence[str] = ()) -> None:
         """Say what an action has done, and of each object with which it failed, why."""
-        for each in failed:
-            self.message_user(request, each, messages.WARNING)
+        for each in failed[:_MAX_TOLD]:
+            self.message_user(request, f"Not done: {each}", messages.WARNING)
+        if len(failed) > _MAX_TOLD:
+            self.message_user(request, f"And {len(failed) - _MAX_TOLD} more that failed", messages.WARNING)
         self.message_user(request, done, messages.WARNING if failed else messages.SUCCESS)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *more: Any) -> Any:

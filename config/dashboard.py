@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -213,7 +213,8 @@ def _read(name: str, read: Callable[[], T]) -> T | None:
     try:
         with transaction.atomic():
             return read()
-    except DatabaseError as error:
+    except OperationalError as error:
+        # It took too long, or the server is about to go; a mistake of ours is no such thing.
         logger.warning(
             "A panel of the dashboard could not be read: %s",
             name,
