@@ -137,6 +137,9 @@ class ApiKeyAdmin(AuditedAdmin):
     exclude = ("key_hash",)
     actions = ("revoke",)
 
+    def name_of(self, obj: ApiKey) -> str:
+        return f"{obj.name} ({obj.prefix}…) of {obj.owner}"
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
@@ -13,7 +14,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import slugify
+from django.utils.text import capfirst, slugify
 
 from accounts import audit
 from accounts.audit import Action
@@ -54,6 +55,17 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic a
     # Each choice of a filter would be counted, and the whole table beside what was found.
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
+    list_per_page = 50
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        found = super().get_changelist_instance(request)
+        if not found.is_popup:
+            found.title = capfirst(str(self.opts.verbose_name_plural))
+        return found
+
+    def name_of(self, obj: Any) -> str:
+        """What an object is called where people are asked about it."""
+        return str(obj)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         codename = get_permission_codename("change", self.opts)
@@ -72,7 +84,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic a
             **self.admin_site.each_context(request),
             "title": question,
             "opts": self.opts,
-            "objects": list(chosen),
+            "objects": [(each.pk, self.name_of(each)) for each in chosen],
             "action": action,
             "effect": effect,
             "button": button,

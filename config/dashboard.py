@@ -70,6 +70,7 @@ class Waiting:
 
     execution: Execution
     finding: Finding
+    reason: str
     since: datetime
     age: str
     url: str
@@ -118,6 +119,7 @@ class History:
     hours: tuple[Hour, ...]
     throughput: Chart
     success: Chart
+    total: str
     completed: int
     failed: int
     cancelled: int
@@ -254,9 +256,9 @@ def _queue(caller: Caller) -> Queue:
     executions, waiting = "executions_execution", "waiting" if depth or counts.without_slot else ""
     return Queue(
         (
-            Number("executions run", _capped(counts.running), _list(executions, status__exact="running"), "running"),
-            Number("wait for a slot", _capped(counts.without_slot), _list(executions, status__exact="queued"), waiting),
-            Number("wait for their time", _capped(counts.scheduled), _list(executions, status__exact="pending")),
+            Number("executions run", _capped(counts.running), _list(executions, status="running"), "running"),
+            Number("wait for a slot", _capped(counts.without_slot), _list(executions, status="queued"), waiting),
+            Number("wait for their time", _capped(counts.scheduled), _list(executions, status="pending")),
             Number("components run", _capped(counts.running_components), "", "running"),
             Number("components queued", depth_text, "", waiting),
             Number("components wait for something", _capped(counts.waiting_components), ""),
@@ -286,7 +288,8 @@ def _oldest(caller: Caller) -> Sequence[Waiting]:
 
 def _waiting(execution: Execution, finding: Finding, since: datetime) -> Waiting:
     begun = finding.since or since
-    return Waiting(execution, finding, begun, _age(timezone.now() - begun), _page("executions_execution", execution.pk))
+    reason, url = finding.reason.replace("_", " "), _page("executions_execution", execution.pk)
+    return Waiting(execution, finding, reason, begun, _age(timezone.now() - begun), url)
 
 
 def _history(now: datetime) -> History:
@@ -300,6 +303,7 @@ def _history(now: datetime) -> History:
         hours,
         charts.throughput(hours),
         charts.success_rates(hours),
+        f"{whole.total:,}",
         whole.completed,
         whole.failed,
         whole.cancelled,
@@ -319,8 +323,8 @@ def _failures(now: datetime) -> tuple[FailureLine, ...]:
             names.get(each.workflow_id, "") if each.workflow_count == 1 else f"{each.workflow_count:,} workflows",
             _list(
                 "executions_execution",
-                status__exact="failed",
-                made="24",
+                status="failed",
+                age="24h",
                 **({"workflow": each.workflow_id} if each.workflow_count == 1 else {}),
             ),
             _page("executions_execution", each.last_execution_id),

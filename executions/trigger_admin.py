@@ -51,6 +51,9 @@ class TriggerAdmin(BigListAdmin):
         triggers: QuerySet[Trigger] = super().get_queryset(request)
         return triggers.annotate(last_slot_at=Subquery(started.values("slot_at")[:1]))
 
+    def name_of(self, obj: Trigger) -> str:
+        return f"{obj.workflow.name}, {obj.component_id}: {self.when(obj)}"
+
     @admin.display(description="state")
     def state(self, trigger: Trigger) -> SafeString:
         """Live, paused, or ended with its workflow."""
@@ -82,7 +85,7 @@ class TriggerAdmin(BigListAdmin):
         """They start nothing until they are resumed."""
         asked = self.ask(
             request,
-            triggers,
+            triggers.select_related("workflow"),
             action="pause",
             question="Pause these schedules?",
             effect="They start nothing until they are resumed. Slots that pass meanwhile are not made up for.",
@@ -101,13 +104,13 @@ class TriggerAdmin(BigListAdmin):
         done, failed = 0, []
         for trigger in triggers.select_related("workflow"):
             if trigger.type != TriggerType.SCHEDULE or not trigger.live:
-                failed.append(f"{trigger.workflow.name}, {trigger.component_id}: only a live schedule can be paused")
+                failed.append(f"{self.name_of(trigger)}: only a live schedule can be paused")
             elif paused != (trigger.paused_at is not None):
                 try:
                     set_paused(trigger=trigger, paused=paused)
                     done += 1
                 except APGError as error:
-                    failed.append(f"{trigger.workflow.name}, {trigger.component_id}: {error.message}")
+                    failed.append(f"{self.name_of(trigger)}: {error.message}")
         self.tell(request, done=f"Schedules {'paused' if paused else 'resumed'}: {done}", failed=failed)
 
 

@@ -50,13 +50,18 @@ class WebhookAdmin(ReadOnlyAdmin):
 class DeliveryAdmin(BigListAdmin):
     """List, filter, look, send again. Not what it says: that is its owner's."""
 
-    list_display = ("id", "webhook", "event", "state", "attempts", "response_status", "next_attempt_at", "created_at")
+    list_display = ("id", "receiver", "event", "state", "attempts", "response_status", "next_attempt_at", "created_at")
     list_filter = (MadeFilter, "status")
     list_select_related = ("webhook",)
     search_fields = ("pk", "webhook")
     link_lookups = ("webhook",)
-    fields = (*list_display, "error", "attempts_log", "completed_at")
+    fields = ("webhook", *list_display, "error", "attempts_log", "completed_at")
     actions = ("redeliver",)
+
+    @admin.display(description="receiver")
+    def receiver(self, delivery: Delivery) -> str:
+        """Whom it tells."""
+        return delivery.webhook.host
 
     @admin.display(description="status")
     def state(self, delivery: Delivery) -> SafeString:

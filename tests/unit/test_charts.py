@@ -44,6 +44,22 @@ def test_rates_are_joined_where_hours_follow_one_another() -> None:
     assert [hour.success_text for hour in hours] == ["100.0%", "0.0%", "", "75.0%"]
 
 
+@pytest.mark.parametrize(
+    ("failed", "labels"),
+    [
+        (0, ["90 %", "92.5 %", "95 %", "97.5 %", "100 %"]),
+        (15, ["80 %", "85 %", "90 %", "95 %", "100 %"]),
+        (40, ["60 %", "70 %", "80 %", "90 %", "100 %"]),
+        (41, ["0 %", "25 %", "50 %", "75 %", "100 %"]),
+    ],
+)
+def test_the_axis_of_rates_begins_below_the_worst_hour(failed: int, labels: list[str]) -> None:
+    chart = success_rates([Hour("0", completed=1), Hour("1", completed=100 - failed, failed=failed)])
+    assert [tick.text for tick in chart.y_ticks] == labels
+    assert chart.points[0].y == 12
+    assert 12 <= chart.points[1].y <= chart.bottom
+
+
 def test_the_last_hour_is_labelled_and_every_fourth_before_it() -> None:
     chart = throughput([Hour(f"{hour:02}:00") for hour in range(24)])
     assert [tick.text for tick in chart.x_ticks] == ["03:00", "07:00", "11:00", "15:00", "19:00", "23:00"]

@@ -87,7 +87,10 @@ def test_a_trigger_that_has_ended_is_not_paused(browser: Client, scheduled: Work
     update_workflow(workflow=scheduled, user=alice, changes={"status": "inactive"})
     trigger = Trigger.objects.get(workflow=scheduled)
     messages = act(browser, "pause", trigger, confirmed="yes")
-    assert messages == [f"Not done: {scheduled.name}, start: only a live schedule can be paused", "Schedules paused: 0"]
+    assert messages == [
+        f"Not done: {scheduled.name}, start: 0 3 * * * (UTC): only a live schedule can be paused",
+        "Schedules paused: 0",
+    ]
     assert Trigger.objects.get().paused_at is None
 
 
