@@ -5,7 +5,7 @@ COPY requirements/runtime.txt requirements/runtime.txt
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements/runtime.txt
 
 FROM python:3.11-slim
-RUN useradd --system --create-home apg && mkdir /data && chown apg /data
+RUN useradd --system --create-home apg && mkdir -p /data/outputs && chown -R apg /data
 COPY --from=build /venv /venv
 COPY . /app
 WORKDIR /app

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -25,8 +25,9 @@ from config import charts, machine, probes
 from config.charts import Chart, Hour
 from core.ids import first_id
 from core.table_facts import database_size_bytes, largest_tables
-from executions import diagnosis
+from executions import diagnosis, maintenance_mode
 from executions.diagnosis import Finding
+from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Execution, Worker
 from executions.states import ExecutionStatus
 from executions.transitions import watching
@@ -182,6 +183,7 @@ def panels(caller: Caller) -> dict[str, Any]:
             "queue": lambda: _queue(caller),
             "history": lambda: _history(now),
             "failures": lambda: _failures(now),
+            "maintenance": maintenance_mode.current,
         }
     if user.has_perm("executions.view_worker"):
         wanted["workers"] = lambda: _workers(now)
@@ -324,7 +326,7 @@ def _failures(now: datetime) -> tuple[FailureLine, ...]:
             _list(
                 "executions_execution",
                 status="failed",
-                age="24h",
+                made="24",
                 **({"workflow": each.workflow_id} if each.workflow_count == 1 else {}),
             ),
             _page("executions_execution", each.last_execution_id),
@@ -339,7 +341,7 @@ def _workers(now: datetime) -> tuple[WorkerLine, ...]:
     lines = [
         WorkerLine(
             worker.name,
-            worker.heartbeat_at >= now - probes.HEARTBEAT_LATE,
+            worker.heartbeat_at >= now - HEARTBEAT_LATE,
             f"{_age(now - worker.heartbeat_at)} ago",
             busy.get(worker.name, 0),
             worker.processes,
@@ -375,13 +377,13 @@ def _webhooks(now: datetime) -> Webhooks:
             Number(
                 "deliveries failed",
                 _capped(failures),
-                _list(deliveries, status__exact="failed", made="24"),
+                _list(deliveries, status="failed", made="24"),
                 "failed" if failures else "",
             ),
             Number(
                 "deliveries pending",
                 _capped(_count_up_to(pending, watching.CAP)),
-                _list(deliveries, status__exact="pending"),
+                _list(deliveries, status="pending"),
             ),
         ),
         tuple(
@@ -389,7 +391,7 @@ def _webhooks(now: datetime) -> Webhooks:
             for each in off.select_related("owner").order_by("-updated_at")[:_MAX_WEBHOOKS]
         ),
         tuple(
-            FailingWebhook(known[key], count, _list(deliveries, status__exact="failed", webhook=key))
+            FailingWebhook(known[key], count, _list(deliveries, status="failed", webhook=key))
             for key, count in of.most_common(_MAX_WEBHOOKS)
             if key in known
         ),
@@ -443,16 +445,9 @@ def _bytes(size: float) -> str:
 
 
 def _list(name: str, **filters: object) -> str:
-    return _address(f"admin:{name}_changelist", (), filters)
+    address = reverse(f"admin:{name}_changelist")
+    return f"{address}?{urlencode(filters)}" if filters else address
 
 
 def _page(name: str, key: str) -> str:
-    return _address(f"admin:{name}_change", (key,), {})
-
-
-def _address(name: str, keys: Sequence[str], filters: dict[str, object]) -> str:
-    try:
-        address = reverse(name, args=keys)
-    except NoReverseMatch:
-        return ""
-    return f"{address}?{urlencode(filters)}" if filters else address
+    return reverse(f"admin:{name}_change", args=[key])

@@ -1,10 +1,12 @@
 """Typed readers of environment variables; a bad value stops the start with one clear sentence."""
 
+import importlib.util
 import ipaddress
 import os
 import re
 import secrets
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -48,6 +50,43 @@ def secret_key(name: str, *, debug: bool) -> str:
     repeated = any(value[period:] == value[:-period] for period in range(1, len(value) // 2 + 1))
     if len(set(value)) < _KEY_DISTINCT or repeated:
         raise ImproperlyConfigured(f"{name} is too regular: set it to at least {_KEY_CHARS} random characters")
+    return value
+
+
+def token(name: str) -> str:
+    """A shared secret that a program sends; "" where there is none. Raises ImproperlyConfigured for a short one."""
+    value = os.environ.get(name, "").strip()
+    if value and (len(value) < _KEY_CHARS or not value.isascii() or not value.isprintable() or " " in value):
+        raise ImproperlyConfigured(f"{name} must be at least {_KEY_CHARS} printable characters without a space")
+    return value
+
+
+def one_of(name: str, choices: tuple[str, ...]) -> str:
+    """One of the words; the first where nothing is set. Raises ImproperlyConfigured."""
+    value = os.environ.get(name, "").strip().lower() or choices[0]
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, got {value[:40]!r}")
+    return value
+
+
+def collector(*names: str) -> str:
+    """An http or https address, of the first variable that is set; "" where none is.
+
+    Raises ImproperlyConfigured for another address, and where the extra that speaks to it is not installed.
+    """
+    name = next((name for name in names if os.environ.get(name, "").strip()), "")
+    if not name:
+        return ""
+    value = os.environ[name].strip()
+    url = urlsplit(value)
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or url.username:
+        raise ImproperlyConfigured(f"{name} must be an address as in http://collector:4318")
+    try:
+        found = find_spec("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise ImproperlyConfigured(f"{name} needs the extra otel: pip install apg-workflow-orchestration[otel]")
     return value
 
 
@@ -195,6 +234,43 @@ def sender(name: str, default: str, *, required: bool) -> str:
     if not _SENDER.fullmatch(value):
         raise ImproperlyConfigured(f"{name} must be an e-mail address, as in APG <apg@example.com>")
     return value
+
+
+def output_files(folder: Path) -> dict[str, object]:
+    """The entry of Django's STORAGES for large outputs as files in a folder."""
+    return {"BACKEND": "executions.output_files.FileOutputStorage", "OPTIONS": {"location": str(folder)}}
+
+
+_S3_OPTIONS = {"endpoint_url": "endpoint_url", "region": "region_name"}
+
+
+def output_storage(name: str, folder: Path) -> dict[str, object] | None:
+    """The entry of Django's STORAGES for large outputs: a folder, an S3 bucket, or None to keep them in their rows.
+
+    `file` (the default), `database`, or `s3://bucket/prefix?endpoint_url=…&region=…`, whose credentials boto3 finds in
+    the environment. Raises ImproperlyConfigured for anything else.
+    """
+    value = os.environ.get(name, "").strip() or "file"
+    if value == "database":
+        return None
+    if value == "file":
+        return output_files(folder)
+    url = urlsplit(value)
+    if url.scheme != "s3":
+        raise ImproperlyConfigured(f"{name} must be file, database or s3://bucket/prefix, got {url.scheme[:20]!r}")
+    if not url.netloc or "@" in url.netloc or ":" in url.netloc or url.fragment:
+        raise ImproperlyConfigured(f"{name} must name a bucket and no credentials: s3://bucket/prefix")
+    if importlib.util.find_spec("storages") is None or importlib.util.find_spec("boto3") is None:
+        raise ImproperlyConfigured(f"{name}: S3 needs the extra s3: pip install 'apg-workflow-orchestration[s3]'")
+    query = parse_qs(url.query, keep_blank_values=True)
+    unknown = sorted(query.keys() - _S3_OPTIONS.keys())
+    if unknown:
+        raise ImproperlyConfigured(f"{name}: {unknown[0][:40]!r} is unknown; there are endpoint_url and region")
+    options: dict[str, object] = {_S3_OPTIONS[key]: values[-1] for key, values in query.items()}
+    return {
+        "BACKEND": "executions.output_s3.S3OutputStorage",
+        "OPTIONS": {"bucket_name": url.netloc, "location": url.path.strip("/"), **options},
+    }
 
 
 def folder(name: str, default: Path) -> Path:

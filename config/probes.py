@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import timedelta
 from threading import Lock, Thread
 from typing import Generic, TypeVar
 
@@ -12,11 +11,10 @@ from django.db import connection
 from django.utils import timezone
 
 from core.redis import client
+from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Worker
 
 T = TypeVar("T")
-
-HEARTBEAT_LATE = timedelta(seconds=15)
 
 
 class Probe(Generic[T]):

@@ -1,6 +1,7 @@
 """The web server: uvicorn as the platform runs it, in one place. `python -m config.web --host … --port …`."""
 
 import argparse
+import resource
 from asyncio import BaseTransport
 from http import HTTPStatus
 from typing import Any
@@ -180,8 +181,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
 
 
+def _allow_open_files() -> None:
+    """Each socket is an open file; what a shell or a service manager begins with is often 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT, with as many open files as it may have."""
+    _allow_open_files()
     parser = argparse.ArgumentParser(prog="python -m config.web")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
@@ -199,6 +208,8 @@ def main() -> None:
         ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
+        # Its lines are written as all others, by the settings.
+        log_config=None,
         log_level="warning",
         timeout_keep_alive=75,
         # No banner.

@@ -15,11 +15,20 @@ from typing import Any
 
 import psutil
 from billiard.process import current_process
-from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
+from core import log_context, tracing
 from core.ids import new_id
+from core.metrics_sending import sender
 from executions import conclude, failpoints, interrupts, limits, maintenance
 from executions.interrupts import Board
 from executions.transitions import sweeping, workers
@@ -135,7 +144,7 @@ _warden: Warden | None = None
 def prepare_parent(**_: Any) -> None:
     """Before the pool forks, so that its processes know whose children they are."""
     global _name, _board  # noqa: PLW0603 - one worker a process
-    _name = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
+    _name = log_context.worker = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
     _board = interrupts.open_board()
     limits.adopt_orphans()
 
@@ -149,6 +158,13 @@ def prepare_child(**_: Any) -> None:
     failpoints.reload()
 
 
+@worker_process_shutdown.connect
+def leave_child(**_: Any) -> None:
+    """A pool process ends: what it has to tell is sent."""
+    sender.send()
+    tracing.close()
+
+
 @worker_ready.connect
 def start_threads(**_: Any) -> None:
     """Once the worker consumes; again after each reconnection to the broker, when they run already."""
@@ -160,6 +176,7 @@ def start_threads(**_: Any) -> None:
     _keeper.start()
     _warden.watch(_keeper)
     _warden.start()
+    sender.keep_sending()
     # On SIGQUIT Celery kills its pool before it says that it shuts down.
     quit_at_once = signal.getsignal(signal.SIGQUIT)
 
@@ -188,3 +205,5 @@ def stop_threads(**_: Any) -> None:
         _keeper.stopping.set()
         _keeper.join(timeout=5)
         _warden.join(timeout=5)
+    sender.send()
+    tracing.close()

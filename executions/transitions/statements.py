@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple, cast
 
+import orjson
 import psycopg
 from django.conf import settings
 from django.db import OperationalError, connection
@@ -43,13 +45,18 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of a loop: which run loops, and the value, that may be shown or sealed; JSON text as stored."""
+    """An item of a loop: which run loops, and the value, that may be shown or sealed; JSON text as stored.
+
+    A value that is stored elsewhere has a reference instead (`executions.outputs`).
+    """
 
     item_id: str
     index: int
     loop_run_id: str
     value_text: str | None
     sealed_value: bytes | None
+    value_ref: JSONObject | None = None
+    sealed_value_ref: JSONObject | None = None
 
 
 class Held(NamedTuple):
@@ -91,11 +98,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a component run ended, ready to be recorded; `output_text` is JSON."""
+    """How a component run ended, ready to be recorded; `output_text` is JSON. To what is stored elsewhere it refers."""
 
     status: RunStatus
     output_text: str | None = None
     sealed_output: bytes | None = None
+    output_ref: JSONObject | None = None
+    sealed_output_ref: JSONObject | None = None
     error: JSONObject | None = None
     taken: tuple[int, ...] = ()
     lines: Sequence[JSONObject] = ()
@@ -116,11 +125,18 @@ class Finished(NamedTuple):
 
 
 class ExecutionEnd(NamedTuple):
-    """An execution's end, the accounts that may use the slots it gives back, and the parent it wakes."""
+    """An execution's end, the accounts that may use the slots it gives back, and the parent it wakes.
+
+    `started_at` is None where nothing of it was ever started.
+    """
 
     status: ExecutionStatus
     waiting_accounts: list[str]
     woken: list[QueuedRun]
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime
+    traceparent: str
 
 
 def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -200,6 +216,27 @@ LOG_EVENTS = """
 # What a claim writes, in the SET of an UPDATE of executions_componentrun AS run.
 TAKE = """status = 'running', worker = %(worker)s, pid = %(pid)s, rung_at = NULL, changed_at = clock_timestamp(),
         lease_until = clock_timestamp() + make_interval(secs => %(lease)s)"""
+
+
+def stored_item(item_id: str, loop_run_id: str, row: Mapping[str, Any]) -> Item:
+    """An item of a row with the columns of its value; jsonb as text."""
+    return Item(
+        item_id,
+        row["index"],
+        loop_run_id,
+        row["value"],
+        row["sealed_value"],
+        reference(row["value_ref"]),
+        reference(row["sealed_value_ref"]),
+    )
+
+
+def reference(text: str | None) -> JSONObject | None:
+    """A reference to what is stored elsewhere, of the text of jsonb."""
+    if text is None:
+        return None
+    parsed: JSONObject = orjson.loads(text)
+    return parsed
 
 
 def queued_runs(rows: Sequence[Mapping[str, Any]]) -> list[QueuedRun]:
