@@ -58,8 +58,9 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much of the queue a priority has; `share` of the longest, 0–100."""
+    """How much of a queue a priority has; `share` of the longest, 0–100."""
 
+    queue: str
     priority: int
     count: int
     share: int
@@ -97,7 +98,7 @@ class WorkerLine:
     busy: int
     processes: int
     load: int
-    types: tuple[str, ...]
+    serves: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +267,7 @@ def _queue(caller: Caller) -> Queue:
             Number("components wait for something", _capped(counts.waiting_components), ""),
             Number("held by max_parallel", _capped(counts.held_components), ""),
         ),
-        tuple(Depth(each.priority, each.count, _percent(each.count, longest)) for each in depths),
+        tuple(Depth(each.queue, each.priority, each.count, _percent(each.count, longest)) for each in depths),
         depth_text,
         tuple(_oldest(caller)),
     )
@@ -346,7 +347,7 @@ def _workers(now: datetime) -> tuple[WorkerLine, ...]:
             busy.get(worker.name, 0),
             worker.processes,
             min(_percent(busy.get(worker.name, 0), max(worker.processes, 1)), 100),
-            tuple(worker.component_types),
+            ", ".join(worker.queues),
         )
         for worker in known[:_MAX_WORKERS]
     ]

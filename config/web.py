@@ -2,6 +2,8 @@
 
 import argparse
 import resource
+import signal
+import sys
 from asyncio import BaseTransport
 from http import HTTPStatus
 from typing import Any
@@ -195,6 +197,8 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     arguments = parser.parse_args()
+    # Once it has stopped, uvicorn raises the signal again: that it was told to stop is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         application,
         host=arguments.host,

@@ -17,6 +17,7 @@ from events import bells
 from events.event_types import EventType
 from events.models import Announcement, Event
 from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus, WaitingFor
+from workflows.components.base import Kind
 from workflows.models import Trigger, Workflow, WorkflowVersion
 
 _FINAL_EXECUTION = sorted(FINAL_EXECUTION)
@@ -237,14 +238,16 @@ class ComponentRun(models.Model):
     A queued run that `max_parallel` keeps from running is `held`, and out of the queue until a place is free.
     A run that waits says for what (`waiting_for`), and `waited` says that the attempt's wait is over. A claim
     writes `worker`, `pid`, `lease_until` and, from `timeout_seconds`, `deadline_at`. `owner_id` and `priority`
-    are the execution's: they order the queue. An output too large for the row is stored elsewhere, and `output_ref` or
-    `sealed_output_ref` refers to it (`executions.outputs`). `changed_at` is when the status became what it is.
+    are the execution's: they order the `queue` that the run waits in, which is its type's kind. An output too large for
+    the row is stored elsewhere, and `output_ref` or `sealed_output_ref` refers to it (`executions.outputs`).
+    `changed_at` is when the status became what it is.
     """
 
     id = id_field()
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="runs")
     component_id = models.CharField(max_length=64)
     component_type = models.CharField(max_length=64)
+    queue = models.CharField(max_length=16, default=Kind.DEFAULT.value, db_default=Kind.DEFAULT.value)
     position = models.IntegerField()
     item = models.ForeignKey("LoopItem", on_delete=models.CASCADE, null=True, db_index=False, related_name="runs")
     item_index = models.IntegerField(null=True)
@@ -331,9 +334,9 @@ class ComponentRun(models.Model):
                 name="component_run_sweep_wake",
             ),
             models.Index(
-                fields=["-priority", "owner_id", "id"],
+                fields=["queue", "-priority", "owner_id", "id"],
                 condition=models.Q(status=RunStatus.QUEUED, held=False),
-                name="component_run_queue",
+                name="component_run_turn",
             ),
             models.Index(
                 fields=["execution"],
@@ -468,6 +471,7 @@ class Worker(models.Model):
 
     name = models.CharField(max_length=200, primary_key=True)
     component_types = ArrayField(models.CharField(max_length=64), default=list, db_default=[])
+    queues = ArrayField(models.CharField(max_length=16), default=list, db_default=[])
     processes = models.IntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now(), db_index=True)

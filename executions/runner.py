@@ -101,7 +101,7 @@ def _claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
     claimed = running.claim(run_id, attempt, holder, types)
     if claimed is not None:
         return claimed
-    for next_id, next_attempt in running.next_in_turn(types):
+    for next_id, next_attempt in running.next_in_turn(types, holder.queues):
         claimed = running.claim(next_id, next_attempt, holder, types, jump=True)
         if claimed is not None:
             return claimed
@@ -250,7 +250,7 @@ class Session:
         self._look_at = moment + _FAIRNESS_SECONDS
         if moment >= self._keep_until:
             return False
-        return not running.others_wait(self.execution["priority"], self.execution["created_by_id"])
+        return not running.others_wait(self.execution["priority"], self.execution["created_by_id"], self.holder.queues)
 
     def _complete(self, attempt: Attempt, outcome: Completed, keep: bool) -> Held | None:
         """Raises OutputRefusedError, OutputUnavailableError, and ExpressionError from its connections' conditions."""

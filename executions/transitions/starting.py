@@ -76,12 +76,13 @@ WITH slot AS MATERIALIZED (
         THEN clock_timestamp() END AS taken_at
 ), plan AS MATERIALIZED (
     SELECT * FROM unnest(
-        %(runs)s::uuid[], %(component_ids)s::text[], %(component_types)s::text[], %(pending)s::int[],
-        %(taken)s::int[], %(join_any)s::bool[], %(timeouts)s::float8[], %(skipped)s::bool[], %(carried)s::uuid[],
-        %(carried_refs)s::text[], %(carried_sealed)s::bytea[], %(carried_sealed_refs)s::text[],
+        %(runs)s::uuid[], %(component_ids)s::text[], %(component_types)s::text[], %(plan_queues)s::text[],
+        %(pending)s::int[], %(taken)s::int[], %(join_any)s::bool[], %(timeouts)s::float8[], %(skipped)s::bool[],
+        %(carried)s::uuid[], %(carried_refs)s::text[], %(carried_sealed)s::bytea[], %(carried_sealed_refs)s::text[],
         %(carried_taken_out)s::text[]
-    ) WITH ORDINALITY AS plan (id, component_id, component_type, pending, taken, join_any, timeout_seconds, skipped,
-                               carried, carried_ref, carried_sealed, carried_sealed_ref, carried_taken_out, position)
+    ) WITH ORDINALITY AS plan (id, component_id, component_type, queue, pending, taken, join_any, timeout_seconds,
+                               skipped, carried, carried_ref, carried_sealed, carried_sealed_ref, carried_taken_out,
+                               position)
 ), execution AS (
     INSERT INTO executions_execution (
         id, workflow_id, workflow_owner_id, version_id, created_by_id, status, priority, parameters,
@@ -102,11 +103,11 @@ WITH slot AS MATERIALIZED (
     RETURNING id, status, admitted_at
 ), run AS (
     INSERT INTO executions_componentrun (
-        id, execution_id, component_id, component_type, position, status, pending, taken, join_any, rung_at,
-        timeout_seconds, owner_id, priority, output, output_ref, sealed_output, sealed_output_ref, error, taken_out,
-        attempt, started_at, completed_at
+        id, execution_id, component_id, component_type, queue, position, status, pending, taken, join_any,
+        rung_at, timeout_seconds, owner_id, priority, output, output_ref, sealed_output, sealed_output_ref, error,
+        taken_out, attempt, started_at, completed_at
     )
-    SELECT plan.id, execution.id, plan.component_id, plan.component_type, plan.position - 1,
+    SELECT plan.id, execution.id, plan.component_id, plan.component_type, plan.queue, plan.position - 1,
            CASE WHEN old.id IS NOT NULL THEN old.status
                 WHEN plan.skipped THEN 'skipped'
                 WHEN plan.pending = 0 AND execution.admitted_at IS NOT NULL THEN 'queued'
@@ -119,11 +120,12 @@ WITH slot AS MATERIALIZED (
            COALESCE(old.attempt, 1), old.started_at,
            CASE WHEN plan.skipped THEN clock_timestamp() ELSE old.completed_at END
     FROM plan CROSS JOIN execution LEFT JOIN executions_componentrun AS old ON old.id = plan.carried
-    RETURNING id, status, position
+    RETURNING id, status, queue, position
 )
 SELECT (SELECT status FROM execution) AS status,
        (SELECT admitted_at IS NOT NULL FROM execution) AS admitted,
-       ARRAY(SELECT id FROM run WHERE status = 'queued' ORDER BY position) AS queued
+       ARRAY(SELECT id FROM run WHERE status = 'queued' ORDER BY position) AS queued,
+       ARRAY(SELECT queue FROM run WHERE status = 'queued' ORDER BY position) AS queues
 """
 
 
@@ -133,6 +135,7 @@ class Plan:
 
     component_ids: tuple[str, ...]
     component_types: tuple[str, ...]
+    queues: tuple[str, ...]
     pending: tuple[int, ...]
     join_any: tuple[bool, ...]
     timeouts: tuple[float | None, ...]
@@ -238,6 +241,7 @@ def start(
         "runs": [to_uuid(run_id) for run_id in runs],
         "component_ids": list(plan.component_ids),
         "component_types": list(plan.component_types),
+        "plan_queues": list(plan.queues),
         "pending": [
             progress.pending.get(id_, pending) for id_, pending in zip(plan.component_ids, plan.pending, strict=True)
         ],
@@ -256,7 +260,10 @@ def start(
         execution_id,
         ExecutionStatus(row["status"]),
         row["admitted"],
-        [QueuedRun(from_uuid(run_id), 1, priority) for run_id in row["queued"]],
+        [
+            QueuedRun(from_uuid(run_id), 1, priority, queue)
+            for run_id, queue in zip(row["queued"], row["queues"], strict=True)
+        ],
     )
 
 
@@ -344,7 +351,7 @@ UPDATE executions_componentrun AS run
 SET status = 'queued', rung_at = clock_timestamp(), changed_at = clock_timestamp()
 FROM admitted
 WHERE run.execution_id = admitted.id AND run.status = 'blocked' AND run.pending = 0
-RETURNING run.id, run.attempt, admitted.priority
+RETURNING run.id, run.attempt, run.queue, admitted.priority
 """
 
 

@@ -130,7 +130,7 @@ FROM (
     ORDER BY wake_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ) AS due
 WHERE run.id = due.id AND run.status = 'waiting'
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 
@@ -231,7 +231,7 @@ UPDATE executions_componentrun AS run
 SET {_RESUME}, signal = NULL
 FROM taken
 WHERE run.id = %(run)s AND run.status = 'waiting'
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 
@@ -258,7 +258,7 @@ FROM (
     LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ) AS due
 WHERE run.id = due.id AND run.status = 'waiting'
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 
@@ -312,7 +312,7 @@ WITH {LOCKED}, released AS (
     FROM locked
     WHERE run.id = %(run)s AND run.execution_id = locked.id AND locked.stop_as IS NULL
       AND run.status = 'running' AND run.attempt = %(attempt)s
-    RETURNING run.id, run.component_id, run.attempt, run.item_index
+    RETURNING run.id, run.component_id, run.attempt, run.item_index, run.queue
 ), event AS (
     SELECT 1 AS rank, 0 AS position, 'log' AS type,
            jsonb_strip_nulls(jsonb_build_object(
@@ -326,7 +326,7 @@ WITH {LOCKED}, released AS (
     FROM locked, released WHERE execution.id = locked.id
     RETURNING execution.priority
 )
-SELECT released.id, released.attempt, touched.priority FROM released, touched
+SELECT released.id, released.attempt, released.queue, touched.priority FROM released, touched
 """
 
 

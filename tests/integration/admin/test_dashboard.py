@@ -1,6 +1,7 @@
 """The dashboard: panels by permission, what each tells, and what it does where something is away."""
 
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from itertools import pairwise
@@ -92,9 +93,9 @@ def test_the_panels_agree_with_the_tables(admin: User) -> None:
     assert {"completed": history.completed, "failed": history.failed, "cancelled": history.cancelled} == ended
     assert sum(hour.total for hour in history.hours) == sum(ended.values())
     queued = ComponentRun.objects.in_queue()
-    assert {depth.priority: depth.count for depth in found["queue"].depths} == {
-        priority: queued.filter(priority=priority).count() for priority in {run.priority for run in queued}
-    }
+    assert {(depth.queue, depth.priority): depth.count for depth in found["queue"].depths} == Counter(
+        queued.values_list("queue", "priority")
+    )
     running = f"{executions.filter(status='running').count():,}"
     assert next((each.text, each.label) for each in found["queue"].numbers) == (running, "executions run")
     assert sum(line.count for line in found["failures"]) == executions.filter(status="failed").count()
