@@ -98,7 +98,7 @@ class ExecutionChangeList(KeysetChangeList):
 class ExecutionAdmin(BigListAdmin):
     """What runs, waits and has ended: to look at, and to stop, start again and get going."""
 
-    list_display = ("id", "state", "workflow", "kind", "started_by", "made", "took")
+    list_display = ("id", "state", "workflow", "made", "took", "kind", "started_by")
     list_select_related = ("workflow", "created_by")
     list_filter = (StatusFilter, TriggerFilter, AgeFilter)
     search_fields = ("pk", "workflow")
@@ -146,7 +146,11 @@ class ExecutionAdmin(BigListAdmin):
         return ExecutionChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {"may_operate": self.has_operate_permission(request), "maintenance": maintenance_mode.current()}
+        context = {
+            "title": "Executions",
+            "may_operate": self.has_operate_permission(request),
+            "maintenance": maintenance_mode.current(),
+        }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def get_urls(self) -> list[URLPattern]:
