@@ -75,6 +75,8 @@ class Action(StrEnum):
     ADMIN_ADDED = "admin.added"
     ADMIN_CHANGED = "admin.changed"
     ADMIN_DELETED = "admin.deleted"
+    # Written by the database itself, in the statement that prunes the log.
+    AUDIT_PRUNED = "audit.pruned"
 
 
 @dataclass(slots=True)

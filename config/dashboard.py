@@ -27,6 +27,7 @@ from core.ids import first_id
 from core.table_facts import database_size_bytes, largest_tables
 from executions import diagnosis
 from executions.diagnosis import Finding
+from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Execution, Worker
 from executions.states import ExecutionStatus
 from executions.transitions import watching
@@ -334,7 +335,7 @@ def _workers(now: datetime) -> tuple[WorkerLine, ...]:
     lines = [
         WorkerLine(
             worker.name,
-            worker.heartbeat_at >= now - probes.HEARTBEAT_LATE,
+            worker.heartbeat_at >= now - HEARTBEAT_LATE,
             f"{_age(now - worker.heartbeat_at)} ago",
             busy.get(worker.name, 0),
             worker.processes,

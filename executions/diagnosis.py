@@ -183,10 +183,16 @@ def _waiting(run: ComponentRun, visible: QuerySet[Execution]) -> Finding:
 
 
 def _queued(execution: Execution, run: ComponentRun, workers: Sequence[Worker]) -> Finding:
-    able = [worker for worker in workers if not worker.component_types or run.component_type in worker.component_types]
+    serving = [worker for worker in workers if not worker.queues or run.queue in worker.queues]
+    able = [worker for worker in serving if not worker.component_types or run.component_type in worker.component_types]
     if not able:
-        message = "No worker is alive" if not workers else f"No worker alive knows the type {run.component_type}"
-        return Finding(Reason.NO_WORKER, message, run.changed_at, "It starts when such a worker does", None, {}, run)
+        message = "No worker is alive"
+        if serving:
+            message = f"No worker alive knows the type {run.component_type}"
+        elif workers:
+            message = f"No worker alive serves the queue {run.queue}"
+        then = "It starts when such a worker does"
+        return Finding(Reason.NO_WORKER, message, run.changed_at, then, None, {"queue": run.queue}, run)
     if run.held:
         running = execution.runs.filter(status=RunStatus.RUNNING).values_list("component_id", flat=True)
         details = {"scope": "execution", "limit": execution.max_parallel, "holders": list(running[:MAX_HOLDERS])}
@@ -194,7 +200,7 @@ def _queued(execution: Execution, run: ComponentRun, workers: Sequence[Worker]) 
         then = "It starts when one of them ends or waits"
         return Finding(Reason.CONCURRENCY_LIMIT, message, run.changed_at, then, None, details, run)
     before = Q(priority__gt=run.priority) | Q(priority=run.priority, pk__lt=run.pk)
-    ahead = ComponentRun.objects.filter(before, status=RunStatus.QUEUED, held=False).count()
-    details = {"ahead": ahead, "priority": run.priority}
+    ahead = ComponentRun.objects.filter(before, queue=run.queue, status=RunStatus.QUEUED, held=False).count()
+    details = {"ahead": ahead, "priority": run.priority, "queue": run.queue}
     message = f"{ahead} components are queued before it" if ahead else "It is next for a free worker"
     return Finding(Reason.QUEUED_BEHIND, message, run.changed_at, "A worker takes it in turn", None, details, run)

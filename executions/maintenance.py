@@ -10,6 +10,7 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
+from core import measures
 from core.errors import ErrorCode
 from executions import admission, bulk_cancel, conclude, dispatch, maintenance_mode, reactions, services, triggers
 from executions.failpoints import failpoint
@@ -38,7 +39,7 @@ def sweep_one(name: str) -> int:
     try:
         failpoint(f"sweep_{name}")
         with patient_for(_LOCK_SECONDS):
-            return SWEEPS[name]()
+            found = SWEEPS[name]()
     except LockHeldError:
         logger.warning("Sweep waits for a lock: %s", name, extra={"action": "sweep_waits"})
         return 0
@@ -47,6 +48,9 @@ def sweep_one(name: str) -> int:
     except Exception:
         logger.exception("Sweep failed: %s", name, extra={"action": "sweep_failed"})
         return 0
+    if found:
+        measures.SWEEP_FINDS.count(name, amount=found)
+    return found
 
 
 def ring_unclaimed() -> int:

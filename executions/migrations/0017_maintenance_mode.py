@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('events', '0004_announcement_until_further_notice'),
-        ('executions', '0013_reaction'),
+        ('executions', '0016_doom_stored_outputs'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

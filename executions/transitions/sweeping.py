@@ -17,7 +17,7 @@ FROM (
     ORDER BY rung_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ) AS unclaimed
 WHERE run.id = unclaimed.id AND run.status = 'queued'
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 
@@ -117,7 +117,7 @@ def expired_of(execution_id: str) -> list[LostRun]:
 _RING_ONE = """
 UPDATE executions_componentrun AS run SET rung_at = clock_timestamp()
 WHERE run.id = %(run)s AND run.status = 'queued' AND NOT run.held AND run.attempt = %(attempt)s
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 _RING_ALL_OF = """
@@ -128,7 +128,7 @@ FROM (
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 ) AS unclaimed
 WHERE run.id = unclaimed.id AND run.status = 'queued'
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 

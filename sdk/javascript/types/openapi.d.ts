@@ -2208,6 +2208,8 @@ export interface components {
                     /** @enum {string} */
                     status: "healthy" | "degraded" | "unhealthy";
                     workers?: number;
+                    /** @description Which queue no worker serves */
+                    message?: string;
                 };
                 scheduler: {
                     /** @enum {string} */
