@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help check-javascript docs docs-scripts tables openapi graphql graphiql run test test-packages faults soak check bench bench-size bench-memory bench-million migrate lock clean
+.PHONY: help check-javascript docs docs-scripts tables openapi graphql graphiql screenshots run test test-packages faults soak check bench bench-size bench-memory bench-million bench-admin migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -74,6 +74,10 @@ tables: $(VENV)/dev.installed ## write the tables of the documentation that are 
 docs-scripts: ## copy the scripts that the site's pages load anew (needs npm)
 	cd tools/site/vendor && npm ci --ignore-scripts && npm run build
 
+screenshots: export APG_SCREENSHOTS = 1
+screenshots: $(VENV)/dev.installed ## take the pictures of docs/images anew (needs Chromium)
+	$(BIN)/python -m pytest -q tests/integration/browser
+
 graphiql: ## bundle the page of GraphiQL anew (needs npm)
 	cd tools/graphiql && npm ci --ignore-scripts && npm run build
 
@@ -89,6 +93,9 @@ bench-memory: $(VENV)/dev.installed ## whether memory grows over 100,000 executi
 # Takes 12 GB of disk and some ten minutes to fill, the first time; MILLION takes arguments of `python -m benchmarks.million`.
 bench-million: $(VENV)/dev.installed ## whether lists keep their bars with a million executions; kept in var/million
 	$(BIN)/python -m benchmarks.million $(MILLION)
+
+bench-admin: $(VENV)/dev.installed ## the same of the pages of the admin, on the same database; some ten minutes
+	$(BIN)/python -m benchmarks.admin $(MILLION)
 
 migrate: $(VENV)/runtime.installed ## bring the database of DATABASE_URL up to date
 	$(BIN)/python manage.py migrate

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -71,6 +71,7 @@ class Waiting:
 
     execution: Execution
     finding: Finding
+    reason: str
     since: datetime
     age: str
     url: str
@@ -119,6 +120,7 @@ class History:
     hours: tuple[Hour, ...]
     throughput: Chart
     success: Chart
+    total: str
     completed: int
     failed: int
     cancelled: int
@@ -214,7 +216,8 @@ def _read(name: str, read: Callable[[], T]) -> T | None:
     try:
         with transaction.atomic():
             return read()
-    except DatabaseError as error:
+    except OperationalError as error:
+        # It took too long, or the server is about to go; a mistake of ours is no such thing.
         logger.warning(
             "A panel of the dashboard could not be read: %s",
             name,
@@ -286,7 +289,8 @@ def _oldest(caller: Caller) -> Sequence[Waiting]:
 
 def _waiting(execution: Execution, finding: Finding, since: datetime) -> Waiting:
     begun = finding.since or since
-    return Waiting(execution, finding, begun, _age(timezone.now() - begun), _page("executions_execution", execution.pk))
+    reason, url = finding.reason.replace("_", " "), _page("executions_execution", execution.pk)
+    return Waiting(execution, finding, reason, begun, _age(timezone.now() - begun), url)
 
 
 def _history(now: datetime) -> History:
@@ -300,6 +304,7 @@ def _history(now: datetime) -> History:
         hours,
         charts.throughput(hours),
         charts.success_rates(hours),
+        f"{whole.total:,}",
         whole.completed,
         whole.failed,
         whole.cancelled,

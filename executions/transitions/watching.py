@@ -38,7 +38,7 @@ _LIVE = {
     "held_components": "executions_componentrun WHERE status = 'queued' AND held",
 }
 _COUNTS = "SELECT " + ", ".join(
-    f"(SELECT count(*) FROM (SELECT FROM {rows} LIMIT {CAP + 1}) AS some) AS {name}" for name, rows in _LIVE.items()
+    f"(SELECT count(*) FROM (SELECT FROM {rows} LIMIT {CAP + 1}) AS counted) AS {name}" for name, rows in _LIVE.items()
 )
 
 
