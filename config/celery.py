@@ -7,6 +7,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init
 
+from config import worker_logs as worker_logs  # its signal sets logging up
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("apg")

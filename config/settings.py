@@ -1,10 +1,12 @@
 """All settings, read from the environment and checked at start; `.env.example` lists every variable."""
 
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from kombu import Exchange, Queue
 
 from config import env
 
@@ -12,6 +14,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 APG_VERSION = "1.0.0"
 DATA_DIR = env.folder("APG_DATA_DIR", BASE_DIR / "var")
+# Touched every two seconds by a worker, a webhook worker or beat, for health checks; one a process.
+ALIVE_FILE = env.read("APG_ALIVE_FILE") or None
 
 # --- safety -------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("APG_DEBUG", default=False)
@@ -43,7 +47,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W009", "security.W005", "security.W021"]
 
 # --- application --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "accounts.admin_config.APGAdminConfig",
+    # First: its templates of the admin are found before Django's own.
+    "accounts",
+    "config.admin_config.APGAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -58,7 +64,6 @@ INSTALLED_APPS = [
     "channels",
     "graphene_django",
     "oauth2_provider",
-    "accounts",
     "events",
     "workflows",
     "executions",
@@ -67,6 +72,7 @@ INSTALLED_APPS = [
     "config",
 ]
 MIDDLEWARE = [
+    "core.request_watch.request_watch_middleware",
     "core.proxies.proxies_middleware",
     "core.request_id.request_id_middleware",
     "accounts.audit.origin_middleware",
@@ -194,9 +200,18 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
 WEB_THREADS = env.integer("APG_WEB_THREADS", 8, low=1, high=200)
 
 # --- data ---------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.database("DATABASE_URL")}
+# DATABASE_URL leads to PgBouncer with pool_mode = transaction.
+PGBOUNCER = env.boolean("APG_PGBOUNCER", default=False)
+DATABASES = {"default": env.database("DATABASE_URL", pgbouncer=PGBOUNCER)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
+# RabbitMQ for messages, where it is named; rates and live views stay with Redis.
+AMQP_URL = env.amqp_url("APG_BROKER_URL")
+if AMQP_URL:
+    CELERY_BROKER_URL = AMQP_URL
+CELERY_BROKER_USE_SSL: dict[str, Any] | None = None
+if AMQP_URL.startswith("amqps:"):
+    CELERY_BROKER_USE_SSL = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
 REDIS_TIMEOUT_SECONDS = 1
 CHANNEL_LAYERS = {
     "default": {
@@ -233,7 +248,12 @@ COMPONENT_LIMITS = {
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_DEFAULT_QUEUE = "apg"
+# One for each kind of component (docs/operations/queues.md); a worker without -Q serves all of them.
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("default", "io", "script")]
+# RabbitMQ's classic queues with the contract's priorities, all queues alike, and beat's ticks among the urgent.
+CELERY_TASK_QUEUE_MAX_PRIORITY = 10
+CELERY_TASK_DEFAULT_PRIORITY = 10 if AMQP_URL else 0
 # A message is a doorbell: it is acknowledged when taken, and recovery is the leases' and sweeps' work.
 CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
@@ -254,7 +274,10 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CONSUMER = "executions.consumer:DoorbellConsumer"
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
-CELERY_BROKER_TRANSPORT_OPTIONS = {
+# RabbitMQ's; a frozen one is noticed after two of them.
+CELERY_BROKER_HEARTBEAT = 10
+_AMQP_OPTIONS: dict[str, Any] = {"write_timeout": 2}
+_REDIS_OPTIONS: dict[str, Any] = {
     "queue_order_strategy": "priority",
     "priority_steps": list(range(10)),
     "sep": ":",
@@ -264,7 +287,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
     "health_check_interval": 10,
 }
+CELERY_BROKER_TRANSPORT_OPTIONS = _AMQP_OPTIONS if AMQP_URL else _REDIS_OPTIONS
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "config.beat:StatelessScheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
     # One that comes late has nothing to do: the next one, or a worker's own sweep, has done it.
@@ -343,6 +368,11 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.sender("APG_EMAIL_FROM", default="apg@localhost", required=bool(EMAIL_HOST))
 
+# --- metrics, traces ----------------------------------------------------------------------------------------
+METRICS_TOKEN = env.token("APG_METRICS_TOKEN")
+# The OTLP/HTTP address of a collector, without /v1/traces; "" for no traces.
+TRACES_ENDPOINT = env.collector("APG_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
 # --- logs ---------------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
@@ -350,12 +380,18 @@ LOGGING = {
     "filters": {
         "request_id": {"()": "core.request_id.RequestIdFilter"},
         "hook_tokens": {"()": "core.log_filters.HookTokenFilter"},
+        "context": {"()": "core.log_lines.ContextFilter"},
     },
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "text": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "json": {"()": "core.log_lines.JSONLines"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id", "hook_tokens"]}
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": env.one_of("APG_LOG_FORMAT", ("text", "json")),
+            "filters": ["request_id", "hook_tokens", "context"],
+        }
     },
     "loggers": {
         # A forged host is answered 400; a traceback for each would be a stranger's way to fill the disk.

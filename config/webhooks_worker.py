@@ -7,10 +7,13 @@ of processes (leases, limits, the warden) has no place here.
 from celery import Celery
 from django.conf import settings
 
+from config import worker_logs as worker_logs  # its signal sets logging up
+
 app = Celery("apg-webhooks")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     task_default_queue=settings.WEBHOOKS["QUEUE"],
+    task_queues=None,
     worker_pool="threads",
     worker_concurrency=settings.WEBHOOKS["THREADS"],
     worker_max_memory_per_child=None,

@@ -15,8 +15,9 @@ from django.utils import timezone
 from core.ids import ULIDField, id_field
 from events import bells
 from events.event_types import EventType
-from events.models import Event
+from events.models import Announcement, Event
 from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus, WaitingFor
+from workflows.components.base import Kind
 from workflows.models import Trigger, Workflow, WorkflowVersion
 
 _FINAL_EXECUTION = sorted(FINAL_EXECUTION)
@@ -76,6 +77,7 @@ class Execution(models.Model):
     heading for while running components finish. `sealed_hidden` lists texts that this execution must not tell beside
     its own secrets: those of the parent that started it, or of the execution that it retries. What a hook or an event
     brought is `trigger["input"]`, as it may be shown; where that hides something, `sealed_input` is the whole.
+    `traceparent` is the span (core.tracing) in which it was accepted, "" where nobody wanted any.
     `sequence` numbers its ledger events and `remaining` counts the runs that are not final; both change only in
     statements that lock this row first. `results_ref` refers to what of the results is stored elsewhere, `whole` or in
     `parts` by component (`executions.outputs`). `workflow_owner_id` is the workflow's `created_by`, so that one index
@@ -114,6 +116,7 @@ class Execution(models.Model):
     tags = ArrayField(models.CharField(max_length=100), default=list)
     trigger = models.JSONField(default=dict)
     request_id = models.CharField(max_length=128, blank=True)
+    traceparent = models.CharField(max_length=55, blank=True, default="", db_default="")
     results: Any = models.JSONField(null=True)
     results_ref: Any = models.JSONField(null=True)
     error: Any = models.JSONField(null=True)
@@ -235,14 +238,16 @@ class ComponentRun(models.Model):
     A queued run that `max_parallel` keeps from running is `held`, and out of the queue until a place is free.
     A run that waits says for what (`waiting_for`), and `waited` says that the attempt's wait is over. A claim
     writes `worker`, `pid`, `lease_until` and, from `timeout_seconds`, `deadline_at`. `owner_id` and `priority`
-    are the execution's: they order the queue. An output too large for the row is stored elsewhere, and `output_ref` or
-    `sealed_output_ref` refers to it (`executions.outputs`). `changed_at` is when the status became what it is.
+    are the execution's: they order the `queue` that the run waits in, which is its type's kind. An output too large for
+    the row is stored elsewhere, and `output_ref` or `sealed_output_ref` refers to it (`executions.outputs`).
+    `changed_at` is when the status became what it is.
     """
 
     id = id_field()
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="runs")
     component_id = models.CharField(max_length=64)
     component_type = models.CharField(max_length=64)
+    queue = models.CharField(max_length=16, default=Kind.DEFAULT.value, db_default=Kind.DEFAULT.value)
     position = models.IntegerField()
     item = models.ForeignKey("LoopItem", on_delete=models.CASCADE, null=True, db_index=False, related_name="runs")
     item_index = models.IntegerField(null=True)
@@ -329,9 +334,9 @@ class ComponentRun(models.Model):
                 name="component_run_sweep_wake",
             ),
             models.Index(
-                fields=["-priority", "owner_id", "id"],
+                fields=["queue", "-priority", "owner_id", "id"],
                 condition=models.Q(status=RunStatus.QUEUED, held=False),
-                name="component_run_queue",
+                name="component_run_turn",
             ),
             models.Index(
                 fields=["execution"],
@@ -466,12 +471,66 @@ class Worker(models.Model):
 
     name = models.CharField(max_length=200, primary_key=True)
     component_types = ArrayField(models.CharField(max_length=64), default=list, db_default=[])
+    queues = ArrayField(models.CharField(max_length=16), default=list, db_default=[])
     processes = models.IntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(db_default=Now())
     heartbeat_at = models.DateTimeField(db_default=Now(), db_index=True)
 
     def __str__(self) -> str:
         return self.name
+
+
+class MaintenanceMode(models.Model):
+    """The one row that says whether new executions are held back; without it they are not.
+
+    `until` is when it is expected to end, which ends nothing by itself.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    held = models.BooleanField(default=False, db_default=False)
+    message = models.TextField(max_length=2000, blank=True, default="", db_default="")
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    switched_by = models.CharField(max_length=254, blank=True, default="", db_default="")
+    announcement = models.ForeignKey(Announcement, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        verbose_name_plural = "maintenance mode"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(held=True, since__isnull=False) | models.Q(held=False, since__isnull=True),
+                name="maintenance_mode_since_iff_held",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return "on" if self.held else "off"
+
+
+class BulkCancel(models.Model):
+    """That somebody wants all executions cancelled that match `selection` and are older than this row's id.
+
+    `lease_until` says that somebody is at it. `matched` is how many there were; some may have ended by themselves.
+    """
+
+    id = id_field()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    address = models.GenericIPAddressField(null=True)
+    selection = models.JSONField(default=dict)
+    matched = models.IntegerField()
+    cancelled = models.IntegerField(default=0, db_default=0)
+    ended_early = models.CharField(max_length=200, blank=True, default="", db_default="")
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    completed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(completed_at__isnull=True), name="bulk_cancel_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cancelled} of {self.matched}"
 
 
 class ExecutionTally(models.Model):

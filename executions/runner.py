@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError, connection
 from accounts.vault import SealBrokenError
 from core.errors import ErrorCode
 from core.json_text import storable_dumps
+from core.log_context import NOTHING, bind_facts
 from core.request_id import set_request_id
 from core.taint import shadow_of
 from core.times import iso
@@ -32,6 +33,7 @@ from executions.transitions import running, sweeping, waiting
 from executions.transitions.looping import NewItem
 from executions.transitions.statements import Claimed, Ended, Held, Holder, Measured
 from executions.transitions.waiting import Wait
+from executions.watching import Watched, watched
 from workflows.components import registry
 from workflows.components.base import (
     Child,
@@ -42,6 +44,7 @@ from workflows.components.base import (
     Waiting,
     WaitingForSignal,
 )
+from workflows.definition import ComponentSpec
 from workflows.expressions import ExpressionError, evaluate_condition
 
 logger = logging.getLogger(__name__)
@@ -69,6 +72,8 @@ def run_component(run_id: str, attempt: int, holder: Holder) -> None:
     except Exception:
         logger.exception("Attempt not recorded", extra={"action": "attempt_lost", "run_id": run_id})
         _let_go(holder)
+    finally:
+        bind_facts(NOTHING)
 
 
 def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
@@ -78,6 +83,7 @@ def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
         return
     failpoint("after_claim")
     set_request_id(claimed.execution["request_id"])
+    bind_facts({"execution_id": claimed.run.key.execution_id})
     try:
         session = Session(claimed, holder)
     except (plans.UnrunnableError, SealBrokenError) as error:
@@ -95,7 +101,7 @@ def _claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
     claimed = running.claim(run_id, attempt, holder, types)
     if claimed is not None:
         return claimed
-    for next_id, next_attempt in running.next_in_turn(types):
+    for next_id, next_attempt in running.next_in_turn(types, holder.queues):
         claimed = running.claim(next_id, next_attempt, holder, types, jump=True)
         if claimed is not None:
             return claimed
@@ -146,16 +152,22 @@ class Session:
         # What may be told of the attempt at hand; between attempts, of the execution.
         self.telling = self._telling = Telling(hidden)
         self.holder = holder
+        self.watch = Watched()
         self._keep_until = time.monotonic() + settings.ENGINE["KEEP_SUCCESSOR_SECONDS"]
         self._look_at = time.monotonic() + _FAIRNESS_SECONDS
 
     def work(self, run: Held) -> Held | None:
         """One attempt from its claim to its record; the run that this worker goes on with, claimed, if there is one."""
         component = self.compiled.homes[run.component_id].definition.by_id[run.component_id]
+        with watched(run, component, self.execution) as self.watch:
+            return self._work(run, component)
+
+    def _work(self, run: Held, component: ComponentSpec) -> Held | None:
         try:
             scopes = self.inputs.scopes(run)
             attempt = Attempt(run, component, scopes.real, Shadow(scopes.shadow) if scopes.shadow else None)
             outcome = self._timed_out(attempt) if run.overdue else run_attempt(attempt, self.secrets)
+            self.watch.ran()
             self.telling = self._telling.about(attempt)
         except SealBrokenError as error:
             conclude.fail_execution(run, str(error), self.holder)
@@ -171,6 +183,7 @@ class Session:
                 return self._loop(attempt, outcome, keep)
             if isinstance(outcome, Waiting | WaitingForSignal | Child):
                 if self._wait(attempt, outcome):
+                    self.watch.outcome = "waiting"
                     return None
                 # The wait could not begin because the execution stops.
                 outcome = CancelledAttempt()
@@ -237,7 +250,7 @@ class Session:
         self._look_at = moment + _FAIRNESS_SECONDS
         if moment >= self._keep_until:
             return False
-        return not running.others_wait(self.execution["priority"], self.execution["created_by_id"])
+        return not running.others_wait(self.execution["priority"], self.execution["created_by_id"], self.holder.queues)
 
     def _complete(self, attempt: Attempt, outcome: Completed, keep: bool) -> Held | None:
         """Raises OutputRefusedError, OutputUnavailableError, and ExpressionError from its connections' conditions."""
@@ -275,7 +288,10 @@ class Session:
             lines=self._lines(attempt),
             measured=attempt.measured,
         )
-        return kept if waits else self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
+        if waits:
+            self.watch.outcome = "waiting"
+            return kept
+        return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
 
     def _wait(self, attempt: Attempt, outcome: Waiting | WaitingForSignal | Child) -> bool:
         """False if this attempt may not wait. Raises services.ChildRefusedError."""
@@ -309,6 +325,7 @@ class Session:
         if delay is not None:
             retry = Wait(WaitingFor.RETRY, delay_seconds=delay, error=error)
             if waiting.wait(key, retry, lines=self._lines(attempt), measured=attempt.measured):
+                self.watch.outcome = "retried"
                 return None
         return self._end(attempt, Ended(RunStatus.FAILED, error=error), keep=keep)
 
@@ -323,6 +340,7 @@ class Session:
         keep: bool,
     ) -> Held | None:
         run = attempt.run
+        self.watch.outcome = str(ended.status)
         definition = self.compiled.homes[run.component_id].definition
         settled = settle(definition, run.component_id, ended.status, true_conditions)
         following = conclude.end_run(

@@ -9,6 +9,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from core import measures
 from core.ids import first_id
 from core.pruning import rule_of_rows
 from webhooks import dispatch, fanout, transitions
@@ -41,12 +42,15 @@ def sweep() -> int:
 
 def _sweep_one(name: str) -> int:
     try:
-        return SWEEPS[name]()
+        found = SWEEPS[name]()
     except (OperationalError, InterfaceError):
         raise
     except Exception:
         logger.exception("Sweep of webhooks failed: %s", name, extra={"action": "sweep_failed"})
         return 0
+    if found:
+        measures.SWEEP_FINDS.count(f"webhooks_{name}", amount=found)
+    return found
 
 
 def rescue_lost() -> int:

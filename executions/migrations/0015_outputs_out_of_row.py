@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('executions', '0013_reaction'),
+        ('executions', '0014_queues'),
     ]
 
     operations = [

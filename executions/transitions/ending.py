@@ -110,9 +110,10 @@ WITH alive AS MATERIALIZED (
         SELECT parent.id FROM executions_componentrun AS parent, touched, locked
         WHERE parent.id = locked.parent_run_id AND parent.status = 'waiting' AND parent.waiting_for = 'child'
         FOR NO KEY UPDATE OF parent SKIP LOCKED)
-    RETURNING run.id, run.attempt, run.priority
+    RETURNING run.id, run.attempt, run.priority, run.queue
 ), {WRITTEN}
-SELECT touched.status, woken.id, woken.attempt, woken.priority, ARRAY(
+SELECT touched.status, locked.created_at, touched.started_at, touched.completed_at, locked.traceparent,
+       woken.id, woken.attempt, woken.priority, woken.queue, ARRAY(
     SELECT locked.created_by_id WHERE EXISTS (
         SELECT 1 FROM executions_execution AS other
         WHERE other.created_by_id = locked.created_by_id AND other.status = 'queued' AND other.admitted_at IS NULL)
@@ -140,4 +141,12 @@ def complete(execution_id: str, error: JSONObject | None = None) -> ExecutionEnd
         return None
     row = rows[0]
     accounts = [from_uuid(account) for account in row["waiting_accounts"]]
-    return ExecutionEnd(ExecutionStatus(row["status"]), accounts, queued_runs([row]) if row["id"] else [])
+    return ExecutionEnd(
+        status=ExecutionStatus(row["status"]),
+        waiting_accounts=accounts,
+        woken=queued_runs([row]) if row["id"] else [],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        traceparent=row["traceparent"],
+    )

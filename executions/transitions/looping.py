@@ -142,11 +142,11 @@ WITH {LOCKED}, item AS (
     RETURNING item.id, item.index, item.value, item.value_ref, item.sealed_value, item.sealed_value_ref
 ), run AS (
     INSERT INTO executions_componentrun (
-        id, execution_id, component_id, component_type, position, item_id, item_index, pending, join_any,
+        id, execution_id, component_id, component_type, queue, position, item_id, item_index, pending, join_any,
         timeout_seconds, owner_id, priority, status, rung_at,
         worker, pid, lease_until, deadline_at, started_at
     )
-    SELECT uuidv7(), %(execution)s, plan.component_id, plan.component_type, plan.position - 1, started.id,
+    SELECT uuidv7(), %(execution)s, plan.component_id, plan.component_type, plan.queue, plan.position - 1, started.id,
            started.index, plan.pending, plan.join_any, plan.timeout_seconds, loop.owner_id, loop.priority,
            CASE WHEN plan.pending > 0 THEN 'blocked' WHEN keep.kept THEN 'running' ELSE 'queued' END,
            CASE WHEN plan.pending = 0 AND NOT keep.kept THEN clock_timestamp() END,
@@ -155,17 +155,18 @@ WITH {LOCKED}, item AS (
            CASE WHEN keep.kept THEN clock_timestamp() + make_interval(secs => plan.timeout_seconds) END,
            CASE WHEN keep.kept THEN clock_timestamp() END
     FROM loop, started, unnest(
-        %(component_ids)s::text[], %(component_types)s::text[], %(pending)s::int[], %(join_any)s::bool[],
-        %(timeouts)s::float8[]
-    ) WITH ORDINALITY AS plan (component_id, component_type, pending, join_any, timeout_seconds, position),
-    LATERAL (SELECT plan.component_id = %(keep)s AND started.index = (SELECT min(index) FROM started)) AS keep (kept)
-    RETURNING id, component_id, component_type, status, attempt, item_id, item_index, priority
+        %(component_ids)s::text[], %(component_types)s::text[], %(plan_queues)s::text[], %(pending)s::int[],
+        %(join_any)s::bool[], %(timeouts)s::float8[]
+    ) WITH ORDINALITY AS plan (component_id, component_type, queue, pending, join_any, timeout_seconds, position),
+    LATERAL (SELECT plan.component_id = %(keep)s AND plan.queue = ANY(%(queues)s::text[])
+             AND started.index = (SELECT min(index) FROM started)) AS keep (kept)
+    RETURNING id, component_id, component_type, queue, status, attempt, item_id, item_index, priority
 ), resumed AS (
     UPDATE executions_componentrun AS run
     SET status = 'queued', rung_at = clock_timestamp(), changed_at = clock_timestamp(), waited = true
     FROM loop
     WHERE run.id = loop.id AND loop.free = run.max_concurrency AND NOT EXISTS (SELECT 1 FROM next)
-    RETURNING run.id, run.component_id, run.attempt, run.status, run.priority
+    RETURNING run.id, run.component_id, run.attempt, run.status, run.priority, run.queue
 ), event AS (
     SELECT 1 AS rank, 0 AS position, 'component.started' AS type,
            jsonb_build_object('component_id', component_id, 'component_type', component_type,
@@ -178,12 +179,12 @@ WITH {LOCKED}, item AS (
         remaining = execution.remaining + (SELECT count(*) FROM run)
     FROM locked WHERE execution.id = locked.id
 )
-SELECT run.id, run.component_id, run.attempt, run.status, run.priority,
+SELECT run.id, run.component_id, run.attempt, run.status, run.priority, run.queue,
        started.id AS item_id, started.index, started.value, started.value_ref, started.sealed_value,
        started.sealed_value_ref
 FROM run JOIN started ON started.id = run.item_id WHERE run.status <> 'blocked'
 UNION ALL
-SELECT id, component_id, attempt, status, priority, NULL, NULL, NULL, NULL, NULL, NULL FROM resumed
+SELECT id, component_id, attempt, status, priority, queue, NULL, NULL, NULL, NULL, NULL, NULL FROM resumed
 """
 
 
@@ -210,6 +211,7 @@ def advance(
         "keep": keep,
         "component_ids": list(plan.component_ids),
         "component_types": list(plan.component_types),
+        "plan_queues": list(plan.queues),
         "pending": list(plan.pending),
         "join_any": list(plan.join_any),
         "timeouts": list(plan.timeouts),
@@ -224,7 +226,7 @@ def advance(
             item = stored_item(from_uuid(row["item_id"]), loop_run_id, row)
             kept = Held(key, row["component_id"], item)
         else:
-            queued.append(QueuedRun(run_id, row["attempt"], row["priority"]))
+            queued.append(QueuedRun(run_id, row["attempt"], row["priority"], row["queue"]))
     return Advanced(kept, queued)
 
 
@@ -266,6 +268,7 @@ def abandon(execution_id: str, loop_run_id: str) -> None:
 _TAKE_RESUMED = f"""
 UPDATE executions_componentrun AS run SET {TAKE}
 WHERE run.id = %(run)s AND run.status = 'queued' AND run.attempt = %(attempt)s AND run.waited
+  AND run.queue = ANY(%(queues)s::text[])
 RETURNING run.component_id, run.crashes + run.released AS lost_attempts
 """
 

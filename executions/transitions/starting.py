@@ -45,6 +45,11 @@ _FREE_SLOTS = """%(slots)s::int - (
     WHERE created_by_id = %(account)s AND admitted_at IS NOT NULL AND completed_at IS NULL AND parent_run_id IS NULL
 )"""
 
+# Maintenance mode, read in the statements that give slots, which costs no round trip. Whoever switches it on waits for
+# those that may have read it before (`holding`), so that nobody has to lock its row here. Children go on: their
+# parents could not end without them.
+_HELD = "EXISTS (SELECT 1 FROM executions_maintenancemode WHERE held)"
+
 _LOCK_KEYS = """
 SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT hashtextextended(wanted.workflow::text || wanted.concurrency_key, 0) AS key
@@ -63,7 +68,7 @@ ORDER BY admitted_at NULLS LAST, id
 _START = f"""
 WITH slot AS MATERIALIZED (
     SELECT CASE WHEN %(due)s
-        AND (%(parent_run)s::uuid IS NOT NULL OR {_FREE_SLOTS} > 0)
+        AND (%(parent_run)s::uuid IS NOT NULL OR NOT {_HELD} AND {_FREE_SLOTS} > 0)
         AND (%(concurrency_key)s::text IS NULL OR %(concurrency_limit)s::int > (
             SELECT count(*) FROM executions_execution
             WHERE workflow_id = %(workflow)s AND concurrency_key = %(concurrency_key)s
@@ -71,23 +76,24 @@ WITH slot AS MATERIALIZED (
         THEN clock_timestamp() END AS taken_at
 ), plan AS MATERIALIZED (
     SELECT * FROM unnest(
-        %(runs)s::uuid[], %(component_ids)s::text[], %(component_types)s::text[], %(pending)s::int[],
-        %(taken)s::int[], %(join_any)s::bool[], %(timeouts)s::float8[], %(skipped)s::bool[], %(carried)s::uuid[],
-        %(carried_refs)s::text[], %(carried_sealed)s::bytea[], %(carried_sealed_refs)s::text[],
+        %(runs)s::uuid[], %(component_ids)s::text[], %(component_types)s::text[], %(plan_queues)s::text[],
+        %(pending)s::int[], %(taken)s::int[], %(join_any)s::bool[], %(timeouts)s::float8[], %(skipped)s::bool[],
+        %(carried)s::uuid[], %(carried_refs)s::text[], %(carried_sealed)s::bytea[], %(carried_sealed_refs)s::text[],
         %(carried_taken_out)s::text[]
-    ) WITH ORDINALITY AS plan (id, component_id, component_type, pending, taken, join_any, timeout_seconds, skipped,
-                               carried, carried_ref, carried_sealed, carried_sealed_ref, carried_taken_out, position)
+    ) WITH ORDINALITY AS plan (id, component_id, component_type, queue, pending, taken, join_any, timeout_seconds,
+                               skipped, carried, carried_ref, carried_sealed, carried_sealed_ref, carried_taken_out,
+                               position)
 ), execution AS (
     INSERT INTO executions_execution (
         id, workflow_id, workflow_owner_id, version_id, created_by_id, status, priority, parameters,
-        sealed_parameters, sealed_hidden, sealed_input, tags, trigger, request_id, total_components, remaining,
-        ended_components, scheduled_at, admitted_at, deadline_at, timeout_seconds, max_parallel, concurrency_key,
-        concurrency_limit, parent_run_id, depth, retry_of_id
+        sealed_parameters, sealed_hidden, sealed_input, tags, trigger, request_id, traceparent, total_components,
+        remaining, ended_components, scheduled_at, admitted_at, deadline_at, timeout_seconds, max_parallel,
+        concurrency_key, concurrency_limit, parent_run_id, depth, retry_of_id
     )
     SELECT %(execution)s, %(workflow)s, %(workflow_owner)s, %(version)s, %(account)s,
            CASE WHEN %(due)s THEN 'queued' ELSE 'pending' END,
            %(priority)s, %(parameters)s::jsonb, %(sealed_parameters)s, %(sealed_hidden)s, %(sealed_input)s,
-           %(tags)s::text[], %(trigger)s::jsonb, %(request_id)s, (SELECT count(*) FROM plan),
+           %(tags)s::text[], %(trigger)s::jsonb, %(request_id)s, %(traceparent)s, (SELECT count(*) FROM plan),
            (SELECT count(*) FROM plan WHERE NOT skipped AND carried IS NULL),
            (SELECT count(*) FROM plan WHERE skipped OR carried IS NOT NULL), %(scheduled_at)s,
            slot.taken_at, slot.taken_at + make_interval(secs => %(timeout_seconds)s::float8),
@@ -97,11 +103,11 @@ WITH slot AS MATERIALIZED (
     RETURNING id, status, admitted_at
 ), run AS (
     INSERT INTO executions_componentrun (
-        id, execution_id, component_id, component_type, position, status, pending, taken, join_any, rung_at,
-        timeout_seconds, owner_id, priority, output, output_ref, sealed_output, sealed_output_ref, error, taken_out,
-        attempt, started_at, completed_at
+        id, execution_id, component_id, component_type, queue, position, status, pending, taken, join_any,
+        rung_at, timeout_seconds, owner_id, priority, output, output_ref, sealed_output, sealed_output_ref, error,
+        taken_out, attempt, started_at, completed_at
     )
-    SELECT plan.id, execution.id, plan.component_id, plan.component_type, plan.position - 1,
+    SELECT plan.id, execution.id, plan.component_id, plan.component_type, plan.queue, plan.position - 1,
            CASE WHEN old.id IS NOT NULL THEN old.status
                 WHEN plan.skipped THEN 'skipped'
                 WHEN plan.pending = 0 AND execution.admitted_at IS NOT NULL THEN 'queued'
@@ -114,11 +120,12 @@ WITH slot AS MATERIALIZED (
            COALESCE(old.attempt, 1), old.started_at,
            CASE WHEN plan.skipped THEN clock_timestamp() ELSE old.completed_at END
     FROM plan CROSS JOIN execution LEFT JOIN executions_componentrun AS old ON old.id = plan.carried
-    RETURNING id, status, position
+    RETURNING id, status, queue, position
 )
 SELECT (SELECT status FROM execution) AS status,
        (SELECT admitted_at IS NOT NULL FROM execution) AS admitted,
-       ARRAY(SELECT id FROM run WHERE status = 'queued' ORDER BY position) AS queued
+       ARRAY(SELECT id FROM run WHERE status = 'queued' ORDER BY position) AS queued,
+       ARRAY(SELECT queue FROM run WHERE status = 'queued' ORDER BY position) AS queues
 """
 
 
@@ -128,6 +135,7 @@ class Plan:
 
     component_ids: tuple[str, ...]
     component_types: tuple[str, ...]
+    queues: tuple[str, ...]
     pending: tuple[int, ...]
     join_any: tuple[bool, ...]
     timeouts: tuple[float | None, ...]
@@ -211,9 +219,11 @@ def start(
 ) -> Started:
     """Store an execution with its runs; admit it where the account, and its key, have a slot and its time has come.
 
+    In maintenance mode only children are admitted.
+
     `facts`: workflow, workflow_owner, version, parent_run, retry_of (ids or None), parameters, sealed_parameters,
-    sealed_hidden, sealed_input, tags, trigger, request_id, due, scheduled_at, timeout_seconds, max_parallel,
-    concurrency_key, concurrency_limit, depth.
+    sealed_hidden, sealed_input, tags, trigger, request_id, traceparent, due, scheduled_at, timeout_seconds,
+    max_parallel, concurrency_key, concurrency_limit, depth.
     Needs a transaction in which `lock_workflow_and_account`, and `holders` where there is a key, came before.
     """
     assert connection.in_atomic_block
@@ -231,6 +241,7 @@ def start(
         "runs": [to_uuid(run_id) for run_id in runs],
         "component_ids": list(plan.component_ids),
         "component_types": list(plan.component_types),
+        "plan_queues": list(plan.queues),
         "pending": [
             progress.pending.get(id_, pending) for id_, pending in zip(plan.component_ids, plan.pending, strict=True)
         ],
@@ -249,7 +260,10 @@ def start(
         execution_id,
         ExecutionStatus(row["status"]),
         row["admitted"],
-        [QueuedRun(from_uuid(run_id), 1, priority) for run_id in row["queued"]],
+        [
+            QueuedRun(from_uuid(run_id), 1, priority, queue)
+            for run_id, queue in zip(row["queued"], row["queues"], strict=True)
+        ],
     )
 
 
@@ -294,10 +308,11 @@ def queue_due(limit: int) -> list[Due]:
     ]
 
 
-# A child needs no slot of the account, and is here only where its own key had no place.
+# A child needs no slot of the account, and is here only where its own key had no place. Where there is no slot, what
+# needs one has no turn either: a child that stood behind it would wait for a slot that its own parent may hold.
 _ADMIT = f"""
 WITH free AS MATERIALIZED (
-    SELECT greatest({_FREE_SLOTS}, 0) AS slots
+    SELECT CASE WHEN {_HELD} THEN 0 ELSE greatest({_FREE_SLOTS}, 0) END AS slots
 ), plain AS (
     SELECT id, priority FROM executions_execution
     WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL AND concurrency_key IS NULL
@@ -313,6 +328,7 @@ WITH free AS MATERIALIZED (
             ) AS room
         FROM executions_execution AS waiting
         WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL AND concurrency_key IS NOT NULL
+          AND (parent_run_id IS NOT NULL OR (SELECT slots FROM free) > 0)
     ) AS ranked WHERE place <= room
 ), turn AS MATERIALIZED (
     (SELECT id FROM (SELECT id, priority FROM plain
@@ -335,13 +351,14 @@ UPDATE executions_componentrun AS run
 SET status = 'queued', rung_at = clock_timestamp(), changed_at = clock_timestamp()
 FROM admitted
 WHERE run.execution_id = admitted.id AND run.status = 'blocked' AND run.pending = 0
-RETURNING run.id, run.attempt, admitted.priority
+RETURNING run.id, run.attempt, run.queue, admitted.priority
 """
 
 
 def admit(account_id: str, slots: int) -> list[QueuedRun]:
     """Give the account's free slots to its waiting executions, by priority, then age; their entry points.
 
+    In maintenance mode there are none, and only children that wait for a key go on.
     Needs a transaction: the account, and the keys it waits for, stay locked until its end.
     """
     assert connection.in_atomic_block

@@ -130,13 +130,52 @@ FROM (
     ORDER BY wake_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ) AS due
 WHERE run.id = due.id AND run.status = 'waiting'
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 
 def wake(limit: int) -> list[QueuedRun]:
     """Runs whose time has come (timers, retries, waits for a signal that did not come) want a worker again."""
     return queued_runs(fetch_all(_WAKE, {"limit": limit}))
+
+
+_END_WAIT = f"""
+WITH {LOCKED}, woken AS (
+    UPDATE executions_componentrun AS run
+    SET {_RESUME}
+    FROM locked
+    WHERE run.id = %(run)s AND run.execution_id = locked.id AND locked.stop_as IS NULL
+      AND run.status = 'waiting' AND run.waiting_for IN ('time', 'retry') AND run.attempt = %(attempt)s
+    RETURNING run.id, run.component_id, run.attempt, run.priority, run.item_index
+), event AS (
+    SELECT 1 AS rank, 0 AS position, 'log' AS type,
+           jsonb_strip_nulls(jsonb_build_object(
+               'component_id', component_id, 'item_index', item_index, 'level', 'info', 'attempt', attempt,
+               'message', %(reason)s::text, 'metadata', jsonb_build_object())) AS data,
+           clock_timestamp() AS timestamp
+    FROM woken
+), {WRITTEN}, touched AS (
+    UPDATE executions_execution AS execution
+    SET sequence = execution.sequence + (SELECT count(*) FROM written)
+    FROM locked, woken WHERE execution.id = locked.id
+    RETURNING execution.id
+)
+SELECT woken.id, woken.attempt, woken.priority FROM woken, touched
+"""
+
+
+def end_wait(key: RunKey, reason: str) -> list[QueuedRun]:
+    """Let a wait for a time, or for the next attempt, be over now; empty if the run does not wait so.
+
+    `reason` is told in the execution's log.
+    """
+    parameters: dict[str, UUID | int | str] = {
+        "execution": to_uuid(key.execution_id),
+        "run": to_uuid(key.run_id),
+        "attempt": key.attempt,
+        "reason": reason,
+    }
+    return queued_runs(fetch_written(key.execution_id, _END_WAIT, parameters))
 
 
 _KEEP_SIGNAL = f"""
@@ -192,7 +231,7 @@ UPDATE executions_componentrun AS run
 SET {_RESUME}, signal = NULL
 FROM taken
 WHERE run.id = %(run)s AND run.status = 'waiting'
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 
@@ -219,7 +258,7 @@ FROM (
     LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ) AS due
 WHERE run.id = due.id AND run.status = 'waiting'
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 
@@ -273,7 +312,7 @@ WITH {LOCKED}, released AS (
     FROM locked
     WHERE run.id = %(run)s AND run.execution_id = locked.id AND locked.stop_as IS NULL
       AND run.status = 'running' AND run.attempt = %(attempt)s
-    RETURNING run.id, run.component_id, run.attempt, run.item_index
+    RETURNING run.id, run.component_id, run.attempt, run.item_index, run.queue
 ), event AS (
     SELECT 1 AS rank, 0 AS position, 'log' AS type,
            jsonb_strip_nulls(jsonb_build_object(
@@ -287,7 +326,7 @@ WITH {LOCKED}, released AS (
     FROM locked, released WHERE execution.id = locked.id
     RETURNING execution.priority
 )
-SELECT released.id, released.attempt, touched.priority FROM released, touched
+SELECT released.id, released.attempt, released.queue, touched.priority FROM released, touched
 """
 
 
