@@ -54,6 +54,7 @@ OWNERS: dict[str, str] = {
     # One row for each of something.
     "events_follower": _ONE_EACH,
     "executions_tallystate": _ONE_EACH,
+    "executions_maintenancemode": _ONE_EACH,
     "workflows_workflowtally": _ONE_EACH,
     "workflows_trigger": _ONE_EACH,
     # What people make, and delete.

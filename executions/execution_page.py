@@ -9,10 +9,11 @@ from core.errors import BadRequestError
 from core.types import JSONValue
 from events import ledger
 from events.event_types import LOG_LEVELS
-from executions import picture, queries
+from executions import outputs, picture, queries
 from executions.diagnosis import diagnose
 from executions.models import ComponentRun, Execution
-from executions.serializers import component_run_data, diagnosis_data, event_data, execution_data, log_data
+from executions.outputs import OutputUnavailableError
+from executions.serializers import component_run_summary, diagnosis_data, event_data, execution_summary, log_data
 from executions.states import FINAL_EXECUTION, RunStatus, WaitingFor
 
 RUNS, LINES = 25, 200
@@ -26,7 +27,7 @@ def page(execution: Execution, caller: Caller, query: Mapping[str, str]) -> dict
     read = _TABS.get(tab)
     if read is None:
         raise BadRequestError("There is no such tab")
-    data = execution_data(execution, current_component=getattr(execution, "current_component", None))
+    data = execution_summary(execution, current_component=getattr(execution, "current_component", None))
     return {
         "tab": tab,
         "tabs": list(_TABS),
@@ -44,9 +45,24 @@ def pretty(value: JSONValue) -> str:
     return text if more <= 0 else f"{text[:MAX_JSON_CHARS]}\n… {more} more characters: read them over the API"
 
 
+def _fetched(read: Callable[[], JSONValue]) -> str:
+    """What may be in the store of outputs, to read; that it cannot be had keeps nobody from the rest of the page."""
+    try:
+        return pretty(read())
+    except OutputUnavailableError as error:
+        return error.message
+
+
+def _inputs(runs: Sequence[ComponentRun]) -> list[str]:
+    try:
+        return [pretty(handed) for handed in queries.inputs_of(runs)]
+    except OutputUnavailableError as error:
+        return [error.message] * len(runs)
+
+
 def _overview(execution: Execution, caller: Caller, query: Mapping[str, str]) -> dict[str, Any]:
     # What components made may be megabytes, and is not drawn.
-    runs = list(execution.runs.filter(item=None).defer("output", "sealed_output").order_by("position"))
+    runs = list(execution.runs.filter(item=None).defer("output", "output_ref", "sealed_output").order_by("position"))
     timeline, count = picture.timeline_svg(execution, runs)
     parent = execution.parent_run
     children = Execution.objects.filter(parent_run__execution=execution).select_related("workflow", "parent_run")
@@ -61,7 +77,7 @@ def _overview(execution: Execution, caller: Caller, query: Mapping[str, str]) ->
         "children": list(children.order_by("pk")[:MAX_RELATED]),
         "retries": list(execution.retries.order_by("pk")[:MAX_RELATED]),
         "parameters": pretty(execution.parameters),
-        "results": pretty(execution.results),
+        "results": _fetched(lambda: outputs.results_of(execution)),
         "error": None if execution.error is None else pretty(execution.error),
         "trigger": pretty(execution.trigger),
     }
@@ -78,14 +94,14 @@ def _components(execution: Execution, caller: Caller, query: Mapping[str, str]) 
     rows = [
         {
             "run": run,
-            "data": component_run_data(run, handed),
-            "input": pretty(handed) if run.started_at is not None else None,
-            "output": None if run.output is None else pretty(run.output),
+            "data": component_run_summary(run),
+            "input": handed if run.started_at is not None else None,
+            "output": _output(run),
             "error": None if run.error is None else pretty(run.error),
             "requeue": run.status == RunStatus.RUNNING or (run.status == RunStatus.QUEUED and not run.held),
             "release": _may_release(run),
         }
-        for run, handed in zip(shown, queries.inputs_of(shown), strict=True)
+        for run, handed in zip(shown, _inputs(shown), strict=True)
     ]
     return {
         "rows": rows,
@@ -94,6 +110,10 @@ def _components(execution: Execution, caller: Caller, query: Mapping[str, str]) 
         "earlier": max(offset - RUNS, 0) if offset else None,
         "later": offset + RUNS if len(found) > RUNS else None,
     }
+
+
+def _output(run: ComponentRun) -> str | None:
+    return None if run.output is None and run.output_ref is None else _fetched(lambda: outputs.output_of(run))
 
 
 def _may_release(run: ComponentRun) -> bool:

@@ -12,7 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from core.ids import first_id
 from core.pruning import Pruned, Rule, batch, rule_of_rows
 from executions import outputs
-from executions.models import ExecutionTally, IdempotencyKey, StoredOutput
+from executions.models import BulkCancel, ExecutionTally, IdempotencyKey, StoredOutput
 from executions.outputs import OutputUnavailableError
 from executions.services import IDEMPOTENCY_LIFETIME
 from executions.transitions import pruning
@@ -208,6 +208,10 @@ def _old_slots(now: datetime) -> "QuerySet[Slot]":
     return Slot.objects.filter(execution_id__lt=first_id(_days("SLOT_DAYS", now))).exclude(pk=Subquery(last))
 
 
+def _old_cancels(now: datetime) -> "QuerySet[BulkCancel]":
+    return BulkCancel.objects.filter(completed_at__lt=_days("AUDIT_DAYS", now))
+
+
 def _empty_tallies(now: datetime) -> "QuerySet[ExecutionTally]":
     """Sealed days none of whose executions is left."""
     return ExecutionTally.objects.filter(count=0)
@@ -241,5 +245,6 @@ RULES = (
     Rule("ledger by age", "events_event", "APG_KEEP_LEDGER_DAYS", _count_ledger, _ledger.prune),
     rule_of_rows("idempotency keys", IdempotencyKey, "24 hours", _old_keys),
     rule_of_rows("slots", Slot, "APG_KEEP_SLOT_DAYS, but for a schedule's last", _old_slots, first=_SLOTS),
+    rule_of_rows("cancels by filter", BulkCancel, "APG_KEEP_AUDIT_DAYS after their end", _old_cancels),
     rule_of_rows("days without executions", ExecutionTally, "while an execution of the day is kept", _empty_tallies),
 )
