@@ -69,6 +69,8 @@ QUESTIONS: Mapping[str, Callable[[], Iterator[Sample]]] = {
     "deliveries": webhooks.deliveries,
     "schedules": engine.schedules,
     "server": _server,
+    # Last, as it is the one that takes long where the queue is.
+    "oldest_queued": engine.oldest_queued,
 }
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, Sum
+from django.db.models import Count, Sum
 from django.db.models.functions import Now
 
 from core import measures
+from core.ages import age_of_oldest, in_seconds
 from core.metrics import Sample
 from executions.models import ComponentRun, Execution, Worker
 from executions.states import ExecutionStatus, RunStatus
@@ -22,18 +23,21 @@ def executions() -> Iterator[Sample]:
     rows = Execution.objects.filter(status__in=_OPEN).order_by().values_list("status")
     found = dict(rows.annotate(count=Count("*")))
     for status in _OPEN:
-        yield measures.EXECUTIONS.sample(found.get(status, 0), status)
+        yield measures.EXECUTIONS.sample(found.get(status, 0), str(status))
 
 
 def queue() -> Iterator[Sample]:
-    """How many runs want a worker, by priority, and how long the longest has."""
+    """How many runs want a worker, by priority; within the index of the queue."""
     name = settings.CELERY_TASK_DEFAULT_QUEUE
     rows = ComponentRun.objects.in_queue().order_by().values_list("priority")
-    oldest = 0.0
-    for priority, count, since, now in rows.annotate(count=Count("*"), since=Min("changed_at"), now=Max(Now())):
+    for priority, count in rows.annotate(count=Count("*")):
         yield measures.QUEUE_DEPTH.sample(count, name, str(priority))
-        oldest = max(oldest, (now - since).total_seconds())
-    yield measures.QUEUE_OLDEST_SECONDS.sample(oldest, name)
+
+
+def oldest_queued() -> Iterator[Sample]:
+    """How long the longest of them has; a look at each."""
+    found = ComponentRun.objects.in_queue().aggregate(age=age_of_oldest("changed_at"))
+    yield measures.QUEUE_OLDEST_SECONDS.sample(in_seconds(found["age"]), settings.CELERY_TASK_DEFAULT_QUEUE)
 
 
 def runs() -> Iterator[Sample]:
@@ -57,7 +61,6 @@ def workers() -> Iterator[Sample]:
 def schedules() -> Iterator[Sample]:
     """Those with a slot that is due: many for long means that nobody fires them."""
     due = Trigger.objects.filter(live=True, paused_at__isnull=True, next_at__isnull=False, next_at__lte=Now())
-    found = due.aggregate(count=Count("*"), since=Min("next_at"), now=Max(Now()))
+    found = due.aggregate(count=Count("*"), age=age_of_oldest("next_at"))
     yield measures.SCHEDULES_DUE.sample(found["count"])
-    late = (found["now"] - found["since"]).total_seconds() if found["count"] else 0.0
-    yield measures.SCHEDULE_DUE_SECONDS.sample(late)
+    yield measures.SCHEDULE_DUE_SECONDS.sample(in_seconds(found["age"]))

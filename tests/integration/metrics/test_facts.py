@@ -109,7 +109,7 @@ def test_few_questions_whatever_there_is(alice: User) -> None:
     asked = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
     # One of them says how long each may take.
     assert len([sql for sql in asked if "statement_timeout" in sql]) == len(metrics_facts.QUESTIONS)
-    assert len(asked) - len(metrics_facts.QUESTIONS) == 11
+    assert len(asked) - len(metrics_facts.QUESTIONS) == 12
 
 
 def test_a_question_that_takes_too_long_is_left_out_and_the_others_are_answered(
