@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("apg")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["accounts", "executions"])
+app.autodiscover_tasks(["accounts", "executions", "config"])
 
 
 @worker_init.connect

@@ -65,6 +65,7 @@ QUESTIONS: Mapping[str, Callable[[], Iterator[Sample]]] = {
     "queue": engine.queue,
     "component_runs": engine.runs,
     "executions": engine.executions,
+    "maintenance": engine.maintenance,
     "ledger": _lags,
     "deliveries": webhooks.deliveries,
     "schedules": engine.schedules,

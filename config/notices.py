@@ -26,6 +26,7 @@ _WORDS = {
     "database": "PostgreSQL does not answer: nothing can be started or recorded",
     "redis": "Redis does not answer: executions start later than they could, and live views lag",
     "workers": "No worker is alive: executions wait until one is started",
+    "queues": "A queue is served by no worker: components of its kind wait; health says which",
     "disk": f"The disk is more than {_DISK_FULL:.0%} full",
 }
 
@@ -73,8 +74,11 @@ def _ailments() -> Iterator[str]:
     asked_database, asked_redis = probes.database.ask(), probes.redis.ask()
     deadline = time.monotonic() + _PROBE_SECONDS
     try:
-        if not asked_database.result(_PROBE_SECONDS).workers:
+        facts = asked_database.result(_PROBE_SECONDS)
+        if not facts.workers:
             yield "workers"
+        elif facts.unserved:
+            yield "queues"
     except (DatabaseError, TimeoutError, CancelledError):
         yield "database"
     try:
@@ -90,5 +94,5 @@ def _newest() -> str:
 
 
 def _announced_since(last: str) -> list[Announcement]:
-    found = Announcement.objects.filter(ends_at__gt=timezone.now()).order_by("pk")
+    found = announcements.current().order_by("pk")
     return list(found.filter(pk__gt=last) if last else found)

@@ -1,18 +1,20 @@
 """Asks PostgreSQL and Valkey how they are, within a time however frozen they are."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.redis import client
 from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Worker
+from workflows.components.base import Kind
 
 T = TypeVar("T")
 
@@ -49,16 +51,27 @@ class Probe(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """PostgreSQL's answer: how long it took, the workers that live, the runs that want one."""
+    """PostgreSQL's answer: how long it took, live workers, queues that none of them serves, runs that want one."""
 
     response_time_ms: float
     workers: int
+    unserved: list[str]
     queue_depth: int
 
 
 def live_workers() -> int:
     """Workers whose heart has beaten a moment ago."""
-    return Worker.objects.filter(heartbeat_at__gte=timezone.now() - HEARTBEAT_LATE).count()
+    return _alive().count()
+
+
+def _alive() -> QuerySet[Worker]:
+    return Worker.objects.filter(heartbeat_at__gte=timezone.now() - HEARTBEAT_LATE)
+
+
+def unserved(workers: Sequence[Worker]) -> list[str]:
+    """Queues that none of these workers serves; one that names none serves all."""
+    served = {queue for worker in workers for queue in worker.queues or Kind}
+    return [str(kind) for kind in Kind if kind not in served]
 
 
 def _ask_database() -> EngineFacts:
@@ -68,7 +81,8 @@ def _ask_database() -> EngineFacts:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         took = _milliseconds(started)
-        return EngineFacts(took, live_workers(), ComponentRun.objects.in_queue().count())
+        workers = list(_alive())
+        return EngineFacts(took, len(workers), unserved(workers), ComponentRun.objects.in_queue().count())
     finally:
         # The thread ends, and nobody else would close its connection.
         connection.close()

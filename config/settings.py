@@ -1,10 +1,12 @@
 """All settings, read from the environment and checked at start; `.env.example` lists every variable."""
 
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from kombu import Exchange, Queue
 
 from config import env
 
@@ -12,6 +14,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 APG_VERSION = "1.0.0"
 DATA_DIR = env.folder("APG_DATA_DIR", BASE_DIR / "var")
+# Touched every two seconds by a worker, a webhook worker or beat, for health checks; one a process.
+ALIVE_FILE = env.read("APG_ALIVE_FILE") or None
 
 # --- safety -------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("APG_DEBUG", default=False)
@@ -43,7 +47,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W009", "security.W005", "security.W021"]
 
 # --- application --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "accounts.admin_config.APGAdminConfig",
+    # First: its templates of the admin are found before Django's own.
+    "accounts",
+    "config.admin_config.APGAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -58,7 +64,6 @@ INSTALLED_APPS = [
     "channels",
     "graphene_django",
     "oauth2_provider",
-    "accounts",
     "events",
     "workflows",
     "executions",
@@ -195,9 +200,18 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
 WEB_THREADS = env.integer("APG_WEB_THREADS", 8, low=1, high=200)
 
 # --- data ---------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.database("DATABASE_URL")}
+# DATABASE_URL leads to PgBouncer with pool_mode = transaction.
+PGBOUNCER = env.boolean("APG_PGBOUNCER", default=False)
+DATABASES = {"default": env.database("DATABASE_URL", pgbouncer=PGBOUNCER)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
+# RabbitMQ for messages, where it is named; rates and live views stay with Redis.
+AMQP_URL = env.amqp_url("APG_BROKER_URL")
+if AMQP_URL:
+    CELERY_BROKER_URL = AMQP_URL
+CELERY_BROKER_USE_SSL: dict[str, Any] | None = None
+if AMQP_URL.startswith("amqps:"):
+    CELERY_BROKER_USE_SSL = {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": None}
 REDIS_TIMEOUT_SECONDS = 1
 CHANNEL_LAYERS = {
     "default": {
@@ -234,7 +248,12 @@ COMPONENT_LIMITS = {
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_DEFAULT_QUEUE = "apg"
+# One for each kind of component (docs/operations/queues.md); a worker without -Q serves all of them.
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("default", "io", "script")]
+# RabbitMQ's classic queues with the contract's priorities, all queues alike, and beat's ticks among the urgent.
+CELERY_TASK_QUEUE_MAX_PRIORITY = 10
+CELERY_TASK_DEFAULT_PRIORITY = 10 if AMQP_URL else 0
 # A message is a doorbell: it is acknowledged when taken, and recovery is the leases' and sweeps' work.
 CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
@@ -255,7 +274,10 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_CONSUMER = "executions.consumer:DoorbellConsumer"
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
-CELERY_BROKER_TRANSPORT_OPTIONS = {
+# RabbitMQ's; a frozen one is noticed after two of them.
+CELERY_BROKER_HEARTBEAT = 10
+_AMQP_OPTIONS: dict[str, Any] = {"write_timeout": 2}
+_REDIS_OPTIONS: dict[str, Any] = {
     "queue_order_strategy": "priority",
     "priority_steps": list(range(10)),
     "sep": ":",
@@ -265,7 +287,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
     "health_check_interval": 10,
 }
+CELERY_BROKER_TRANSPORT_OPTIONS = _AMQP_OPTIONS if AMQP_URL else _REDIS_OPTIONS
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "config.beat:StatelessScheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
     # One that comes late has nothing to do: the next one, or a worker's own sweep, has done it.
@@ -280,6 +304,16 @@ CELERY_BEAT_SCHEDULE = {
 }
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
 MAX_RESULTS_BYTES = env.integer("APG_MAX_RESULTS_BYTES", 16 * 1024 * 1024, low=1024, high=2**27)
+# What is larger is stored beside the database; None: nothing is.
+_output_storage = env.output_storage("APG_OUTPUT_STORAGE", DATA_DIR / "outputs")
+_inline_bytes = env.integer("APG_OUTPUT_INLINE_BYTES", 64 * 1024, low=1024, high=2**28)
+OUTPUT_INLINE_BYTES = None if _output_storage is None else _inline_bytes
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    # What was stored before outputs were kept in their rows is still read from the folder.
+    "outputs": _output_storage or env.output_files(DATA_DIR / "outputs"),
+}
 # How large a definition may be; what was accepted under other limits still runs.
 MAX_COMPONENTS = env.integer("APG_MAX_COMPONENTS", 2_000, low=1, high=100_000)
 MAX_CONNECTIONS = env.integer("APG_MAX_CONNECTIONS", 5_000, low=1, high=500_000)
@@ -305,6 +339,25 @@ WEBHOOKS: dict[str, Any] = {
     "OLD_SECRET_HOURS": 24,
     "KEEP_DAYS": env.integer("APG_WEBHOOK_DELIVERY_DAYS", 30, low=1, high=3650),
     "MAX_PER_USER": env.integer("APG_WEBHOOKS_PER_USER", 100, low=1, high=100_000),
+}
+
+# --- retention ----------------------------------------------------------------------------------------------
+RETENTION: dict[str, Any] = {
+    # Of ended executions, with all that is theirs; 0: for ever. A workflow's own settings may say less.
+    "EXECUTION_DAYS": env.integer("APG_KEEP_EXECUTION_DAYS", 90, low=0, high=36_500),
+    "EXECUTIONS_PER_WORKFLOW": env.integer("APG_KEEP_EXECUTIONS_PER_WORKFLOW", 0, low=0, high=10**9),
+    # Of what the ledger tells of workflows, and of executions that were deleted with theirs.
+    "LEDGER_DAYS": env.integer("APG_KEEP_LEDGER_DAYS", 90, low=2, high=36_500),
+    # The database refuses to delete entries younger than 30 days, whatever stands here.
+    "AUDIT_DAYS": env.integer("APG_KEEP_AUDIT_DAYS", 365, low=30, high=36_500),
+    # Of slots of schedules that were started: for so long no backfill starts one again.
+    "SLOT_DAYS": env.integer("APG_KEEP_SLOT_DAYS", 400, low=32, high=36_500),
+    # How often a worker looks for what is old, how long it prunes at a time, and how long it pauses between batches.
+    "TICK_SECONDS": 60.0,
+    "TURN_SECONDS": 1.0,
+    "PAUSE_SECONDS": 0.02,
+    # Rows of a batch of executions, all their tables together.
+    "BATCH_ROWS": 10_000,
 }
 
 # --- e-mail -------------------------------------------------------------------------------------------------

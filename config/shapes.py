@@ -15,7 +15,10 @@ HEALTH = Named(
                 {
                     "database": _ASKED,
                     "redis": _ASKED,
-                    "workflow_engine": record({"status": _STATUS, "workers": integer()}, optional=["workers"]),
+                    "workflow_engine": record(
+                        {"status": _STATUS, "workers": integer(), "message": text("Which queue no worker serves")},
+                        optional=["workers", "message"],
+                    ),
                     "scheduler": record({"status": _STATUS, "queue_depth": integer()}, optional=["queue_depth"]),
                 }
             ),

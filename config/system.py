@@ -126,10 +126,11 @@ def _components() -> dict[str, dict[str, Any]]:
         pass
     else:
         database = {"status": "healthy", "response_time_ms": facts.response_time_ms}
+        engine = {"status": "degraded" if facts.unserved else "healthy", "workers": facts.workers}
+        if facts.workers and facts.unserved:
+            engine["message"] = f"No worker serves the queue {' or '.join(facts.unserved)}"
         # The sweeps that schedule live in the workers; without one nothing is started.
-        status = "healthy" if facts.workers else "degraded"
-        engine = {"status": status, "workers": facts.workers}
-        scheduler = {"status": status, "queue_depth": facts.queue_depth}
+        scheduler = {"status": "healthy" if facts.workers else "degraded", "queue_depth": facts.queue_depth}
     try:
         took = asked_redis.result(max(deadline - time.monotonic(), 0))
     except (RedisError, TimeoutError):

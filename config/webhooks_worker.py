@@ -13,6 +13,7 @@ app = Celery("apg-webhooks")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     task_default_queue=settings.WEBHOOKS["QUEUE"],
+    task_queues=None,
     worker_pool="threads",
     worker_concurrency=settings.WEBHOOKS["THREADS"],
     worker_max_memory_per_child=None,

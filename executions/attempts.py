@@ -23,7 +23,7 @@ from core.types import JSONObject, JSONValue
 from executions import mail, owner_secrets, resuming
 from executions.bounds import BoundedList, bounded_object, bounded_text, has_more_text_than
 from executions.failpoints import failpoint
-from executions.interrupts import DeadlineReached, Interrupted, interruptible
+from executions.interrupts import DeadlineReached, Interrupted, checkpoint, interruptible
 from executions.limits import Meter
 from executions.transitions.statements import Held, Measured
 from workflows.components import registry
@@ -225,6 +225,7 @@ def _context(attempt: Attempt, secrets: Mapping[str, str], implementation: Compo
         secret=owner_secrets.getter(secrets),
         send_email=partial(mail.send, key=attempt.run.key.run_id),
         lines=attempt.lines,
+        checkpoint=checkpoint,
     )
 
 

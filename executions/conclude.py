@@ -57,7 +57,7 @@ def end_run(
         with transaction.atomic(durable=True):
             finished, kept, queued, end = _finish_whole(run, compiled, ended, settled, holder, keep)
     else:
-        preferred = _preferred(settled, definition, keep)
+        preferred = _preferred(settled, definition, holder if keep else None)
         finished = running.finish(run, ended, settled.deltas, holder=holder, keep=preferred)
         kept, queued = (finished.kept, finished.queued) if finished else (None, [])
         # Only an execution that is being stopped gets here with nothing left: its successors are cancelled.
@@ -89,7 +89,7 @@ def _finish_whole(
         ended,
         () if stopping else settled.deltas,
         holder=holder,
-        keep=_preferred(settled, home.definition, keep),
+        keep=_preferred(settled, home.definition, holder if keep else None),
         scope_error=error,
     )
     if finished is None:
@@ -113,7 +113,7 @@ def _advance(
 ) -> looping.Advanced:
     """The next items of a loop, or its own run again; one run of them is kept."""
     body = compiled.homes[loop].definition.bodies[loop]
-    first = next((id_ for id_ in body.entry_points if registry.get(body.by_id[id_].type)), None)
+    first = next((id_ for id_ in body.entry_points if _can_run(holder, body.by_id[id_].type)), None)
     advanced = looping.advance(
         execution_id,
         loop_run_id,
@@ -201,12 +201,12 @@ def _as_id(name: str) -> str:
         return name
 
 
-def _preferred(settled: Settled, definition: Definition, keep: bool) -> str | None:
-    """The successor this worker would go on with: one that needs nobody else, else the first."""
+def _preferred(settled: Settled, definition: Definition, holder: Holder | None) -> str | None:
+    """The successor that `holder`'s worker can go on with: one that needs nobody else, else the first."""
+    if holder is None:
+        return None
     live = [
-        delta
-        for delta in settled.deltas
-        if keep and delta.taken and registry.get(definition.by_id[delta.component_id].type)
+        delta for delta in settled.deltas if delta.taken and _can_run(holder, definition.by_id[delta.component_id].type)
     ]
     ready = [
         delta
@@ -215,6 +215,11 @@ def _preferred(settled: Settled, definition: Definition, keep: bool) -> str | No
         or delta.decided == len(definition.incoming[delta.component_id])
     ]
     return next((delta.component_id for delta in [*ready, *live]), None)
+
+
+def _can_run(holder: Holder, type_: str) -> bool:
+    """Whether a worker has the type, and serves the queue that its runs wait in."""
+    return registry.get(type_) is not None and registry.kind_of(type_) in holder.queues
 
 
 def _scope_error(run: Held, ended: Ended) -> JSONObject:

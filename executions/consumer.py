@@ -2,7 +2,8 @@
 
 Three things would otherwise end or silence it: an acknowledgement that failed is logged and forgotten, and its place
 among the prefetched messages is never free again; an error that the broker answers (read-only, out of memory) is
-taken for a bug; and so is what a malformed message raises.
+taken for a bug; and so is what a malformed message raises. RabbitMQ's errors of a channel are taken for the first kind
+too: a new connection has new channels.
 """
 
 import logging
@@ -10,10 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from amqp.exceptions import AMQPError
 from celery.worker.consumer import Consumer
 from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
+
+_BROKER_ERRORS = (RedisError, AMQPError, OSError)
 
 
 class DoorbellConsumer(Consumer):
@@ -21,7 +25,7 @@ class DoorbellConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.connection_errors = (*self.conninfo.connection_errors, RedisError)  # type: ignore[attr-defined]
+        self.connection_errors = (*self.conninfo.connection_errors, *_BROKER_ERRORS)  # type: ignore[attr-defined]
         self.loop = partial(_reconnect_on_error, self.loop)  # type: ignore[has-type]
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
@@ -32,7 +36,7 @@ class DoorbellConsumer(Consumer):
             message.ack_log_error = partial(_acknowledge, message)
             try:
                 handle(message)
-            except (RedisError, OSError):
+            except _BROKER_ERRORS:
                 raise
             except Exception as error:
                 logger.warning("Message dropped: %s", type(error).__name__, extra={"action": "message_dropped"})
@@ -47,7 +51,7 @@ def _acknowledge(message: Any, *_: Any, **__: Any) -> None:
         return
     try:
         message.ack()
-    except (RedisError, OSError) as error:
+    except _BROKER_ERRORS as error:
         raise ConnectionResetError(f"A message could not be acknowledged: {type(error).__name__}") from error
 
 
@@ -55,7 +59,7 @@ def _reconnect_on_error(loop: Callable[..., None], *args: Any) -> None:
     """The consumer's event loop; raises what the consumer reconnects on, where it would let the worker end."""
     try:
         loop(*args)
-    except (RedisError, OSError):
+    except _BROKER_ERRORS:
         raise
     except Exception as error:
         logger.exception("The event loop failed; reconnecting", extra={"action": "consumer_failed"})

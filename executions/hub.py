@@ -41,9 +41,10 @@ OVERLAP_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 # Between two reads of one subject: events come in bursts, and half of the machine is not for watching.
 _PAUSE_SECONDS = 0.01
-_BURST_SECONDS, _BURST_MESSAGES = 0.1, 10
-# Between two questions whose subjects the bells were about.
+_BURST_SECONDS, _BURST_MESSAGES = 0.1, 5
+# Between two questions whose subjects the bells were about, and how many answers are kept.
 _BELLS_SECONDS = 0.025
+_MAX_REMEMBERED = 10_000
 EVERYBODY: Topic = ("everybody", "")
 STAFF: Topic = ("staff", "")
 
@@ -126,6 +127,8 @@ class Hub:
         self._listening = asyncio.Lock()
         self._rung: set[str] = set()
         self._ringing = asyncio.Event()
+        # Of the subjects that bells were about lately: (workflow id, owner's id).
+        self._whose: dict[str, tuple[str, str | None]] = {}
         self._reads: dict[tuple[Any, ...], _Read] = {}
         self._next_read: dict[str, float] = {}
         # The ledger's ends of the last seconds, the oldest first; empty until the first look.
@@ -263,7 +266,15 @@ class Hub:
                 await layer.flush()
 
     def _ring(self, subject_id: str) -> None:
-        """Find out whose subject it is, if anybody watches more than single executions."""
+        """Wake who watches the subject's workflow; find out whose it is, where that is not known.
+
+        Whether it has ended, which its owner is told, is found out at every bell while the owner watches.
+        """
+        workflow_id, owner_id = self._whose.get(subject_id, (None, None))
+        if workflow_id is not None:
+            self._wake(workflow(workflow_id), subject_id)
+            if owner_id is None or not self.watched(owner(owner_id)):
+                return
         if any(kind != "execution" for kind, _ in self._watches):
             self._rung.add(subject_id)
             self._ringing.set()
@@ -279,7 +290,10 @@ class Hub:
                 self._rung |= rung
                 self._ringing.set()
                 raise
+            if len(self._whose) > _MAX_REMEMBERED:
+                self._whose.clear()
             for last in found:
+                self._whose[last.subject_id] = last.workflow_id, last.owner_id
                 self._wake(execution(last.subject_id), last.subject_id, last.sequence)
                 self._wake(workflow(last.workflow_id), last.subject_id, last.sequence)
                 if last.type in ENDS and last.owner_id is not None:

@@ -6,8 +6,12 @@ interpreter in C, is not reached this way: the worker's parent reads the board a
 
 The board is memory shared by a parent and the processes that it forks: no query and no clock of another machine
 stands between a deadline and its kill. Each process writes its own slot; the parent writes whom an interrupt is for.
+
+In a worker of threads each thread has a slot. No signal reaches a thread: a component that waits for others calls
+`checkpoint`, which raises in its stead.
 """
 
+import itertools
 import mmap
 import os
 import signal
@@ -42,7 +46,7 @@ class Interrupted(BaseException):
 class Doing(NamedTuple):
     """What a pool process does: with a `run_id`, that attempt's component; else, since `task_since`, what goes with it.
 
-    Times are of the monotonic clock, 0 where there is none.
+    `pid` is the thread's own id in a worker of threads. Times are of the monotonic clock, 0 where there is none.
     """
 
     place: int
@@ -94,9 +98,13 @@ class Board:
                 found.append(doing)
         return found
 
+    def mark(self, doing: Doing) -> None:
+        """Tell this attempt to let go at its next checkpoint."""
+        _TARGET.pack_into(self._memory, _offset(doing.place) + _SLOT.size, doing.attempt, doing.run_id.encode())
+
     def interrupt(self, doing: Doing) -> None:
         """Interrupt this attempt, if the process is still in it; nothing happens otherwise."""
-        _TARGET.pack_into(self._memory, _offset(doing.place) + _SLOT.size, doing.attempt, doing.run_id.encode())
+        self.mark(doing)
         try:
             os.kill(doing.pid, INTERRUPT_SIGNAL)
         except ProcessLookupError:
@@ -112,15 +120,24 @@ def _offset(place: int) -> int:
     return _HEADER + place * _SIZE
 
 
+class _Here(threading.local):
+    """What this thread does, and whether it is inside `interruptible`; signal handlers run in the main thread."""
+
+    doing = Doing(0, 0, 0, 0.0, 0.0, "")
+    inside = False
+
+
 _board: Board | None = None
-_doing = Doing(0, 0, 0, 0.0, 0.0, "")
-_inside = False
+_here = _Here()
+# The slots of a worker of threads; None in one of processes.
+_places: "itertools.count[int] | None" = None
 
 
-def open_board() -> Board:
-    """Make the board; in the parent, before it forks."""
-    global _board  # noqa: PLW0603 - one worker a process
+def open_board(*, threads: bool = False) -> Board:
+    """Make the board; in the parent, before it forks. With `threads`, each thread takes a slot with its first task."""
+    global _board, _places  # noqa: PLW0603 - one worker a process
     _board = Board()
+    _places = itertools.count() if threads else None
     return _board
 
 
@@ -138,52 +155,62 @@ def draining() -> bool:
 
 @contextmanager
 def in_task() -> Iterator[None]:
-    """Show that this process works on a task."""
-    _show(_doing._replace(task_since=time.monotonic()))
+    """Show that this process, or this thread, works on a task."""
+    if _places is not None and not _here.doing.pid:
+        _show(Doing(next(_places), threading.get_native_id(), 0, 0.0, 0.0, ""))
+    _show(_here.doing._replace(task_since=time.monotonic()))
     try:
         yield
     finally:
-        _show(_doing._replace(task_since=0.0))
+        _show(_here.doing._replace(task_since=0.0))
 
 
 @contextmanager
 def interruptible(timeout_seconds: float | None, run_id: str = "", attempt: int = 0) -> Iterator[None]:
     """Let a deadline and an interrupt end the block. Raises DeadlineReached or Interrupted out of it."""
-    global _inside  # noqa: PLW0603 - a signal handler knows only its process
     timed = timeout_seconds is not None and threading.current_thread() is threading.main_thread()
     process = os.getpid()
     deadline = time.monotonic() + timeout_seconds if timeout_seconds is not None else 0.0
-    _show(_doing._replace(run_id=run_id, attempt=attempt, deadline=deadline))
-    _inside = True
+    _show(_here.doing._replace(run_id=run_id, attempt=attempt, deadline=deadline))
+    _here.inside = True
     try:
         if timed and timeout_seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
         yield
     finally:
         # First of all: a signal from here on must not raise in the engine's code.
-        _inside = False
+        _here.inside = False
         if os.getpid() != process:
             # The component forked, and its copy must not go on as this process: it shares the connections.
             os._exit(0)
         if timed:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        _show(
-            _doing._replace(run_id="", attempt=0, deadline=0.0, task_since=time.monotonic() if _doing.task_since else 0)
-        )
+        task_since = time.monotonic() if _here.doing.task_since else 0.0
+        _show(_here.doing._replace(run_id="", attempt=0, deadline=0.0, task_since=task_since))
+
+
+def checkpoint() -> None:
+    """Raise DeadlineReached or Interrupted where the attempt's time is up or it was told to let go."""
+    here = _here
+    if not here.inside:
+        return
+    if here.doing.deadline and time.monotonic() > here.doing.deadline:
+        raise DeadlineReached
+    if _board is not None and _board.is_target(here.doing):
+        raise Interrupted
 
 
 def _show(doing: Doing) -> None:
-    global _doing  # noqa: PLW0603
-    _doing = doing
+    _here.doing = doing
     if _board is not None and doing.pid:
         _board.write(doing)
 
 
 def _on_deadline(signal_number: int, frame: FrameType | None) -> None:
-    if _inside:
+    if _here.inside:
         raise DeadlineReached
 
 
 def _on_interrupt(signal_number: int, frame: FrameType | None) -> None:
-    if _inside and _board is not None and _board.is_target(_doing):
+    if _here.inside and _board is not None and _board.is_target(_here.doing):
         raise Interrupted

@@ -143,7 +143,7 @@ class Meter:
     """Measures one attempt from where it is made; ends what processes the component left."""
 
     def __init__(self) -> None:
-        self._cpu = _cpu_seconds()
+        self._cpu = time.thread_time() if _process is None else _cpu_seconds()
         self._threads = 0
         if _process is not None:
             _process.hold(True)
@@ -151,9 +151,12 @@ class Meter:
             self._threads = _process.peak_memory_and_threads()[1]
 
     def stop(self) -> tuple[float, int]:
-        """CPU seconds of the attempt with its processes, and its peak MiB."""
+        """CPU seconds of the attempt with its processes, and its peak MiB.
+
+        Of an attempt in a thread among others its own CPU, and no memory: what the process holds is everybody's.
+        """
         if _process is None:
-            return _cpu_seconds() - self._cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            return time.thread_time() - self._cpu, 0
         _process.hold(False)
         _end_children()
         return _cpu_seconds() - self._cpu, _process.look_back(self._threads) // 1024

@@ -8,6 +8,7 @@ from accounts.vault import SealBrokenError
 from core.errors import NotFoundError, Problem
 from executions.models import Execution
 from executions.transitions.starting import Plan
+from workflows.components import registry
 from workflows.definition import Definition, DefinitionError
 from workflows.definition_schema import Limits
 from workflows.expressions import References
@@ -121,6 +122,7 @@ def _plan(definition: Definition) -> Plan:
     return Plan(
         component_ids=tuple(component.id for component in components),
         component_types=tuple(component.type for component in components),
+        queues=tuple(registry.kind_of(component.type) for component in components),
         pending=tuple(len(definition.incoming[component.id]) for component in components),
         join_any=tuple(component.join == "any" for component in components),
         timeouts=tuple(component.timeout_seconds for component in components),

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import psutil
 from django.conf import settings
 
+from core import alive
 from core.errors import ErrorCode
 from executions import limits, pool
 from executions.interrupts import Board, Doing
+from executions.transitions.statements import RunKey
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +80,7 @@ class Warden(threading.Thread):
         self._wrapper = wrapper
         self._tick_began = time.monotonic()
         if not self.is_alive() and self.ident is not None and not self.stopping.is_set():
-            _die("The warden ended")
+            die("The warden ended")
 
     def tick_ended(self) -> None:
         """The keeper got its answers."""
@@ -93,7 +96,10 @@ class Warden(threading.Thread):
         key = (doing.pid, doing.run_id, doing.attempt)
         if key not in self._told:
             self._told[key] = time.monotonic() + grace_seconds
-            self._board.interrupt(doing)
+            self._tell(doing)
+
+    def _tell(self, doing: Doing) -> None:
+        self._board.interrupt(doing)
 
     def forget(self, holding: set[int]) -> None:
         """Drop the verdicts on processes that hold nothing any more."""
@@ -101,9 +107,16 @@ class Warden(threading.Thread):
             if pid not in pool.pids() or not self._is_working(pid):
                 self.verdicts.pop(pid, None)
 
-    def processes(self) -> set[int]:
-        """The pool's processes."""
-        return pool.pids()
+    def capacity(self) -> int:
+        """How many components the worker runs at once."""
+        return len(pool.pids())
+
+    def lives(self, pid: int, key: RunKey) -> bool:
+        """Whether a process that holds a run may still end it."""
+        try:
+            return bool(psutil.Process(pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
+        except psutil.NoSuchProcess:
+            return False
 
     def _is_working(self, pid: int) -> bool:
         return any(doing.pid == pid for doing in self._board.working())
@@ -113,6 +126,7 @@ class Warden(threading.Thread):
     def run(self) -> None:
         while not self.stopping.wait(settings.ENGINE["LOOK_SECONDS"]):
             try:
+                alive.touch()
                 self.look()
             except Exception:
                 logger.exception("Warden failed", extra={"action": "warden_failed"})
@@ -122,9 +136,8 @@ class Warden(threading.Thread):
         """See to every process once."""
         now = time.monotonic()
         if self._keeper is not None and not self._keeper.is_alive() and not self.stopping.is_set():
-            _die("The keeper ended")
-        mine = pool.pids()
-        working = [doing for doing in self._board.working() if doing.pid in mine]
+            die("The keeper ended")
+        working = self._working()
         current = {(doing.pid, doing.run_id, doing.attempt) for doing in working}
         self._told = {key: at for key, at in self._told.items() if key in current}
         for doing in working:
@@ -132,11 +145,14 @@ class Warden(threading.Thread):
         self._look_at_keeper(now)
         self._end_strays()
 
+    def _working(self) -> list[Doing]:
+        mine = pool.pids()
+        return [doing for doing in self._board.working() if doing.pid in mine]
+
     def _look_at(self, doing: Doing, now: float) -> None:
-        lease_ends = self.renewed_at + settings.ENGINE["LEASE_SECONDS"] * 2 / 3
         kill_seconds = settings.ENGINE["KILL_SECONDS"]
-        if now > lease_ends:
-            return self._kill(doing, Verdict.RELEASE, "Its lease could not be renewed; trying again")
+        if now > self.renewed_at + settings.ENGINE["LEASE_SECONDS"] * 2 / 3:
+            return self._lease_lost(doing)
         if self._drain_until is not None and now > self._drain_until:
             self.let_go(doing, kill_seconds)
         if now > self._told.get((doing.pid, doing.run_id, doing.attempt), now):
@@ -144,13 +160,16 @@ class Warden(threading.Thread):
         if not doing.run_id:
             if now > doing.task_since + settings.ENGINE["STUCK_SECONDS"]:
                 # Left to the keeper without a verdict, so it counts as a crash: it must not go on for ever.
-                logger.error("Killing process %s: it is stuck outside of a component", doing.pid)
-                limits.kill(doing.pid)
+                logger.error("Ending %s: it is stuck outside of a component", doing.pid)
+                self._end(doing)
             return None
         if doing.deadline and now > doing.deadline + kill_seconds:
             # As when the deadline was raised in it: the same message.
             return self._kill(doing, Verdict.FAIL, "Timed out, and was killed", ErrorCode.TIMEOUT_ERROR)
         return self._look_below(doing)
+
+    def _lease_lost(self, doing: Doing) -> None:
+        self._kill(doing, Verdict.RELEASE, "Its lease could not be renewed; trying again")
 
     def _look_below(self, doing: Doing) -> None:
         """The processes that a component started."""
@@ -168,8 +187,11 @@ class Warden(threading.Thread):
             # It went on meanwhile.
             return
         if doing.pid not in self.verdicts:
-            logger.warning("Killing process %s: %s", doing.pid, message, extra={"action": "component_killed"})
+            logger.warning("Ending %s: %s", doing.pid, message, extra={"action": "component_killed"})
         self.verdicts.setdefault(doing.pid, Killed(doing.run_id, verdict, message, code))
+        self._end(doing)
+
+    def _end(self, doing: Doing) -> None:
         limits.kill(doing.pid)
 
     def _look_at_keeper(self, now: float) -> None:
@@ -188,7 +210,7 @@ class Warden(threading.Thread):
             limits.end_strays(strays)
 
 
-def _die(reason: str) -> None:
+def die(reason: str) -> None:
     """Leave at once; the pool dies with its parent, leases bring the work back, the supervisor the worker."""
     logger.critical("%s: this worker ends", reason, extra={"action": "worker_broken"})
     os._exit(70)

@@ -8,13 +8,15 @@ import logging
 import os
 import platform
 import signal
+import sys
 import threading
 import time
 from types import FrameType
 from typing import Any
 
-import psutil
 from billiard.process import current_process
+from celery.concurrency import get_implementation
+from celery.concurrency.thread import TaskPool
 from celery.signals import (
     worker_init,
     worker_process_init,
@@ -23,27 +25,40 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from celery.worker.consumer import Consumer
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
 from core import log_context, tracing
 from core.ids import new_id
-from core.metrics_sending import sender
+from core.metrics_sending import sender as metrics
 from executions import conclude, failpoints, interrupts, limits, maintenance
 from executions.interrupts import Board
+from executions.threads import ThreadPool, ThreadWarden
 from executions.transitions import sweeping, workers
 from executions.transitions.statements import Holder
 from executions.warden import Verdict, Warden
 from workflows.components import registry
+from workflows.components.base import Kind
 
 logger = logging.getLogger(__name__)
 
+# What the engine's messages were sent to in releases with one queue; what is left there is still served.
+_LEGACY_QUEUE = "apg"
+
+# Exit status of a worker that ended because of threads that did not come back (EX_TEMPFAIL).
+_REPLACED = 75
+
 _name = ""
+_queues: tuple[str, ...] = tuple(Kind)
 
 
 def holder() -> Holder:
-    """Who this process is: the name its parent took before it forked, and its own pid."""
-    return Holder(_name or f"{platform.node()}:{os.getpid()}", os.getpid())
+    """Who this process is: the name its parent took before it forked, its own pid, and the queues it serves.
+
+    A thread among others gives its own id, unique among those of processes too.
+    """
+    return Holder(_name or f"{platform.node()}:{os.getpid()}", threading.get_native_id(), _queues)
 
 
 class Keeper(threading.Thread):
@@ -89,7 +104,7 @@ class Keeper(threading.Thread):
             elif run.stop:
                 self.warden.let_go(doing, settings.ENGINE["CANCEL_SECONDS"])
         for pid, run in held:
-            if not _is_alive(pid):
+            if not self.warden.lives(pid, run.key):
                 self._see_to(pid, run)
         self.warden.forget({pid for pid, _ in held})
         for name in maintenance.SWEEPS:
@@ -102,9 +117,9 @@ class Keeper(threading.Thread):
         if self.warden.has_renewed and asked_at - self.warden.renewed_at < settings.ENGINE["RENEW_SECONDS"]:
             return
         held = sweeping.held_by(self.worker_name) if held is None else held
-        sweeping.renew(self.worker_name, sorted({pid for pid, _ in held if _is_alive(pid)}))
+        sweeping.renew(self.worker_name, sorted({pid for pid, run in held if self.warden.lives(pid, run.key)}))
         self.warden.renewed(asked_at)
-        workers.beat(self.worker_name, self._types, len(self.warden.processes()))
+        workers.beat(self.worker_name, self._types, list(_queues), self.warden.capacity())
 
     def _see_to(self, pid: int, run: sweeping.LostRun) -> None:
         """A process died while it held a run: by itself, or by the warden's hand."""
@@ -128,24 +143,32 @@ class Keeper(threading.Thread):
             connection.close()
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
-    except psutil.NoSuchProcess:
-        return False
-
-
 _board: Board | None = None
 _keeper: Keeper | None = None
 _warden: Warden | None = None
 
 
 @worker_init.connect
-def prepare_parent(**_: Any) -> None:
-    """Before the pool forks, so that its processes know whose children they are."""
-    global _name, _board  # noqa: PLW0603 - one worker a process
+def prepare_parent(sender: Any, **_: Any) -> None:
+    """Before the pool forks, so that its processes know whose children they are, and which queues they serve.
+
+    `sender` is Celery's WorkController, whose stubs lack most of it.
+    """
+    global _name, _board, _queues  # noqa: PLW0603 - one worker a process
+    consumed = sender.app.amqp.queues
+    _queues = tuple(kind for kind in Kind if kind in consumed.consume_from)
+    if not _queues:
+        sys.exit(f"-Q names none of the queues {', '.join(Kind)}")
+    if Kind.DEFAULT in _queues and not settings.AMQP_URL:
+        consumed.select_add(_LEGACY_QUEUE)
+    threads = issubclass(get_implementation(sender.pool_cls), TaskPool)
+    if threads:
+        if _queues != (Kind.IO,):
+            sys.exit(f"A worker of threads serves the queue io alone, not {', '.join(_queues)}: start it with -Q io")
+        sender.pool_cls = ThreadPool
+        failpoints.reload()
     _name = log_context.worker = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
-    _board = interrupts.open_board()
+    _board = interrupts.open_board(threads=threads)
     limits.adopt_orphans()
 
 
@@ -161,22 +184,25 @@ def prepare_child(**_: Any) -> None:
 @worker_process_shutdown.connect
 def leave_child(**_: Any) -> None:
     """A pool process ends: what it has to tell is sent."""
-    sender.send()
+    metrics.send()
     tracing.close()
 
 
 @worker_ready.connect
-def start_threads(**_: Any) -> None:
+def start_threads(sender: Consumer, **_: Any) -> None:
     """Once the worker consumes; again after each reconnection to the broker, when they run already."""
     global _keeper, _warden  # noqa: PLW0603
     if _keeper is not None or _board is None:
         return
-    _warden = Warden(_board)
+    if isinstance(sender.pool, ThreadPool):
+        _warden = sender.pool.warden = ThreadWarden(_board, sender.pool.limit)
+    else:
+        _warden = Warden(_board)
     _keeper = Keeper(_name, _board, _warden)
     _keeper.start()
     _warden.watch(_keeper)
     _warden.start()
-    sender.keep_sending()
+    metrics.keep_sending()
     # On SIGQUIT Celery kills its pool before it says that it shuts down.
     quit_at_once = signal.getsignal(signal.SIGQUIT)
 
@@ -205,5 +231,9 @@ def stop_threads(**_: Any) -> None:
         _keeper.stopping.set()
         _keeper.join(timeout=5)
         _warden.join(timeout=5)
-    sender.send()
+    metrics.send()
     tracing.close()
+    if isinstance(_warden, ThreadWarden) and (_warden.has_threads_left() or _warden.replaced):
+        # The interpreter would wait for threads that do not come back.
+        logging.shutdown()
+        os._exit(_REPLACED if _warden.replaced else 0)

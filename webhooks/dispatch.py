@@ -12,6 +12,8 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from core import amqp
+from core.amqp import BrokerAwayError, TaskMessage
 from webhooks import transitions
 
 logger = logging.getLogger(__name__)
@@ -32,13 +34,15 @@ def ring(webhook_ids: Iterable[str]) -> int:
 
 def send(webhook_ids: Iterable[str]) -> None:
     """The messages of `ring`, for webhooks that are marked already."""
+    queue = settings.WEBHOOKS["QUEUE"]
     try:
+        if settings.AMQP_URL:
+            amqp.publish(TaskMessage(SERVE, (webhook_id,), queue, priority=5) for webhook_id in webhook_ids)
+            return
         with current_app.producer_or_acquire() as producer:
             for webhook_id in webhook_ids:
-                current_app.send_task(
-                    SERVE, [webhook_id], queue=settings.WEBHOOKS["QUEUE"], producer=producer, ignore_result=True
-                )
-    except (RedisError, OperationalError, OSError) as error:
+                current_app.send_task(SERVE, [webhook_id], queue=queue, producer=producer, ignore_result=True)
+    except (RedisError, OperationalError, OSError, BrokerAwayError) as error:
         logger.warning(
             "Messages not sent, the sweep will ring again: %s",
             type(error).__name__,

@@ -11,7 +11,7 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from core import log_context, tracing
+from core import alive, log_context, tracing
 from core.metrics_sending import sender
 from webhooks import maintenance
 
@@ -32,6 +32,7 @@ class Courier(threading.Thread):
         pause = 0.0
         while not self.stopping.wait(pause):
             pause = settings.WEBHOOKS["TICK_SECONDS"]
+            alive.touch()
             try:
                 if self.tick():
                     # What is being written just now can be read in a moment.

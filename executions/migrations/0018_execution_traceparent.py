@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("executions", "0013_reaction")]
+    dependencies = [("executions", "0017_maintenance_mode")]
 
     operations = [
         migrations.AddField(

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.conf import settings
 from django.db import connection, transaction
 
 from core import measures
@@ -25,7 +24,6 @@ from executions.transitions.statements import (
     Finished,
     Held,
     Holder,
-    Item,
     QueuedRun,
     RunKey,
     fetch_all,
@@ -35,12 +33,13 @@ from executions.transitions.statements import (
     lease,
     measured_parameters,
     queued_runs,
+    stored_item,
     to_json,
 )
 
 # The race: two workers hold a message for one run, or a message is late. One UPDATE wins; the other finds the
 # status or the attempt changed and moves no row. Unless `jump`, nobody more urgent and no other owner may be
-# waiting at all: who goes first then is for `next_in_turn` to say.
+# waiting at all in the queues of this worker: who goes first then is for `next_in_turn` to say.
 _CLAIM = f"""
 WITH locked AS MATERIALIZED (
     SELECT * FROM executions_execution
@@ -57,18 +56,19 @@ WITH locked AS MATERIALIZED (
     FROM locked
     WHERE run.id = %(run)s AND run.execution_id = locked.id
       AND run.status = 'queued' AND run.attempt = %(attempt)s
-      AND run.component_type = ANY(%(types)s::text[])
+      AND run.component_type = ANY(%(types)s::text[]) AND run.queue = ANY(%(queues)s::text[])
       AND (%(has_place)s OR locked.max_parallel = 0)
       AND (%(jump)s OR NOT (
           EXISTS (SELECT 1 FROM executions_componentrun AS other
-                  WHERE other.status = 'queued' AND NOT other.held AND other.priority > run.priority)
+                  WHERE other.status = 'queued' AND NOT other.held AND other.queue = ANY(%(queues)s::text[])
+                    AND other.priority > run.priority)
           OR EXISTS (SELECT 1 FROM executions_componentrun AS other
-                     WHERE other.status = 'queued' AND NOT other.held AND other.priority = run.priority
-                       AND other.owner_id < run.owner_id)
+                     WHERE other.status = 'queued' AND NOT other.held AND other.queue = ANY(%(queues)s::text[])
+                       AND other.priority = run.priority AND other.owner_id < run.owner_id)
           OR EXISTS (SELECT 1 FROM executions_componentrun AS other
-                     WHERE other.status = 'queued' AND NOT other.held AND other.priority = run.priority
-                       AND other.owner_id > run.owner_id)))
-    RETURNING run.id AS run_id, run.component_id, run.component_type, run.waited, run.waiting_for,
+                     WHERE other.status = 'queued' AND NOT other.held AND other.queue = ANY(%(queues)s::text[])
+                       AND other.priority = run.priority AND other.owner_id > run.owner_id)))
+    RETURNING run.id AS run_id, run.component_id, run.component_type, run.queue, run.waited, run.waiting_for,
               run.waiting_for = 'time' OR run.signal IS NOT NULL AS timed_out,
               run.waited AND run.deadline_at <= clock_timestamp() AS overdue,
               run.crashes + run.released AS lost_attempts, run.attempt, run.item_id, run.item_index
@@ -95,7 +95,7 @@ SELECT claimed.*, locked.id, locked.workflow_id, locked.version_id, locked.creat
        locked.parameters, locked.sealed_parameters, locked.sealed_hidden, locked.sealed_input, locked.trigger,
        locked.tags, locked.request_id, locked.traceparent, locked.created_at, locked.depth, touched.started_at,
        (SELECT name FROM workflows_workflow WHERE id = locked.workflow_id) AS workflow_name,
-       item.index, item.value, item.sealed_value, item.run_id AS loop_run_id,
+       item.index, item.value, item.value_ref, item.sealed_value, item.sealed_value_ref, item.run_id AS loop_run_id,
        locked.status = 'queued' AS begun,
        -- As the run was before this statement.
        extract(epoch FROM clock_timestamp()
@@ -107,8 +107,8 @@ FROM claimed CROSS JOIN locked CROSS JOIN touched LEFT JOIN executions_loopitem 
 def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, jump: bool = False) -> Claimed | None:
     """Take a queued run of one of the `types` for `holder` under a lease; None if it is not to be had (any more).
 
-    Without `jump` it is not taken either while a more urgent run, or one of another owner, is queued. Forbids a
-    transaction.
+    It must wait in a queue that `holder` serves. Without `jump` it is not taken either while a more urgent run, or one
+    of another owner, waits in one of these. Forbids a transaction.
     """
     parameters = {"run": to_uuid(run_id), "attempt": attempt, "types": list(types), "jump": jump, **lease(holder)}
     row = fetch_one(_CLAIM, {**parameters, "has_place": False})
@@ -123,7 +123,7 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
         execution[name] = orjson.loads(row[name])
     item = None
     if row["item_id"] is not None:
-        item = Item(execution["item_id"], row["index"], execution["loop_run_id"], row["value"], row["sealed_value"])
+        item = stored_item(execution["item_id"], execution["loop_run_id"], row)
     held = Held(
         key=RunKey(execution["id"], run_id, attempt),
         component_id=row["component_id"],
@@ -137,8 +137,8 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
 
 
 def _count(claimed: Mapping[str, Any]) -> None:
-    queue, seconds = settings.CELERY_TASK_DEFAULT_QUEUE, claimed["queued_seconds"]
-    measures.QUEUE_WAIT_SECONDS.observe(max(seconds, 0.0), queue, str(claimed["priority"]))
+    seconds = max(claimed["queued_seconds"], 0.0)
+    measures.QUEUE_WAIT_SECONDS.observe(seconds, claimed["queue"], str(claimed["priority"]))
     if claimed["begun"]:
         measures.EXECUTIONS_STARTED.count()
 
@@ -147,6 +147,7 @@ _LIMITED = """
 SELECT execution.id, execution.max_parallel
 FROM executions_componentrun AS run JOIN executions_execution AS execution ON execution.id = run.execution_id
 WHERE run.id = %(run)s AND run.status = 'queued' AND run.attempt = %(attempt)s AND NOT run.held
+  AND run.queue = ANY(%(queues)s::text[])
   AND execution.max_parallel > 0 AND execution.completed_at IS NULL
 """
 
@@ -180,71 +181,87 @@ def _claim_place(parameters: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-# Whose turn it is: the highest priority that is queued; there the owner with the fewest runs running, then the one
-# that has waited longest; of an owner the oldest run. Owners are found by skipping through the index, not by
-# reading the queue, so that ten thousand queued runs of one cost the others nothing.
+# Whose turn it is in these queues: the highest priority that is queued; there the owner with the fewest runs running,
+# then the one that has waited longest; of an owner the oldest run. Owners are found by skipping through the index, not
+# by reading the queue, so that ten thousand queued runs of one cost the others nothing.
 _NEXT_IN_TURN = """
-WITH RECURSIVE top AS MATERIALIZED (
-    SELECT priority FROM executions_componentrun
-    WHERE status = 'queued' AND NOT held AND component_type = ANY(%(types)s::text[])
-    ORDER BY priority DESC LIMIT 1
+WITH RECURSIVE served AS MATERIALIZED (
+    SELECT name FROM unnest(%(queues)s::text[]) AS queue (name)
+), top AS MATERIALIZED (
+    SELECT max(head.priority) AS priority FROM served, LATERAL (
+        SELECT run.priority FROM executions_componentrun AS run
+        WHERE run.queue = served.name AND run.status = 'queued' AND NOT run.held
+          AND run.component_type = ANY(%(types)s::text[])
+        ORDER BY run.priority DESC LIMIT 1
+    ) AS head
 ), owner (id) AS (
-    (SELECT run.owner_id FROM executions_componentrun AS run, top
-     WHERE run.status = 'queued' AND NOT run.held AND run.priority = top.priority ORDER BY run.owner_id LIMIT 1)
+    (SELECT head.owner_id FROM served, top, LATERAL (
+         SELECT run.owner_id FROM executions_componentrun AS run
+         WHERE run.queue = served.name AND run.status = 'queued' AND NOT run.held AND run.priority = top.priority
+         ORDER BY run.owner_id LIMIT 1
+     ) AS head ORDER BY head.owner_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT run.owner_id FROM executions_componentrun AS run, top
-            WHERE run.status = 'queued' AND NOT run.held AND run.priority = top.priority AND run.owner_id > owner.id
-            ORDER BY run.owner_id LIMIT 1)
+    SELECT (
+        SELECT head.owner_id FROM served, top, LATERAL (
+            SELECT run.owner_id FROM executions_componentrun AS run
+            WHERE run.queue = served.name AND run.status = 'queued' AND NOT run.held AND run.priority = top.priority
+              AND run.owner_id > owner.id
+            ORDER BY run.owner_id LIMIT 1
+        ) AS head ORDER BY head.owner_id LIMIT 1)
     FROM owner WHERE owner.id IS NOT NULL
 )
 SELECT head.id, head.attempt
-FROM (SELECT id FROM owner WHERE id IS NOT NULL LIMIT %(owners)s) AS owner, top, LATERAL (
-    SELECT run.id, run.attempt, run.changed_at FROM executions_componentrun AS run
-    WHERE run.status = 'queued' AND NOT run.held AND run.priority = top.priority AND run.owner_id = owner.id
-      AND run.component_type = ANY(%(types)s::text[])
-    ORDER BY run.id LIMIT 2
+FROM (SELECT id FROM owner WHERE id IS NOT NULL LIMIT %(owners)s) AS owner, LATERAL (
+    SELECT oldest.* FROM served, top, LATERAL (
+        SELECT run.id, run.attempt, run.changed_at FROM executions_componentrun AS run
+        WHERE run.queue = served.name AND run.status = 'queued' AND NOT run.held AND run.priority = top.priority
+          AND run.owner_id = owner.id AND run.component_type = ANY(%(types)s::text[])
+        ORDER BY run.id LIMIT 2
+    ) AS oldest ORDER BY oldest.id LIMIT 2
 ) AS head
 ORDER BY (SELECT count(*) FROM executions_componentrun AS busy
-          WHERE busy.status = 'running' AND busy.owner_id = owner.id), head.changed_at
+          WHERE busy.status = 'running' AND busy.owner_id = owner.id AND busy.queue = ANY(%(queues)s::text[])),
+         head.changed_at
 LIMIT 3
 """
 _MAX_OWNERS = 1000
 
 
-def next_in_turn(types: Sequence[str]) -> list[tuple[str, int]]:
+def next_in_turn(types: Sequence[str], queues: Sequence[str]) -> list[tuple[str, int]]:
     """Up to three queued runs (id, attempt) whose turn it is, by priority, then fairly between owners, then age.
 
     A look without a lock: a claim finds out whether one is still to be had.
     """
-    rows = fetch_all(_NEXT_IN_TURN, {"types": list(types), "owners": _MAX_OWNERS})
+    rows = fetch_all(_NEXT_IN_TURN, {"types": list(types), "queues": list(queues), "owners": _MAX_OWNERS})
     return [(from_uuid(row["id"]), row["attempt"]) for row in rows]
 
 
 _OTHERS_WAIT = """
 SELECT EXISTS (
     SELECT 1 FROM executions_componentrun
-    WHERE status = 'queued' AND NOT held AND priority > %(priority)s
+    WHERE status = 'queued' AND NOT held AND queue = ANY(%(queues)s::text[]) AND priority > %(priority)s
       AND changed_at < clock_timestamp() - interval '20 ms'
 ) OR EXISTS (
     SELECT 1 FROM executions_componentrun
-    WHERE status = 'queued' AND NOT held AND priority = %(priority)s AND owner_id < %(owner)s
-      AND changed_at < clock_timestamp() - interval '20 ms'
+    WHERE status = 'queued' AND NOT held AND queue = ANY(%(queues)s::text[]) AND priority = %(priority)s
+      AND owner_id < %(owner)s AND changed_at < clock_timestamp() - interval '20 ms'
 ) OR EXISTS (
     SELECT 1 FROM executions_componentrun
-    WHERE status = 'queued' AND NOT held AND priority = %(priority)s AND owner_id > %(owner)s
-      AND changed_at < clock_timestamp() - interval '20 ms'
+    WHERE status = 'queued' AND NOT held AND queue = ANY(%(queues)s::text[]) AND priority = %(priority)s
+      AND owner_id > %(owner)s AND changed_at < clock_timestamp() - interval '20 ms'
 ) AS waiting
 """
 
 
-def others_wait(priority: int, owner_id: str) -> bool:
-    """Whether a more urgent run, or another owner's, has waited for longer than an idle worker leaves it."""
-    row = fetch_one(_OTHERS_WAIT, {"priority": priority, "owner": to_uuid(owner_id)})
+def others_wait(priority: int, owner_id: str, queues: Sequence[str]) -> bool:
+    """Whether a more urgent run, or another owner's, has waited in these queues longer than an idle worker needs."""
+    parameters = {"priority": priority, "owner": to_uuid(owner_id), "queues": list(queues)}
+    row = fetch_one(_OTHERS_WAIT, parameters)
     return bool(row and row["waiting"])
 
 
 READY = "run.taken + delta.taken > 0 AND (run.join_any OR run.pending = delta.decided)"
-KEPT = f"run.component_id = %(keep)s AND {READY}"
+KEPT = f"run.component_id = %(keep)s AND run.queue = ANY(%(queues)s::text[]) AND {READY}"
 
 # One hop. The race: this attempt was rescued or cancelled meanwhile; `ended` then moves no row, and since every
 # other part reads from it, nothing else happens. Two predecessors of one join ending at once queue up on
@@ -252,7 +269,8 @@ KEPT = f"run.component_id = %(keep)s AND {READY}"
 _FINISH = f"""
 WITH {LOCKED}, ended AS (
     UPDATE executions_componentrun AS run
-    SET status = %(status)s, output = %(output)s::jsonb, sealed_output = %(sealed_output)s,
+    SET status = %(status)s, output = %(output)s::jsonb, output_ref = %(output_ref)s::jsonb,
+        sealed_output = %(sealed_output)s, sealed_output_ref = %(sealed_output_ref)s::jsonb,
         error = %(error)s::jsonb, taken_out = %(taken)s::int[], completed_at = clock_timestamp(),
         changed_at = clock_timestamp(), lease_until = NULL, waiting_for = NULL,
         cpu_seconds = run.cpu_seconds + %(cpu_seconds)s,
@@ -268,7 +286,8 @@ WITH {LOCKED}, ended AS (
     SET pending = run.pending - delta.decided,
         taken = run.taken + delta.taken,
         status = CASE
-            WHEN {READY} THEN CASE WHEN run.component_id = %(keep)s THEN 'running' ELSE 'queued' END
+            WHEN {KEPT} THEN 'running'
+            WHEN {READY} THEN 'queued'
             WHEN run.pending = delta.decided THEN 'skipped'
             ELSE 'blocked' END,
         worker = CASE WHEN {KEPT} THEN %(worker)s ELSE run.worker END,
@@ -284,7 +303,8 @@ WITH {LOCKED}, ended AS (
         AS delta (component_id, decided, taken)
     WHERE run.scope_id = ended.scope_id AND run.component_id = delta.component_id
       AND run.status = 'blocked' AND locked.stop_as IS NULL
-    RETURNING run.id, run.component_id, run.component_type, run.position, run.attempt, run.status, run.item_index
+    RETURNING run.id, run.component_id, run.component_type, run.queue, run.position, run.attempt, run.status,
+              run.item_index
 ), item AS (
     UPDATE executions_loopitem AS item
     SET remaining = item.remaining - 1 - (SELECT count(*) FROM moved WHERE status = 'skipped'),
@@ -326,7 +346,7 @@ WITH {LOCKED}, ended AS (
     RETURNING execution.remaining, execution.priority
 )
 SELECT touched.remaining, COALESCE((SELECT remaining FROM item), touched.remaining) AS scope_remaining,
-       touched.priority, moved.id, moved.component_id, moved.attempt, moved.status
+       touched.priority, moved.id, moved.component_id, moved.queue, moved.attempt, moved.status
 FROM touched LEFT JOIN moved ON moved.status <> 'blocked'
 ORDER BY moved.position
 """
@@ -343,7 +363,8 @@ def finish(
 ) -> Finished | None:
     """Record a run's end and move its successors; None if this attempt no longer holds the run (fenced).
 
-    A successor named by `keep` that becomes ready is claimed for `holder` in the same statement.
+    A successor named by `keep` that becomes ready, and whose queue `holder` serves, is claimed for it in the same
+    statement.
     `scope_error` is what the execution, or the item, will fail with; the first one stays.
     """
     rows = fetch_written(
@@ -355,7 +376,9 @@ def finish(
             "attempt": run.key.attempt,
             "status": str(ended.status),
             "output": ended.output_text,
+            "output_ref": to_json(ended.output_ref),
             "sealed_output": ended.sealed_output,
+            "sealed_output_ref": to_json(ended.sealed_output_ref),
             "error": to_json(ended.error),
             "taken": list(ended.taken),
             "lines": storable_dumps(list(ended.lines)),
@@ -385,7 +408,7 @@ WITH {LOCKED}, moved AS (
         completed_at = CASE WHEN run.pending = delta.decided AND run.taken = 0 THEN clock_timestamp() END
     FROM locked, unnest(%(targets)s::text[], %(decided)s::int[]) AS delta (component_id, decided)
     WHERE run.scope_id = %(scope)s AND run.component_id = delta.component_id AND run.status = 'blocked'
-    RETURNING run.id, run.component_id, run.component_type, run.position, run.attempt, run.status,
+    RETURNING run.id, run.component_id, run.component_type, run.queue, run.position, run.attempt, run.status,
               run.item_id, run.item_index
 ), item AS (
     UPDATE executions_loopitem AS item
@@ -409,7 +432,7 @@ WITH {LOCKED}, moved AS (
     RETURNING execution.remaining, execution.priority
 )
 SELECT touched.remaining, COALESCE((SELECT remaining FROM item), touched.remaining) AS scope_remaining,
-       touched.priority, moved.id, moved.component_id, moved.attempt, moved.status
+       touched.priority, moved.id, moved.component_id, moved.queue, moved.attempt, moved.status
 FROM touched LEFT JOIN moved ON moved.status <> 'blocked'
 ORDER BY moved.position
 """
@@ -442,7 +465,7 @@ FROM (
            FROM executions_execution WHERE id = %(execution)s)
 ) AS next
 WHERE run.id = next.id
-RETURNING run.id, run.attempt, run.priority
+RETURNING run.id, run.attempt, run.priority, run.queue
 """
 
 

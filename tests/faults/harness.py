@@ -36,6 +36,7 @@ from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION, FINAL_RUN
 from tests.eventually import eventually
 from tests.faults import invariants
+from workflows.components.base import Kind
 from workflows.models import Workflow
 from workflows.services import create_workflow
 
@@ -423,7 +424,8 @@ class World:
 
     def queued_messages(self) -> int:
         redis = self.servers.redis()
-        return sum(redis.llen(key) for key in redis.keys("apg*") if redis.type(key) == b"list")
+        names = (key for queue in (*Kind, "apg") for key in redis.keys(f"{queue}*"))
+        return sum(redis.llen(key) for key in names if redis.type(key) == b"list")
 
     @contextmanager
     def evidence(self) -> Iterator[invariants.Evidence]:

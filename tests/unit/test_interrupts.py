@@ -17,7 +17,8 @@ def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     """This process in the first slot of a board."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGALRM, interrupts.INTERRUPT_SIGNAL)}
     monkeypatch.setattr(interrupts, "_board", None)
-    monkeypatch.setattr(interrupts, "_doing", interrupts._doing)
+    monkeypatch.setattr(interrupts, "_places", None)
+    monkeypatch.setattr(interrupts, "_here", interrupts._Here())
     made = interrupts.open_board()
     interrupts.install(0)
     yield made

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from core.errors import ErrorCode, Problem
@@ -12,6 +13,18 @@ from core.types import JSONObject, JSONValue
 from workflows.expressions import References
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+class Kind(StrEnum):
+    """What a component does with its worker, and so the queue that its runs wait in.
+
+    `io` waits for others, keeps to a deadline of its own and calls `Context.checkpoint` meanwhile: its worker may be
+    one of threads. `script` runs users' code. `default` is all else, and whatever is not known.
+    """
+
+    DEFAULT = "default"
+    IO = "io"
+    SCRIPT = "script"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +150,7 @@ class Context:
     `idempotency_key` is the same on every attempt, so that the far side can recognise a retry. `resumed` is
     None on a first call, and says what ended the wait when `run` is called again after one. `secret` gives a
     secret of the workflow's owner, or raises SecretMissingError; `send_email` a message id, or EmailRefusedError.
+    What waits for others calls `checkpoint` a few times a second; what that raises ends the attempt, so let it pass.
     """
 
     component_id: str
@@ -152,6 +166,7 @@ class Context:
     send_email: Callable[[Email], str]
     network_bytes: int = 0
     lines: list[LogLine] = field(default_factory=list)
+    checkpoint: Callable[[], None] = lambda: None
 
     def log(self, level: LogLevel, message: str, **metadata: JSONValue) -> None:
         """Add a line to the execution's log."""
@@ -175,7 +190,7 @@ class Component(ABC):
     A component is `pure` if `run` does nothing but make its outcome and log lines out of `config` and of the scope,
     `resumed`, `now` and `secret` of its context. Where these hold a secret it is run a second time with other values in
     the secret's place: what is then different is as secret. Of all others, what they make of a secret themselves is
-    not known.
+    not known. `kind` says which workers run it.
     """
 
     type: ClassVar[str]
@@ -191,6 +206,7 @@ class Component(ABC):
     own_names: ClassVar[frozenset[str]] = frozenset()
     verbatim: ClassVar[frozenset[str]] = frozenset()
     pure: ClassVar[bool] = False
+    kind: ClassVar[Kind] = Kind.DEFAULT
 
     @abstractmethod
     def run(self, config: JSONObject, context: Context) -> Outcome:

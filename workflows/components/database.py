@@ -9,7 +9,7 @@ from core.json_text import dumps, storable
 from core.outbound import checked_addresses
 from core.outbound_policy import OutboundError
 from core.types import JSONObject
-from workflows.components.base import Completed, Component, Context, Failed, Outcome, SecretMissingError
+from workflows.components.base import Completed, Component, Context, Failed, Kind, Outcome, SecretMissingError
 from workflows.components.control import ANY, object_schema
 from workflows.components.postgres import Database, QueryError, query
 from workflows.components.sql_binds import BindError, BoundQuery, bind
@@ -35,6 +35,7 @@ class DatabaseQuery(Component):
     name: ClassVar = "Database Query"
     description: ClassVar = "Runs one SQL statement on a PostgreSQL database"
     category: ClassVar = "integration"
+    kind: ClassVar = Kind.IO
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "connection": {
@@ -132,6 +133,7 @@ class DatabaseQuery(Component):
                 timeout_seconds=timeout,
                 max_rows=config.get("max_rows", DEFAULT_MAX_ROWS),
                 max_bytes=context.max_output_bytes,
+                on_progress=context.checkpoint,
             )
         except BindError as error:
             return Failed(f"query: {error}", permanent=True)

@@ -13,7 +13,7 @@ from core.outbound import OutboundResponse, send
 from core.outbound_policy import OutboundError, OutboundPolicy, check_url
 from core.redact import REDACTED
 from core.types import JSONObject, JSONValue
-from workflows.components.base import Completed, Component, Context, Failed, Outcome
+from workflows.components.base import Completed, Component, Context, Failed, Kind, Outcome
 from workflows.components.control import ANY, object_schema
 from workflows.expressions import has_expression
 from workflows.schemas import received
@@ -122,6 +122,7 @@ class HttpRequest(Component):
     name: ClassVar = "HTTP Request"
     description: ClassVar = "Make HTTP requests to APIs and web services"
     category: ClassVar = "integration"
+    kind: ClassVar = Kind.IO
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "url": {
@@ -221,6 +222,7 @@ class HttpRequest(Component):
                 follow_redirects=config.get("follow_redirects", True),
                 max_response_bytes=context.max_output_bytes,
                 policy=context.outbound,
+                on_progress=context.checkpoint,
                 sensitive_headers=_key_names(config.get("auth"), "header"),
             )
         except OutboundError as error:

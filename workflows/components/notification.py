@@ -8,7 +8,7 @@ from core.json_text import dumps
 from core.outbound import send
 from core.outbound_policy import OutboundError
 from core.types import JSONObject
-from workflows.components.base import Completed, Component, Context, Failed, Outcome
+from workflows.components.base import Completed, Component, Context, Failed, Kind, Outcome
 from workflows.components.control import ANY, object_schema
 from workflows.components.http import RETRIABLE_CLIENT_ERRORS, USER_AGENT, url_problems
 
@@ -22,6 +22,7 @@ class Notification(Component):
     name: ClassVar = "Notification"
     description: ClassVar = "Posts a message to Slack, or as JSON to any address"
     category: ClassVar = "integration"
+    kind: ClassVar = Kind.IO
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "url": {
@@ -84,6 +85,7 @@ class Notification(Component):
                 follow_redirects=False,
                 max_response_bytes=context.max_output_bytes,
                 policy=context.outbound,
+                on_progress=context.checkpoint,
             )
         except OutboundError as error:
             context.count_network(error.bytes_sent + error.bytes_received)

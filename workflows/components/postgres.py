@@ -3,10 +3,10 @@
 import base64
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
@@ -20,6 +20,8 @@ from psycopg.types.string import TextLoader
 
 from core.json_text import dumps
 from core.types import JSONObject, JSONValue
+
+T = TypeVar("T")
 
 _CONNECT_SECONDS = 10
 # The server ends a slow statement itself, and says so; this much later it is left alone.
@@ -84,15 +86,18 @@ def query(
     timeout_seconds: float,
     max_rows: int,
     max_bytes: int,
+    on_progress: Callable[[], None],
 ) -> Answer:
     """Run one statement with `$1`… in a transaction of its own, on one of the checked addresses. Raises QueryError.
 
-    The server is told the time limit; a server that does not keep to it is left when the time is over.
+    The server is told the time limit; a server that does not keep to it is left when the time is over. `on_progress` is
+    called ten times a second while it works; what that raises ends the call and reaches the caller.
     """
     deadline = time.monotonic() + timeout_seconds
     connection = _connect(database, addresses, timeout_seconds)
     try:
         connection.deadline = deadline + _GRACE_SECONDS
+        connection.on_progress = on_progress
         with connection.cursor() as cursor:
             left = max(1, round((deadline - time.monotonic()) * 1000))
             cursor.execute("SELECT set_config('statement_timeout', $1, false)", [str(left)])
@@ -118,12 +123,27 @@ class _Connection(psycopg.Connection[tuple[Any, ...]]):
     """Waits for the server until a deadline: one that says nothing must not hold a worker."""
 
     deadline: float | None = None
+    on_progress: Callable[[], None] | None = None
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         if self.deadline is not None:
             left = max(0.0, self.deadline - time.monotonic())
             timeout = left if timeout is None else min(timeout, left)
-        return super().wait(gen, interval, timeout)
+        watched = gen if self.on_progress is None else _watched(gen, self.on_progress)
+        return super().wait(watched, interval, timeout)
+
+
+def _watched(gen: PQGen[T], on_progress: Callable[[], None]) -> PQGen[T]:
+    """The same conversation with the server, with a word in between whenever it was waited for."""
+    ready: Any = None  # what starts a generator
+    while True:
+        try:
+            wanted = gen.send(ready)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        ready = yield wanted
+        on_progress()
 
 
 class _Cursor(psycopg.RawCursor[tuple[Any, ...]]):

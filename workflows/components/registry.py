@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
-from workflows.components.base import Component
+from workflows.components.base import Component, Kind
 from workflows.components.control import Condition, Delay, End, Log, Start
 from workflows.components.data import Transform, Validate
 from workflows.components.database import DatabaseQuery
@@ -72,6 +72,12 @@ def all_types() -> list[Component]:
     return sorted([*BUILT_IN.values(), *_plug_ins().components.values()], key=lambda item: (item.category, item.type))
 
 
+def kind_of(type_: str) -> Kind:
+    """Which workers run components of a type; DEFAULT for one that is not installed here."""
+    component = get(type_)
+    return Kind.DEFAULT if component is None else component.kind
+
+
 def known_types() -> tuple[str, ...]:
     """The types that this process can run."""
     return _plug_ins().known
@@ -111,6 +117,8 @@ def _load(entry_point: EntryPoint) -> Component:
     for name in ("type", "name", "description", "category"):
         if not isinstance(getattr(component, name), str):
             raise PlugInError(f"its {name} is no text")
+    if not isinstance(component.kind, Kind):
+        raise PlugInError(f"its kind is none of {', '.join(Kind)}")
     for name in ("config_schema", "input_schema", "output_schema"):
         try:
             Schema(getattr(component, name))

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from core.errors import ErrorCode, Problem
 from core.types import JSONObject, JSONValue
-from workflows.components.base import Completed, Component, Context, Failed, Outcome
+from workflows.components.base import Completed, Component, Context, Failed, Kind, Outcome
 from workflows.components.control import ANY, object_schema
 from workflows.components.sandbox import ScriptError, ScriptLimits, run_script, syntax_error
 from workflows.expressions import References
@@ -32,6 +32,7 @@ class Script(Component):
     name: ClassVar = "Script"
     description: ClassVar = "Runs a Python script in a sandbox without files, network and secrets"
     category: ClassVar = "data"
+    kind: ClassVar = Kind.SCRIPT
     pure: ClassVar = True
     verbatim: ClassVar[frozenset[str]] = frozenset({"code"})
     config_schema: ClassVar[JSONObject] = object_schema(

@@ -49,6 +49,19 @@ def test_workers_and_all_parts_healthy(api: Api) -> None:
     assert parts["scheduler"] == {"status": "healthy", "queue_depth": 0}
 
 
+def test_a_queue_that_no_worker_serves_is_named(api: Api) -> None:
+    Worker.objects.create(name="w1", queues=["default"])
+    Worker.objects.create(name="w2", queues=["script"])
+    answer = api.get("/health")
+    assert (answer.status, answer.data["status"]) == (200, "degraded")
+    assert answer.data["components"]["workflow_engine"] == {
+        "status": "degraded", "workers": 2, "message": "No worker serves the queue io",
+    }  # fmt: skip
+    assert answer.data["components"]["scheduler"]["status"] == "healthy"
+    Worker.objects.create(name="w3", queues=["io"])
+    assert api.get("/health").data["components"]["workflow_engine"] == {"status": "healthy", "workers": 3}
+
+
 def test_workers_whose_heart_stopped_do_not_count(api: Api) -> None:
     Worker.objects.create(name="w1")
     Worker.objects.update(heartbeat_at=timezone.now() - timedelta(minutes=1))

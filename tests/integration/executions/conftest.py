@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from accounts.models import User
@@ -16,6 +15,7 @@ from executions.models import ComponentRun, Execution
 from executions.services import StartRequest, start_execution
 from executions.states import EXECUTION_MOVES, RUN_MOVES
 from executions.transitions.statements import Holder, QueuedRun
+from workflows.components.base import Kind
 from workflows.models import Workflow
 from workflows.services import create_workflow
 
@@ -69,17 +69,18 @@ class Doorbells:
         from celery import current_app
 
         with current_app.connection_for_read() as connection:
-            queue = connection.SimpleQueue(settings.CELERY_TASK_DEFAULT_QUEUE)
-            while True:
-                try:
-                    message = queue.get_nowait()
-                except queue.Empty:
-                    break
-                message.ack()
-                run_id, attempt = message.payload[0]
-                priority = 10 - int(message.properties.get("priority", 5))
-                self.waiting.append(QueuedRun(run_id, attempt, priority))
-            queue.close()
+            for name in Kind:
+                queue = connection.SimpleQueue(name)
+                while True:
+                    try:
+                        message = queue.get_nowait()
+                    except queue.Empty:
+                        break
+                    message.ack()
+                    run_id, attempt = message.payload[0]
+                    priority = 10 - int(message.properties.get("priority", 5))
+                    self.waiting.append(QueuedRun(run_id, attempt, priority, name))
+                queue.close()
 
     def work(self, worker: str = "test") -> int:
         """Serve every message, those that serving sends too; how many were served."""

@@ -75,11 +75,23 @@ def test_no_worker_alive_or_none_that_knows_the_type(alice: User, alice_api: Api
     assert why(alice_api, execution)["message"] == "No worker is alive"
 
 
+def test_no_worker_alive_serves_the_queue(alice: User, alice_api: Api, doorbells: Doorbells) -> None:
+    execution = start(
+        alice, linear({"id": "h", "type": "http_request", "config": {"url": "http://a", "method": "GET"}})
+    )
+    Worker.objects.create(name="w1", component_types=["http_request"], queues=["default", "script"])
+    data = why(alice_api, execution)
+    assert (data["reason"], data["message"]) == ("no_worker", "No worker alive serves the queue io")
+    assert data["details"] == {"queue": "io"}
+    Worker.objects.create(name="w2", component_types=["http_request"], queues=["io"])
+    assert why(alice_api, execution)["reason"] == "queued_behind"
+
+
 def test_queued_behind_counts_what_is_ahead(alice: User, alice_api: Api, worker: Worker, doorbells: Doorbells) -> None:
     start(alice, linear(log("a")), priority=9)
     execution = start(alice, linear(log("a")))
     data = why(alice_api, execution)
-    assert (data["reason"], data["details"]) == ("queued_behind", {"ahead": 1, "priority": 5})
+    assert (data["reason"], data["details"]) == ("queued_behind", {"ahead": 1, "priority": 5, "queue": "default"})
     (component,) = data["components"]
     assert (component["component_id"], component["status"]) == ("a", "queued")
 

@@ -27,16 +27,17 @@ def pushed(name: str) -> list[Any]:
 
 @pytest.mark.parametrize("priority", range(1, 11))
 def test_a_message_is_what_celery_sends(priority: int) -> None:
-    run = QueuedRun(new_id(), 3, priority)
+    run = QueuedRun(new_id(), 3, priority, "io")
     with current_app.producer_pool.acquire(block=True) as producer:
         current_app.send_task(
             dispatch.RUN_COMPONENT,
             args=(run.run_id, run.attempt),
+            queue="io",
             priority=dispatch.broker_priority(priority),
             producer=producer,
             ignore_result=True,
         )
-    [name] = [key.decode() for key in client().scan_iter("apg*")]
+    [name] = [key.decode() for key in client().scan_iter("io*")]
     dispatch.ring([run])
     theirs, ours = pushed(name)
     assert ours["body"] == theirs["body"]
@@ -52,8 +53,8 @@ def test_a_message_is_what_celery_sends(priority: int) -> None:
 def test_messages_are_served_in_the_order_of_the_runs() -> None:
     runs = [QueuedRun(new_id(), 1, priority) for priority in (5, 10, 5)]
     dispatch.ring(runs)
-    assert [message["body"][0] for message in pushed("apg:5")] == [[runs[0].run_id, 1], [runs[2].run_id, 1]]
-    assert [message["body"][0] for message in pushed("apg")] == [[runs[1].run_id, 1]]
+    assert [message["body"][0] for message in pushed("default:5")] == [[runs[0].run_id, 1], [runs[2].run_id, 1]]
+    assert [message["body"][0] for message in pushed("default")] == [[runs[1].run_id, 1]]
 
 
 def test_a_broker_that_is_away_is_logged_and_left_to_the_sweep(caplog: Any) -> None:

@@ -1,0 +1,196 @@
+"""A worker of many threads for components that wait for others: as many at once, and the guarantees of processes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from accounts.models import User
+from core.types import JSONObject
+from executions.interventions import cancel_execution
+from executions.models import ComponentRun, Execution, Worker
+from executions.services import StartRequest, start_execution
+from executions.states import ExecutionStatus, RunStatus
+from tests.eventually import eventually
+from tests.integration.executions.conftest import linear, log, make_workflow
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+class SlowServer:
+    """Answers HTTP after the seconds that its path names; knows which connections were closed on it."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port = int(self.listener.getsockname()[1])
+        self.hung_up = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = self.listener.accept()
+                threading.Thread(target=self._answer, args=(peer,), daemon=True).start()
+
+    def _answer(self, peer: socket.socket) -> None:
+        with peer, suppress(OSError):
+            seconds = float(peer.recv(65536).split(b" ", 2)[1].strip(b"/"))
+            peer.settimeout(seconds)
+            try:
+                if peer.recv(1) == b"":
+                    self.hung_up.set()
+                    return
+            except TimeoutError:
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture
+def server() -> Iterator[SlowServer]:
+    """Somebody to wait for."""
+    slow = SlowServer()
+    yield slow
+    slow.listener.close()
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a mail server that never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def start(empty_redis: None, tmp_path: Path) -> Iterator[Start]:
+    """`start(threads, APG_…=…)`: a worker of threads on the test's own database, once it serves."""
+    started: list[subprocess.Popen[bytes]] = []
+    head, _, query = os.environ["DATABASE_URL"].partition("?")
+    url = f"{head.rpartition('/')[0]}/{connection.settings_dict['NAME']}?{query}"
+
+    def run(threads: int, **environment: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", "io", "--pool", "threads",
+                   "-c", str(threads), "-l", "WARNING", "--without-gossip", "--without-mingle"]  # fmt: skip
+        with (tmp_path / "worker.log").open("ab") as log_file:
+            process = subprocess.Popen(
+                command,
+                env={**os.environ, "DATABASE_URL": url, **environment},
+                stdout=log_file,
+                stderr=log_file,
+                start_new_session=True,
+            )
+        started.append(process)
+        eventually(lambda: Worker.objects.filter(name__contains=f":{process.pid}:").exists(), timeout=60)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+    sys.stdout.write((tmp_path / "worker.log").read_text())
+
+
+def call(id_: str, port: int, seconds: float, **more: object) -> JSONObject:
+    url = f"http://127.0.0.1:{port}/{seconds}"
+    return {"id": id_, "type": "http_request", "config": {"url": url, "method": "GET", "timeout": 120}, **more}
+
+
+def mail(id_: str, **more: object) -> JSONObject:
+    return {"id": id_, "type": "email", "config": {"to": "a@example.com", "subject": "s", "body": "b"}, **more}
+
+
+def begin(user: User, definition: JSONObject) -> Execution:
+    return start_execution(workflow=make_workflow(user, definition), user=user, request=StartRequest()).execution
+
+
+def running(execution: Execution) -> bool:
+    return execution.runs.filter(status=RunStatus.RUNNING).exists()
+
+
+def status_of(execution: Execution) -> str:
+    return Execution.objects.get(pk=execution.pk).status
+
+
+def test_many_wait_beside_each_other_and_each_may_be_cancelled(alice: User, start: Start, server: SlowServer) -> None:
+    worker = start(64, APG_DRAIN_SECONDS="1")
+    facts = Worker.objects.get()
+    assert (facts.queues, facts.processes) == (["io"], 64)
+    calls = [call(f"c{n}", server.port, 1) for n in range(64)]
+    execution = begin(alice, {"components": calls})
+    eventually(lambda: status_of(execution) == ExecutionStatus.COMPLETED, timeout=20)
+    runs = list(execution.runs.all())
+    assert {(run.status, run.attempt, run.crashes) for run in runs} == {(RunStatus.COMPLETED, 1, 0)}
+    assert len({run.pid for run in runs}) > 32
+    took = max(run.completed_at for run in runs if run.completed_at) - min(
+        run.started_at for run in runs if run.started_at
+    )
+    assert took.total_seconds() < 8
+
+    endless = begin(alice, linear(call("a", server.port, 60)))
+    eventually(lambda: running(endless))
+    cancel_execution(endless)
+    eventually(lambda: status_of(endless) == ExecutionStatus.CANCELLED, timeout=3)
+    assert server.hung_up.wait(3)
+
+    timed = begin(alice, linear(call("a", server.port, 60, timeout_seconds=1)))
+    eventually(lambda: status_of(timed) == ExecutionStatus.FAILED, timeout=4)
+    assert timed.runs.get().error == {"code": "TIMEOUT_ERROR", "message": "Timed out after 1 s"}
+
+    left = begin(alice, linear(call("a", server.port, 60), log("b")))
+    eventually(lambda: running(left))
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(15) == 0
+    run = left.runs.get(component_id="a")
+    assert (run.status, run.attempt, run.crashes, run.released) == (RunStatus.QUEUED, 2, 0, 1)
+    assert not Worker.objects.exists()
+
+
+def test_after_kill_9_another_worker_takes_over(alice: User, start: Start, server: SlowServer) -> None:
+    first = start(4, APG_LEASE_SECONDS="3")
+    execution = begin(alice, linear(call("a", server.port, 2)))
+    eventually(lambda: running(execution))
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    start(4, APG_LEASE_SECONDS="3")
+    eventually(lambda: status_of(execution) == ExecutionStatus.COMPLETED, timeout=20)
+    run = execution.runs.get()
+    assert (run.attempt, run.crashes) == (2, 1)
+
+
+def test_threads_that_do_not_come_back_are_given_up_and_cost_a_worker_that_has_too_many(
+    alice: User, start: Start, server: SlowServer, silent: int
+) -> None:
+    settings = {"APG_EMAIL_URL": f"smtp://127.0.0.1:{silent}", "APG_EMAIL_FROM": "apg@example.com"}
+    worker = start(8, APG_DRAIN_SECONDS="5", **settings)
+    first = begin(alice, linear(mail("a", timeout_seconds=1)))
+    eventually(lambda: status_of(first) == ExecutionStatus.FAILED, timeout=8)
+    run = first.runs.get()
+    assert (run.error, run.attempt, run.crashes) == (
+        {"code": "TIMEOUT_ERROR", "message": "Timed out, and was killed"}, 1, 0,
+    )  # fmt: skip
+    # The others go on beside it.
+    beside = begin(alice, linear(call("a", server.port, 0.1)))
+    eventually(lambda: status_of(beside) == ExecutionStatus.COMPLETED, timeout=5)
+    second = begin(alice, linear(mail("a", timeout_seconds=1)))
+    eventually(lambda: status_of(second) == ExecutionStatus.FAILED, timeout=8)
+    assert second.runs.get().crashes == 0
+    assert worker.wait(15) == 75
+    assert not ComponentRun.objects.exclude(status__in=("completed", "failed")).exists()
+
+
+def test_threads_serve_nothing_but_io() -> None:
+    command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "threads"]
+    done: Any = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "A worker of threads serves the queue io alone" in done.stderr
+    assert "Traceback" not in done.stderr
