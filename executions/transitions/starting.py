@@ -104,8 +104,8 @@ WITH slot AS MATERIALIZED (
 ), run AS (
     INSERT INTO executions_componentrun (
         id, execution_id, component_id, component_type, queue, position, status, pending, taken, join_any,
-        rung_at, timeout_seconds, owner_id, priority, output, output_ref, sealed_output, sealed_output_ref, error, taken_out,
-        attempt, started_at, completed_at
+        rung_at, timeout_seconds, owner_id, priority, output, output_ref, sealed_output, sealed_output_ref, error,
+        taken_out, attempt, started_at, completed_at
     )
     SELECT plan.id, execution.id, plan.component_id, plan.component_type, plan.queue, plan.position - 1,
            CASE WHEN old.id IS NOT NULL THEN old.status

@@ -1468,7 +1468,7 @@ export interface components {
             address: string | null;
             request_id: string;
             /** @enum {string} */
-            action: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "execution.requeued" | "execution.released" | "executions.cancelled" | "maintenance.on" | "maintenance.off" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted";
+            action: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "execution.requeued" | "execution.released" | "executions.cancelled" | "maintenance.on" | "maintenance.off" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted" | "audit.pruned";
             object_type: string;
             object_id: string;
             details: {
@@ -1772,6 +1772,13 @@ export interface components {
                      * @enum {unknown}
                      */
                     strategy?: "queue" | "skip" | "cancel_running";
+                };
+                /** @description How long its ended executions are kept, where that is less than the platform keeps them */
+                retention?: {
+                    /** @description Days since its end after which an execution may go */
+                    days?: number;
+                    /** @description How many of the newest ended executions are kept */
+                    count?: number;
                 };
             };
             /** @description Whatever tools want to keep with the workflow; the platform ignores it */
@@ -4550,7 +4557,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only entries of this action */
-                action?: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "execution.requeued" | "execution.released" | "executions.cancelled" | "maintenance.on" | "maintenance.off" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted";
+                action?: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "execution.requeued" | "execution.released" | "executions.cancelled" | "maintenance.on" | "maintenance.off" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted" | "audit.pruned";
                 /** @description Only what this user did */
                 actor_id?: components["schemas"]["GivenId"];
                 /** @description Only what was done to objects of this type */

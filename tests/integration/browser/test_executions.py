@@ -37,7 +37,11 @@ _ORDERS = {
                 {"source": "large", "target": "note", "type": "conditional", "condition": "{{ large.output.result }}"},
             ],
         }},
-        {"id": "check_stock", "type": "fail", "config": {"message": "No answer from the warehouse", "code": "TIMEOUT_ERROR"}},
+        {
+            "id": "check_stock",
+            "type": "fail",
+            "config": {"message": "No answer from the warehouse", "code": "TIMEOUT_ERROR"},
+        },
         _step("tell_support", "The warehouse did not answer", "log"),
         {"id": "finance_approves", "type": "approval", "config": {}},
         _step("book", "booked"),
