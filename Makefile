@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help check-javascript docs docs-scripts tables openapi graphql graphiql screenshots run test test-packages faults soak check bench bench-size bench-memory bench-million bench-admin migrate lock clean
+.PHONY: help check-javascript docs docs-scripts tables screenshots openapi graphql graphiql run test test-packages faults soak check bench bench-size bench-memory bench-million bench-admin migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -65,6 +65,10 @@ openapi: $(VENV)/dev.installed ## write docs/openapi.yaml anew
 graphql: $(VENV)/dev.installed ## write docs/schema.graphql anew
 	$(GRAPHQL_SCHEMA) --out=-.graphql > docs/schema.graphql
 
+screenshots: export APG_SCREENSHOTS = 1
+screenshots: $(VENV)/dev.installed ## take the pictures of docs/images anew (needs Chromium)
+	$(BIN)/python -m pytest -q tests/integration/browser
+
 docs: $(VENV)/dev.installed ## build the documentation as a site in var/site, which opens without a server
 	@$(MKDOCS) build
 
@@ -73,10 +77,6 @@ tables: $(VENV)/dev.installed ## write the tables of the documentation that are 
 
 docs-scripts: ## copy the scripts that the site's pages load anew (needs npm)
 	cd tools/site/vendor && npm ci --ignore-scripts && npm run build
-
-screenshots: export APG_SCREENSHOTS = 1
-screenshots: $(VENV)/dev.installed ## take the pictures of docs/images anew (needs Chromium)
-	$(BIN)/python -m pytest -q tests/integration/browser
 
 graphiql: ## bundle the page of GraphiQL anew (needs npm)
 	cd tools/graphiql && npm ci --ignore-scripts && npm run build

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -25,7 +25,7 @@ from config import charts, machine, probes
 from config.charts import Chart, Hour
 from core.ids import first_id
 from core.table_facts import database_size_bytes, largest_tables
-from executions import diagnosis
+from executions import diagnosis, maintenance_mode
 from executions.diagnosis import Finding
 from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Execution, Worker
@@ -58,8 +58,9 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much of the queue a priority has; `share` of the longest, 0–100."""
+    """How much of a queue a priority has; `share` of the longest, 0–100."""
 
+    queue: str
     priority: int
     count: int
     share: int
@@ -97,7 +98,7 @@ class WorkerLine:
     busy: int
     processes: int
     load: int
-    types: tuple[str, ...]
+    serves: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,7 @@ def panels(caller: Caller) -> dict[str, Any]:
             "queue": lambda: _queue(caller),
             "history": lambda: _history(now),
             "failures": lambda: _failures(now),
+            "maintenance": maintenance_mode.current,
         }
     if user.has_perm("executions.view_worker"):
         wanted["workers"] = lambda: _workers(now)
@@ -265,7 +267,7 @@ def _queue(caller: Caller) -> Queue:
             Number("components wait for something", _capped(counts.waiting_components), ""),
             Number("held by max_parallel", _capped(counts.held_components), ""),
         ),
-        tuple(Depth(each.priority, each.count, _percent(each.count, longest)) for each in depths),
+        tuple(Depth(each.queue, each.priority, each.count, _percent(each.count, longest)) for each in depths),
         depth_text,
         tuple(_oldest(caller)),
     )
@@ -345,7 +347,7 @@ def _workers(now: datetime) -> tuple[WorkerLine, ...]:
             busy.get(worker.name, 0),
             worker.processes,
             min(_percent(busy.get(worker.name, 0), max(worker.processes, 1)), 100),
-            tuple(worker.component_types),
+            ", ".join(worker.queues),
         )
         for worker in known[:_MAX_WORKERS]
     ]
@@ -444,16 +446,9 @@ def _bytes(size: float) -> str:
 
 
 def _list(name: str, **filters: object) -> str:
-    return _address(f"admin:{name}_changelist", (), filters)
+    address = reverse(f"admin:{name}_changelist")
+    return f"{address}?{urlencode(filters)}" if filters else address
 
 
 def _page(name: str, key: str) -> str:
-    return _address(f"admin:{name}_change", (key,), {})
-
-
-def _address(name: str, keys: Sequence[str], filters: dict[str, object]) -> str:
-    try:
-        address = reverse(name, args=keys)
-    except NoReverseMatch:
-        return ""
-    return f"{address}?{urlencode(filters)}" if filters else address
+    return reverse(f"admin:{name}_change", args=[key])

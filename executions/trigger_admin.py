@@ -38,7 +38,7 @@ class StateFilter(admin.SimpleListFilter):
 class TriggerAdmin(BigListAdmin):
     """What starts workflows by itself: schedules, hooks, events."""
 
-    list_display = ("component_id", "workflow", "type", "state", "when", "next_slot", "last_slot")
+    list_display = ("workflow", "component_id", "type", "state", "when", "next_slot", "last_slot")
     list_select_related = ("workflow",)
     list_filter = ("type", StateFilter)
     search_fields = ("pk", "workflow")

@@ -99,14 +99,17 @@ def seed(now: datetime | None = None) -> Seeded:
     _executions(workflows, chance, now)
     _slots(now)
     Worker.objects.bulk_create(
-        Worker(name=name, processes=processes, started_at=now - timedelta(hours=hours), heartbeat_at=now - seen)
-        for name, processes, hours, seen in (
-            ("celery@worker-1", 8, 31, timedelta(seconds=1)),
-            ("celery@worker-2", 8, 31, timedelta(seconds=2)),
-            ("celery@worker-io-1", 4, 6, timedelta(seconds=1)),
-            ("celery@worker-3", 8, 29, timedelta(minutes=47)),
+        Worker(
+            name=name, queues=queues, processes=processes, started_at=now - timedelta(hours=hours),
+            heartbeat_at=now - seen,
         )
-    )
+        for name, queues, processes, hours, seen in (
+            ("celery@worker-1", ["default", "script"], 8, 31, timedelta(seconds=1)),
+            ("celery@worker-2", ["default", "script"], 8, 31, timedelta(seconds=2)),
+            ("celery@worker-io-1", ["io"], 4, 6, timedelta(seconds=1)),
+            ("celery@worker-3", ["default"], 8, 29, timedelta(minutes=47)),
+        )
+    )  # fmt: skip
     webhooks = _webhooks(people, chance, now)
     with connection.cursor() as cursor:
         # As PostgreSQL does by itself within minutes: the estimates of rows.
@@ -143,6 +146,7 @@ def _plain(kind: _Kind) -> JSONObject:
     }
 
 
+_QUEUES = {"http_request": "io", "postgres": "io", "email": "io", "script": "script"}
 _LOG = {"message": "done"}
 # Older ones that completed have none: nobody looks at so many, and rows take time.
 _WITH_RUNS = timedelta(hours=1)
@@ -226,7 +230,7 @@ def _one(
         runs.append(
             ComponentRun(
                 pk=new_id(), execution=execution, component_id=id_, component_type=type_, position=place,
-                owner_id=workflow.created_by_id, priority=priority, status=state,
+                owner_id=workflow.created_by_id, priority=priority, status=state, queue=_QUEUES.get(type_, "default"),
                 error=error if state == "failed" else None, changed_at=began,
                 worker=f"celery@worker-{chance.choice(['1', '1', '2', 'io-1'])}" if state == "running" else "",
                 lease_until=timezone.now() + timedelta(seconds=15) if state == "running" else None,

@@ -1,6 +1,9 @@
 """The dashboard: panels by permission, what each tells, and what it does where something is away."""
 
+import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +18,7 @@ from accounts.callers import Caller
 from accounts.models import User
 from config import dashboard
 from core.ids import first_id, new_id
+from executions import maintenance_mode
 from executions.diagnosis import Reason
 from executions.models import ComponentRun, Execution, Worker
 from executions.transitions import watching
@@ -35,7 +39,7 @@ def panels(user: User) -> dict[str, Any]:
     ("permissions", "expected"),
     [
         ([], set()),
-        (["view_execution"], {"queue", "history", "failures"}),
+        (["view_execution"], {"queue", "history", "failures", "maintenance"}),
         (["view_worker"], {"workers"}),
         (["view_webhook"], set()),
         (["view_webhook", "view_delivery"], {"webhooks"}),
@@ -48,7 +52,7 @@ def test_staff_see_the_panels_of_what_they_may_view(bob: User, permissions: list
 
 def test_a_superuser_sees_all_panels_and_the_tables(admin: User) -> None:
     found = panels(admin)
-    assert set(found) - ALWAYS == {"queue", "history", "failures", "workers", "webhooks", "tables"}
+    assert set(found) - ALWAYS == {*("queue", "history", "failures", "maintenance", "workers", "webhooks", "tables")}
     assert found["unread"] == []
     names = [table.name for table in found["tables"]["lines"]]
     assert "executions_execution" in names
@@ -89,9 +93,9 @@ def test_the_panels_agree_with_the_tables(admin: User) -> None:
     assert {"completed": history.completed, "failed": history.failed, "cancelled": history.cancelled} == ended
     assert sum(hour.total for hour in history.hours) == sum(ended.values())
     queued = ComponentRun.objects.in_queue()
-    assert {depth.priority: depth.count for depth in found["queue"].depths} == {
-        priority: queued.filter(priority=priority).count() for priority in {run.priority for run in queued}
-    }
+    assert {(depth.queue, depth.priority): depth.count for depth in found["queue"].depths} == Counter(
+        queued.values_list("queue", "priority")
+    )
     running = f"{executions.filter(status='running').count():,}"
     assert next((each.text, each.label) for each in found["queue"].numbers) == (running, "executions run")
     assert sum(line.count for line in found["failures"]) == executions.filter(status="failed").count()
@@ -201,6 +205,24 @@ def test_without_redis_and_workers_the_page_says_so(browser: Client) -> None:
     assert '<li class="bad"><b>Workers</b> none is alive' in page
     assert "No worker has been seen in the last 24 h" in page
     assert '<li class="good"><b>Redis</b>' in browser.get("/admin/").content.decode()
+
+
+def test_maintenance_mode_is_announced_on_the_page(browser: Client, admin: User) -> None:
+    assert "Maintenance mode is on" not in browser.get("/admin/").content.decode()
+    maintenance_mode.switch_on(actor=admin)
+    assert "<b>Maintenance mode is on</b>" in browser.get("/admin/").content.decode()
+
+
+def test_the_links_of_the_page_lead_to_what_they_count(browser: Client) -> None:
+    seed()
+    page = browser.get("/admin/").content.decode()
+    links = {unescape(link) for link in re.findall(r'href="(/admin/[^"]*[?/]\w[^"]*)"', page) if "?" in link}
+    assert len(links) > 10
+    for link in links:
+        assert browser.get(link).status_code == 200, link
+    failed = next(link for link in links if "status=failed" in link)
+    shown = browser.get(failed).content.decode()
+    assert "status-failed" in shown and "status-completed" not in shown
 
 
 def test_messages_of_users_are_text(browser: Client, alice: User) -> None:
