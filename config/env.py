@@ -88,7 +88,7 @@ def secret_key(name: str, *, debug: bool) -> str:
 
 def token(name: str) -> str:
     """A shared secret that a program sends; "" where there is none. Raises ImproperlyConfigured for a short one."""
-    value = os.environ.get(name, "").strip()
+    value = (read(name) or "").strip()
     if value and (len(value) < _KEY_CHARS or not value.isascii() or not value.isprintable() or " " in value):
         raise ImproperlyConfigured(f"{name} must be at least {_KEY_CHARS} printable characters without a space")
     return value
