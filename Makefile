@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help check-javascript openapi graphql graphiql run test test-packages faults soak check bench bench-size bench-memory bench-million migrate lock clean
+.PHONY: help check-javascript docs docs-scripts tables openapi graphql graphiql run test test-packages faults soak check bench bench-size bench-memory bench-million migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -28,13 +28,15 @@ soak: $(VENV)/dev.installed ## the same at random for SOAK="--minutes 30"
 	$(BIN)/python -m tests.faults.soak $(SOAK)
 
 # Nothing is connected to: settings only have to be readable.
-check openapi graphql: export DATABASE_URL = postgresql://nobody@127.0.0.1/none
-check openapi graphql: export REDIS_URL = redis://127.0.0.1
-check openapi graphql: export APG_DEBUG = true
-check openapi graphql: export DJANGO_SETTINGS_MODULE = config.settings
+check tables openapi graphql: export DATABASE_URL = postgresql://nobody@127.0.0.1/none
+check tables openapi graphql: export REDIS_URL = redis://127.0.0.1
+check tables openapi graphql: export APG_DEBUG = true
+check tables openapi graphql: export DJANGO_SETTINGS_MODULE = config.settings
 SPECTACULAR := $(BIN)/python -W ignore manage.py spectacular --validate --fail-on-warn
 GRAPHQL_SCHEMA := $(BIN)/python -W ignore manage.py graphql_schema --schema config.schema.schema
-check: $(VENV)/dev.installed ## format, lint, import contracts, types, migrations in step, the API's documents
+# Strict by its own file. With --quiet it would not count what it warns of.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
+check: $(VENV)/dev.installed ## format, lint, import contracts, types, migrations in step, the API's documents, the documentation's links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -44,6 +46,8 @@ check: $(VENV)/dev.installed ## format, lint, import contracts, types, migration
 	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	@$(SPECTACULAR) | cmp - docs/openapi.yaml || { echo "docs/openapi.yaml is out of date: run make openapi" >&2; exit 2; }
 	@$(GRAPHQL_SCHEMA) --out=-.graphql | cmp - docs/schema.graphql || { echo "docs/schema.graphql is out of date: run make graphql" >&2; exit 2; }
+	@PYTHONPATH=. $(BIN)/python tools/site/tables.py --check
+	@$(MKDOCS) build
 	@command -v npm >/dev/null || { echo "Node is not on this machine: sdk/javascript is not checked"; exit 0; }; \
 		$(MAKE) --no-print-directory check-javascript
 
@@ -60,6 +64,15 @@ openapi: $(VENV)/dev.installed ## write docs/openapi.yaml anew
 
 graphql: $(VENV)/dev.installed ## write docs/schema.graphql anew
 	$(GRAPHQL_SCHEMA) --out=-.graphql > docs/schema.graphql
+
+docs: $(VENV)/dev.installed ## build the documentation as a site in var/site, which opens without a server
+	@$(MKDOCS) build
+
+tables: $(VENV)/dev.installed ## write the tables of the documentation that are made of schemas, settings and folders
+	@PYTHONPATH=. $(BIN)/python tools/site/tables.py
+
+docs-scripts: ## copy the scripts that the site's pages load anew (needs npm)
+	cd tools/site/vendor && npm ci --ignore-scripts && npm run build
 
 graphiql: ## bundle the page of GraphiQL anew (needs npm)
 	cd tools/graphiql && npm ci --ignore-scripts && npm run build

@@ -3,21 +3,25 @@
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Session, User
 from accounts.oauth import end_oauth_access
 
 
-def forget_ended_sessions(now: datetime) -> int:
-    """Delete sessions that ended longer ago than a refresh token lives; how many. May run at any time, and twice.
+def ended_sessions(now: datetime) -> QuerySet[Session]:
+    """Sessions that ended longer ago than a refresh token lives.
 
     Until then a used refresh token is told from one that never was.
     """
     long_ago = now - settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
-    deleted, _ = Session.objects.filter(Q(expires_at__lt=long_ago) | Q(revoked_at__lt=long_ago)).delete()
-    return deleted
+    return Session.objects.filter(Q(expires_at__lt=long_ago) | Q(revoked_at__lt=long_ago))
+
+
+def forget_ended_sessions(now: datetime) -> int:
+    """Delete `ended_sessions`; how many. May run at any time, and twice."""
+    return ended_sessions(now).delete()[0]
 
 
 def end_access(user: User) -> None:

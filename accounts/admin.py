@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from accounts import oauth_admin as oauth_admin  # registers the applications
 from accounts.access_end import end_access
-from accounts.audited_admin import AuditedAdmin, ReadOnlyAdmin
+from accounts.audit import Action
+from accounts.audited_admin import AuditedAdmin
+from accounts.big_lists import BigListAdmin, MadeFilter
 from accounts.models import ApiKey, AuditEntry, Secret, Session, User
 
 admin.site.unregister(Group)
@@ -67,24 +69,27 @@ class APGUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]  # not ge
 
 
 @admin.register(Session)
-class SessionAdmin(AuditedAdmin):
+class SessionAdmin(BigListAdmin):
     """Who is logged in, from where; ended here by the action."""
 
     list_display = ("user", "address", "created_at", "last_used_at", "revoked_at")
     list_select_related = ("user",)
-    search_fields = ("user__email",)
+    list_filter = (MadeFilter,)
+    search_fields = ("pk",)
+    account_field = "user"
+    link_lookups = ("user",)
     readonly_fields = ("user", "address", "user_agent", "created_at", "last_used_at", "expires_at", "revoked_at")
     exclude = ("refresh_id",)
     actions = ("end_sessions",)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    @admin.action(description="End the selected sessions", permissions=["change"])
+    @admin.action(description="End the selected sessions", permissions=["operate"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        ended = 0
         for session in queryset.filter(revoked_at=None).select_related("user"):
             Session.objects.filter(pk=session.pk).update(revoked_at=timezone.now())
             self.log_change(request, session, "ended")
+            ended += 1
+        self.tell(request, done=f"Sessions ended: {ended}")
 
 
 @admin.register(ApiKey)
@@ -104,16 +109,28 @@ class ApiKeyAdmin(AuditedAdmin):
         return False
 
 
+class ActionFilter(admin.SimpleListFilter):
+    """What was done; the choices are those that there can be."""
+
+    title = "action"
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(action), str(action)) for action in sorted(Action)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
+        return queryset.filter(action=self.value()) if self.value() in set(Action) else queryset
+
+
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(BigListAdmin):
     """Who did what, when, from where."""
 
     list_display = ("at", "actor", "action", "object_type", "object_id", "address", "credential")
-    list_filter = ("action", "object_type")
-    search_fields = ("actor", "object_id", "request_id")
-    ordering = ("-id",)
-    # Counting all of a table that only grows would cost more than the page.
-    show_full_result_count = False
+    list_filter = (MadeFilter, ActionFilter)
+    search_fields = ("pk", "address", "object_id")
+    account_field = "actor_id"
+    link_lookups = ("actor_id", "object_type", "object_id", "address")
 
 
 @admin.register(Secret)

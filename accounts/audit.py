@@ -55,6 +55,11 @@ class Action(StrEnum):
     EXECUTION_CANCELLED = "execution.cancelled"
     EXECUTION_RETRIED = "execution.retried"
     EXECUTION_SIGNALLED = "execution.signalled"
+    EXECUTION_REQUEUED = "execution.requeued"
+    EXECUTION_RELEASED = "execution.released"
+    EXECUTIONS_CANCELLED = "executions.cancelled"
+    MAINTENANCE_ON = "maintenance.on"
+    MAINTENANCE_OFF = "maintenance.off"
     SCHEDULE_PAUSED = "schedule.paused"
     SCHEDULE_RESUMED = "schedule.resumed"
     SCHEDULE_RUN = "schedule.run"
@@ -70,6 +75,8 @@ class Action(StrEnum):
     ADMIN_ADDED = "admin.added"
     ADMIN_CHANGED = "admin.changed"
     ADMIN_DELETED = "admin.deleted"
+    # Written by the database itself, in the statement that prunes the log.
+    AUDIT_PRUNED = "audit.pruned"
 
 
 @dataclass(slots=True)

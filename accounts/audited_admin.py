@@ -1,20 +1,88 @@
 """Pages of the admin whose changes are in the audit log; every page of ours is one of these."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 
 from accounts import audit
 from accounts.audit import Action
+from accounts.callers import Caller
 from accounts.groups import group_id
 from accounts.models import User
+from accounts.scopes import Scope
+
+CREDENTIAL = "admin"
+
+
+def admin_user(request: HttpRequest) -> User:
+    """Who has logged in to the admin."""
+    assert isinstance(request.user, User), "the admin is for who logged in"
+    return request.user
+
+
+def admin_caller(request: HttpRequest) -> Caller:
+    """The same as services know callers; the audit log tells by `credential` that it was done in the admin."""
+    return Caller(admin_user(request), frozenset(Scope), CREDENTIAL)
 
 
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Records what Django's own log of the admin records: who, which object, and the names of the changed fields."""
+    """Records what Django's own log of the admin records: who, which object, and the names of the changed fields.
+
+    Actions go through the services that REST calls, which record what they do; `APGAdminSite` has told the audit log
+    who is asking. An action with `permissions=["operate"]` is for who has Django's permission to change such objects,
+    whether or not the page lets anybody edit them.
+    """
+
+    # Each choice of a filter would be counted, and the whole table beside what was found.
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        codename = get_permission_codename("change", self.opts)
+        return admin_user(request).has_perm(f"{self.opts.app_label}.{codename}")
+
+    def ask(
+        self, request: HttpRequest, chosen: QuerySet[Any], *, action: str, question: str, effect: str, button: str
+    ) -> TemplateResponse | None:
+        """A page that asks whether the action is really meant; None once that has been answered.
+
+        `action` is the name of the admin's action, `effect` says what cannot be undone.
+        """
+        if request.POST.get("confirmed") == "yes":
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": question,
+            "opts": self.opts,
+            "objects": list(chosen),
+            "action": action,
+            "effect": effect,
+            "button": button,
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/ask.html", context)
+
+    def tell(self, request: HttpRequest, *, done: str, failed: Sequence[str] = ()) -> None:
+        """Say what an action has done, and of each object with which it failed, why."""
+        for each in failed:
+            self.message_user(request, each, messages.WARNING)
+        self.message_user(request, done, messages.WARNING if failed else messages.SUCCESS)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *more: Any) -> Any:
+        key = self.opts.pk
+        assert key is not None, "every model has one"
+        post = request.POST.copy()
+        post.setlist(ACTION_CHECKBOX_NAME, [text for text in post.getlist(ACTION_CHECKBOX_NAME) if _is_key(key, text)])
+        request.POST = post  # type: ignore[assignment]  # what is no key would be an error of the server
+        return super().response_action(request, queryset, *more)
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         _record(Action.ADMIN_ADDED, request, obj, changes=message)
@@ -44,7 +112,13 @@ class ReadOnlyAdmin(AuditedAdmin):
 
 
 def _record(action: Action, request: HttpRequest, obj: Model, **details: Any) -> None:
-    actor = request.user
-    assert isinstance(actor, User), "the admin is for who logged in"
     object_id = group_id(obj.pk) if isinstance(obj, Group) else None
-    audit.record(action, obj, actor=actor, object_id=object_id, name=str(obj)[:200], **details)
+    audit.record(action, obj, actor=admin_user(request), object_id=object_id, name=str(obj)[:200], **details)
+
+
+def _is_key(key: Any, text: str) -> bool:
+    try:
+        key.to_python(text)
+    except ValidationError:
+        return False
+    return True

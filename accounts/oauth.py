@@ -1,8 +1,8 @@
 """OAuth tokens in use: whose a token is, what it may do, and how a user's tokens end."""
 
 from collections.abc import Collection
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import models, transaction
@@ -111,16 +111,31 @@ def end_oauth_access(user: User) -> None:
         OAuthAccessToken.objects.filter(Q(user=user) | Q(user=None, application__user=user)).delete()
 
 
-def forget_ended_access(now: datetime) -> int:
-    """Delete what ended longer ago than a refresh token lives; how many rows. May run at any time, and twice.
+def ended_grants(now: datetime) -> QuerySet[OAuthGrant]:
+    """Codes that ended longer ago than a refresh token lives. Until then a second use of one is seen."""
+    found: QuerySet[OAuthGrant] = OAuthGrant.objects.filter(expires__lt=_long_ago(now))
+    return found
 
-    Until then a used code or refresh token is kept, so that a second use is seen.
-    """
-    long_ago = now - settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"]
-    service = Q(user=None, expires__lt=now)
-    ended: tuple[QuerySet[Any], ...] = (
-        OAuthGrant.objects.filter(expires__lt=long_ago),
-        OAuthRefreshToken.objects.filter(Q(revoked__lt=long_ago) | Q(revoked=None, access_token__expires__lt=long_ago)),
-        OAuthAccessToken.objects.filter(service | Q(expires__lt=long_ago)),
-    )
+
+def ended_refresh_tokens(now: datetime) -> QuerySet[OAuthRefreshToken]:
+    """Refresh tokens that ended longer ago than one lives. Until then a second use of one is seen."""
+    unused = Q(revoked=None, access_token__expires__lt=_long_ago(now))
+    found: QuerySet[OAuthRefreshToken] = OAuthRefreshToken.objects.filter(Q(revoked__lt=_long_ago(now)) | unused)
+    return found
+
+
+def ended_access_tokens(now: datetime) -> QuerySet[OAuthAccessToken]:
+    """Access tokens that ended longer ago than a refresh token, which needs one, lives; applications' own at once."""
+    services = Q(user=None, expires__lt=now)
+    found: QuerySet[OAuthAccessToken] = OAuthAccessToken.objects.filter(services | Q(expires__lt=_long_ago(now)))
+    return found
+
+
+def _long_ago(now: datetime) -> datetime:
+    return now - cast("timedelta", settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"])
+
+
+def forget_ended_access(now: datetime) -> int:
+    """Delete codes and tokens that ended long ago; how many rows. May run at any time, and twice."""
+    ended: tuple[QuerySet[Any], ...] = (ended_grants(now), ended_refresh_tokens(now), ended_access_tokens(now))
     return sum(rows.delete()[0] for rows in ended)

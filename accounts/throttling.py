@@ -26,6 +26,7 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 from accounts.models import User
+from core import measures
 from core.envelope import error_response
 from core.errors import APGError, RateLimitedError
 from core.proxies import caller_address
@@ -83,6 +84,13 @@ def take(limit: Limit, who: str, count: int = 1) -> Taken:
 
     Redis away: this process alone counts, and says so in its log.
     """
+    taken = _taken(limit, who, count)
+    if not taken.allowed:
+        measures.RATE_REFUSALS.count(limit.name)
+    return taken
+
+
+def _taken(limit: Limit, who: str, count: int) -> Taken:
     try:
         answer = _run_gcra(f"apg:rate:{limit.name}:{who}", limit.period_seconds, limit.count, count)
     except RedisError as error:
@@ -249,6 +257,8 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
 
 
 def _is_counted(request: HttpRequest) -> bool:
+    if getattr(request, "is_uncounted", False):
+        return False
     return request.path_info != "/healthz" and not request.path_info.startswith(str(settings.STATIC_URL))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q
 from django.http.request import validate_host
 from django.utils import timezone
@@ -16,10 +17,11 @@ from django.utils.http import is_same_domain
 from accounts import api_keys, tokens
 from accounts.authentication import token_caller
 from accounts.callers import Caller
-from accounts.models import ApiKey, Session, User
+from accounts.models import ApiKey, User
 from accounts.oauth import expiry_of, good_digests
 from accounts.oauth_models import digest
 from core.errors import AuthenticationFailedError
+from core.ids import from_uuid, to_uuid
 from core.proxies import caller_address, is_trusted
 
 Scope = Mapping[str, Any]
@@ -67,6 +69,14 @@ def admit(token: str) -> tuple[Caller, Credential]:
     return caller, Credential(Kind.OAUTH, digest(token), user_id, expiry_of(token))
 
 
+# Asked for every page of a live view; written by the ORM it costs three times as much.
+_GOOD_SESSIONS = """
+SELECT session.id FROM accounts_session AS session
+JOIN accounts_user AS account ON account.id = session.user_id AND account.is_active
+WHERE session.id = ANY(%s::uuid[]) AND session.revoked_at IS NULL AND session.expires_at > %s
+"""
+
+
 def still_good(credentials: Collection[Credential]) -> set[Credential]:
     """Those of them that would be accepted now; at most one query for each kind."""
     now = timezone.now()
@@ -76,10 +86,9 @@ def still_good(credentials: Collection[Credential]) -> set[Credential]:
             by_kind[credential.kind].setdefault(credential.id, []).append(credential)
     good: list[Credential] = []
     if sessions := by_kind[Kind.SESSION]:
-        alive = Session.objects.filter(
-            pk__in=list(sessions), revoked_at=None, user__is_active=True, expires_at__gt=now
-        ).values_list("pk", flat=True)
-        good += [credential for id_ in alive for credential in sessions[id_]]
+        with connection.cursor() as cursor:
+            cursor.execute(_GOOD_SESSIONS, [[to_uuid(id_) for id_ in sessions], now])
+            good += [credential for (id_,) in cursor.fetchall() for credential in sessions[from_uuid(id_)]]
     if keys := by_kind[Kind.API_KEY]:
         known = ApiKey.objects.filter(
             Q(expires_at=None) | Q(expires_at__gt=now), prefix__in=list(keys), owner__is_active=True

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException
@@ -22,6 +22,7 @@ import psycopg
 
 from config.embedded import start_postgres, start_valkey, stop_postgres, stop_valkey
 from core.ids import to_uuid
+from tests.pgbouncer import pgbouncer
 
 Database: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
@@ -189,14 +190,16 @@ def _celery(app: str, *more: str) -> list[str]:
 
 
 @contextmanager
-def platform(*, plain: bool = False, webhooks: bool = False, io_threads: int = 0) -> Iterator[Stack]:
+def platform(*, plain: bool = False, webhooks: bool = False, pool: int = 0, io_threads: int = 0) -> Iterator[Stack]:
     """Start everything in a temporary folder; leave nothing behind.
 
-    With `plain` also the yardstick's worker, with `webhooks` the one that sends those, to this machine too. With
-    `io_threads` what waits for others has a worker of that many threads, and the other one serves the other queues.
+    With `plain` also the yardstick's worker, with `webhooks` the one that sends those, to this machine too. With `pool`
+    the processes reach PostgreSQL through PgBouncer and so many connections. With `io_threads` what waits for others
+    has a worker of that many threads, and the other one serves the other queues.
     """
     folder = Path(tempfile.mkdtemp(prefix="apg-bench-"))
     processes: dict[str, subprocess.Popen[bytes]] = {}
+    between = ExitStack()
     try:
         redis_url = start_valkey(folder)
         with socket.socket() as probe:
@@ -223,6 +226,10 @@ def platform(*, plain: bool = False, webhooks: bool = False, io_threads: int = 0
             "User.objects.update(tier='custom', requests_per_hour=10**8, concurrent_executions=10**6)"
         )
         manage(environment, "shell", "-c", unlimited)
+        if pool:
+            (folder / "pgbouncer").mkdir()
+            url = between.enter_context(pgbouncer(environment["DATABASE_URL"], folder / "pgbouncer", size=pool))
+            environment |= {"DATABASE_URL": url, "APG_PGBOUNCER": "true"}
         commands = {
             "web": [sys.executable, "-m", "config.web", "--port", str(port)],
             "worker": _celery("config", *(("-Q", "default,script") if io_threads else ())),
@@ -246,6 +253,7 @@ def platform(*, plain: bool = False, webhooks: bool = False, io_threads: int = 0
             os.killpg(process.pid, signal.SIGTERM)
         for process in processes.values():
             process.wait(timeout=30)
+        between.close()
         stop_valkey(folder)
         stop_postgres(folder)
         shutil.rmtree(folder, ignore_errors=True)

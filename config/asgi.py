@@ -12,7 +12,9 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import AppDirectoriesFinder
 from servestatic import ServeStaticASGI
 
+from core import measures
 from core.front_door import FrontDoor
+from core.metrics_sending import sender
 from core.security_headers import PLAIN
 from core.threaded_handler import ThreadedHandler
 
@@ -25,6 +27,9 @@ def _protect(headers: Headers, path: str, url: str) -> None:
     for name, value in PLAIN.items():
         headers[name] = value
 
+
+measures.WEB_PROCESSES.tell(lambda: 1)
+sender.keep_sending()
 
 handler = ThreadedHandler(settings.WEB_THREADS)
 # In front of Django, not among its middleware: files need no thread.

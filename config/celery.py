@@ -7,11 +7,13 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init
 
+from config import worker_logs as worker_logs  # its signal sets logging up
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("apg")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["accounts", "executions"])
+app.autodiscover_tasks(["accounts", "executions", "config"])
 
 
 @worker_init.connect

@@ -3,14 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import models
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Substr
 
 from accounts import secret_store, vault
 from accounts.models import Secret
+from executions import outputs
 from executions import sealing as executions_sealing
-from executions.models import ComponentRun, Execution, LoopItem, Signal
+from executions.models import ComponentRun, Execution, LoopItem, Signal, StoredOutput
+from executions.outputs import OutputUnavailableError
 from webhooks import sealing as webhooks_sealing
 from webhooks.models import Webhook
 from workflows import hook_tokens
@@ -34,6 +38,49 @@ class SealedColumn:
         """Table and column."""
         return f"{self.model._meta.db_table}.{self.column}"
 
+    @property
+    def header(self) -> models.Expression:
+        """The beginning of what is sealed, which says under which key it is."""
+        return Substr(self.column, 1, vault.HEADER_BYTES, output_field=models.BinaryField())
+
+    @property
+    def first_header(self) -> bytes | str:
+        """What `header` is under the first key."""
+        return vault.sealing_header()
+
+    def sealed(self, value: Any) -> bytes:
+        """The sealed bytes of a row's value."""
+        return bytes(value)
+
+    def replaced(self, old: Any, sealed: bytes) -> Any:
+        """The value for other sealed bytes in its place."""
+        return sealed
+
+    def left(self, value: Any) -> None:
+        """A value that no row has any more."""
+
+
+class SealedReference(SealedColumn):
+    """A column that refers to sealed bytes in the store of outputs; those under another key are another object."""
+
+    @property
+    def header(self) -> models.Expression:
+        return KeyTextTransform("header", self.column, output_field=models.TextField())
+
+    @property
+    def first_header(self) -> bytes | str:
+        return vault.sealing_header().hex()
+
+    def sealed(self, value: Any) -> bytes:
+        return outputs.get(value)
+
+    def replaced(self, old: Any, sealed: bytes) -> Any:
+        execution_id = StoredOutput.objects.filter(pk=old["key"]).values_list("execution_id", flat=True).first()
+        return outputs.put_sealed(sealed, execution_id)
+
+    def left(self, value: Any) -> None:
+        outputs.doom([value])
+
 
 SEALED_COLUMNS = (
     SealedColumn(Secret, "sealed_value", ("pk",), secret_store.place),
@@ -48,6 +95,11 @@ SEALED_COLUMNS = (
     SealedColumn(Webhook, "sealed_secret", ("pk",), webhooks_sealing.secret_place),
     SealedColumn(Webhook, "sealed_previous_secret", ("pk",), webhooks_sealing.secret_place),
 )
+SEALED_REFERENCES = (
+    SealedReference(ComponentRun, "sealed_output_ref", ("pk",), executions_sealing.output_place),
+    SealedReference(LoopItem, "sealed_value_ref", ("run_id", "index"), executions_sealing.item_place),
+)
+ALL_SEALED: tuple[SealedColumn, ...] = (*SEALED_COLUMNS, *SEALED_REFERENCES)
 
 
 @dataclass(slots=True)
@@ -63,7 +115,7 @@ def count_by_key(column: SealedColumn) -> dict[str, int]:
     counts: Counter[str] = Counter()
     rows = _sealed(column).order_by().values_list("header").annotate(count=models.Count("pk"))
     for header, count in rows:
-        counts[vault.key_of(bytes(header))] += count
+        counts[vault.key_of(bytes.fromhex(header) if isinstance(header, str) else bytes(header))] += count
     return dict(counts)
 
 
@@ -95,22 +147,24 @@ def _reseal(column: SealedColumn, row_id: str, done: Rotation) -> bool:
     found = rows.values_list(column.column, *column.bound_by).first()
     if found is None or found[0] is None:
         return True
-    old, place = bytes(found[0]), column.place(*found[1:])
-    if old.startswith(vault.sealing_header()):
-        return True
+    old, place = found[0], column.place(*found[1:])
     try:
-        new = vault.seal(vault.unseal(old, bound_to=place), bound_to=place)
-    except vault.SealBrokenError as error:
+        sealed = column.sealed(old)
+        if sealed.startswith(vault.sealing_header()):
+            return True
+        new = column.replaced(old, vault.seal(vault.unseal(sealed, bound_to=place), bound_to=place))
+    except (vault.SealBrokenError, OutputUnavailableError) as error:
         done.broken[row_id] = str(error)
         return True
     changed = rows.filter(**{column.column: old}).update(**{column.column: new})
+    column.left(old if changed else new)
     done.resealed += changed
     return bool(changed)
 
 
 def _batches(column: SealedColumn) -> Iterator[list[str]]:
     """The ids of the rows under another key than the first, in order."""
-    rows = _sealed(column).exclude(header=vault.sealing_header()).order_by("pk").values_list("pk", flat=True)
+    rows = _sealed(column).exclude(header=column.first_header).order_by("pk").values_list("pk", flat=True)
     batch = list(rows[:BATCH])
     while batch:
         yield batch
@@ -118,6 +172,5 @@ def _batches(column: SealedColumn) -> Iterator[list[str]]:
 
 
 def _sealed(column: SealedColumn) -> models.QuerySet[models.Model]:
-    header = Substr(column.column, 1, vault.HEADER_BYTES, output_field=models.BinaryField())
-    rows: models.QuerySet[models.Model] = column.model._default_manager.annotate(header=header)
-    return rows.exclude(**{column.column: None})
+    rows: models.QuerySet[models.Model] = column.model._default_manager.annotate(header=column.header)
+    return rows.filter(**{f"{column.column}__isnull": False})

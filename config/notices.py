@@ -94,5 +94,5 @@ def _newest() -> str:
 
 
 def _announced_since(last: str) -> list[Announcement]:
-    found = Announcement.objects.filter(ends_at__gt=timezone.now()).order_by("pk")
+    found = announcements.current().order_by("pk")
     return list(found.filter(pk__gt=last) if last else found)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import timedelta
 from threading import Lock, Thread
 from typing import Generic, TypeVar
 
@@ -13,12 +12,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.redis import client
+from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Worker
 from workflows.components.base import Kind
 
 T = TypeVar("T")
-
-_HEARTBEAT_LATE = timedelta(seconds=15)
 
 
 class Probe(Generic[T]):
@@ -67,7 +65,7 @@ def live_workers() -> int:
 
 
 def _alive() -> QuerySet[Worker]:
-    return Worker.objects.filter(heartbeat_at__gte=timezone.now() - _HEARTBEAT_LATE)
+    return Worker.objects.filter(heartbeat_at__gte=timezone.now() - HEARTBEAT_LATE)
 
 
 def unserved(workers: Sequence[Worker]) -> list[str]:

@@ -93,17 +93,17 @@ class Supervisor:
         """Servers, database, processes; the administrator's e-mail and password. Raises StartError."""
         self._take_folder()
         _check_port(self.host, self.port)
-        self.environment.setdefault("APG_SECRET_KEY", self._kept("secret_key", lambda: secrets.token_urlsafe(48)))
-        email = self.environment.setdefault("APG_ADMIN_EMAIL", "admin@example.com")
-        password = self.environment.setdefault(
-            "APG_ADMIN_PASSWORD", self._kept("administrator_password", lambda: secrets.token_urlsafe(12))
+        self._default("APG_SECRET_KEY", lambda: self._kept("secret_key", lambda: secrets.token_urlsafe(48)))
+        email = self._default("APG_ADMIN_EMAIL", lambda: "admin@example.com")
+        password = self._default(
+            "APG_ADMIN_PASSWORD", lambda: self._kept("administrator_password", lambda: secrets.token_urlsafe(12))
         )
         self._start_servers()
         # Well within _STOP_SECONDS.
-        self.environment.setdefault("APG_DRAIN_SECONDS", "10")
-        self.environment.setdefault("APG_OUTBOUND_ALLOW", f"127.0.0.1:{self.port}")
+        self._default("APG_DRAIN_SECONDS", lambda: "10")
+        self._default("APG_OUTBOUND_ALLOW", lambda: f"127.0.0.1:{self.port}")
         self._prepare()
-        self.parts = _parts(self.host, self.port, self.folder)
+        self.parts = _parts(self.host, self.port)
         for part in self.parts:
             self._launch(part)
         return email, password
@@ -122,6 +122,12 @@ class Supervisor:
                 f"Another instance runs on the data folder {self.folder}; choose another APG_DATA_DIR"
             ) from None
 
+    def _default(self, name: str, make: Callable[[], str]) -> str:
+        """The variable's value, which is made where neither it nor its file is given."""
+        if env.given(name):
+            return env.text(name, "")
+        return self.environment.setdefault(name, make())
+
     def _kept(self, name: str, make: Callable[[], str]) -> str:
         """A value made once and kept in the data folder, readable by its owner alone."""
         path = self.folder / name
@@ -133,7 +139,7 @@ class Supervisor:
     def _start_servers(self) -> None:
         try:
             for server in SERVERS:
-                if server.variable not in self.environment:
+                if not env.given(server.variable):
                     self.servers.append(server)
                     self.environment[server.variable] = server.start(self.folder)
         except EmbeddedError as error:
@@ -218,7 +224,7 @@ class Supervisor:
             server.stop(self.folder)
 
 
-def _parts(host: str, port: int, folder: Path) -> list[Part]:
+def _parts(host: str, port: int) -> list[Part]:
     celery = [sys.executable, "-m", "celery", "-A", "config"]
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     workers = str(env.integer("APG_WORKER_PROCESSES", 2, low=1, high=256))
@@ -229,10 +235,7 @@ def _parts(host: str, port: int, folder: Path) -> list[Part]:
             "webhooks",
             [sys.executable, "-m", "celery", "-A", "config.webhooks_worker", "worker", "--loglevel", "WARNING", *quiet],
         ),
-        Part(
-            "beat",
-            [*celery, "beat", "--schedule", str(folder / "beat-schedule"), "--loglevel", "WARNING", "--pidfile", ""],
-        ),
+        Part("beat", [*celery, "beat", "--loglevel", "WARNING", "--pidfile", ""]),
     ]
 
 

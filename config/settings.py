@@ -14,6 +14,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 APG_VERSION = "1.0.0"
 DATA_DIR = env.folder("APG_DATA_DIR", BASE_DIR / "var")
+# Touched every two seconds by a worker, a webhook worker or beat, for health checks; one a process.
+ALIVE_FILE = env.read("APG_ALIVE_FILE") or None
 
 # --- safety -------------------------------------------------------------------------------------------------
 DEBUG = env.boolean("APG_DEBUG", default=False)
@@ -45,7 +47,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W009", "security.W005", "security.W021"]
 
 # --- application --------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "accounts.admin_config.APGAdminConfig",
+    # First: its templates of the admin are found before Django's own.
+    "accounts",
+    "config.admin_config.APGAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -60,7 +64,6 @@ INSTALLED_APPS = [
     "channels",
     "graphene_django",
     "oauth2_provider",
-    "accounts",
     "events",
     "workflows",
     "executions",
@@ -69,6 +72,7 @@ INSTALLED_APPS = [
     "config",
 ]
 MIDDLEWARE = [
+    "core.request_watch.request_watch_middleware",
     "core.proxies.proxies_middleware",
     "core.request_id.request_id_middleware",
     "accounts.audit.origin_middleware",
@@ -196,7 +200,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = APG_MAX_BODY_BYTES
 WEB_THREADS = env.integer("APG_WEB_THREADS", 8, low=1, high=200)
 
 # --- data ---------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.database("DATABASE_URL")}
+# DATABASE_URL leads to PgBouncer with pool_mode = transaction.
+PGBOUNCER = env.boolean("APG_PGBOUNCER", default=False)
+DATABASES = {"default": env.database("DATABASE_URL", pgbouncer=PGBOUNCER)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL, CELERY_BROKER_URL = env.redis_urls("REDIS_URL")
 # RabbitMQ for messages, where it is named; rates and live views stay with Redis.
@@ -283,6 +289,7 @@ _REDIS_OPTIONS: dict[str, Any] = {
 }
 CELERY_BROKER_TRANSPORT_OPTIONS = _AMQP_OPTIONS if AMQP_URL else _REDIS_OPTIONS
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULER = "config.beat:StatelessScheduler"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
     # One that comes late has nothing to do: the next one, or a worker's own sweep, has done it.
@@ -301,6 +308,16 @@ if AMQP_URL:
         _entry["options"] = {**_entry.get("options", {}), "retry": True, "retry_policy": {"max_retries": 1}}
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
 MAX_RESULTS_BYTES = env.integer("APG_MAX_RESULTS_BYTES", 16 * 1024 * 1024, low=1024, high=2**27)
+# What is larger is stored beside the database; None: nothing is.
+_output_storage = env.output_storage("APG_OUTPUT_STORAGE", DATA_DIR / "outputs")
+_inline_bytes = env.integer("APG_OUTPUT_INLINE_BYTES", 64 * 1024, low=1024, high=2**28)
+OUTPUT_INLINE_BYTES = None if _output_storage is None else _inline_bytes
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    # What was stored before outputs were kept in their rows is still read from the folder.
+    "outputs": _output_storage or env.output_files(DATA_DIR / "outputs"),
+}
 # How large a definition may be; what was accepted under other limits still runs.
 MAX_COMPONENTS = env.integer("APG_MAX_COMPONENTS", 2_000, low=1, high=100_000)
 MAX_CONNECTIONS = env.integer("APG_MAX_CONNECTIONS", 5_000, low=1, high=500_000)
@@ -328,6 +345,25 @@ WEBHOOKS: dict[str, Any] = {
     "MAX_PER_USER": env.integer("APG_WEBHOOKS_PER_USER", 100, low=1, high=100_000),
 }
 
+# --- retention ----------------------------------------------------------------------------------------------
+RETENTION: dict[str, Any] = {
+    # Of ended executions, with all that is theirs; 0: for ever. A workflow's own settings may say less.
+    "EXECUTION_DAYS": env.integer("APG_KEEP_EXECUTION_DAYS", 90, low=0, high=36_500),
+    "EXECUTIONS_PER_WORKFLOW": env.integer("APG_KEEP_EXECUTIONS_PER_WORKFLOW", 0, low=0, high=10**9),
+    # Of what the ledger tells of workflows, and of executions that were deleted with theirs.
+    "LEDGER_DAYS": env.integer("APG_KEEP_LEDGER_DAYS", 90, low=2, high=36_500),
+    # The database refuses to delete entries younger than 30 days, whatever stands here.
+    "AUDIT_DAYS": env.integer("APG_KEEP_AUDIT_DAYS", 365, low=30, high=36_500),
+    # Of slots of schedules that were started: for so long no backfill starts one again.
+    "SLOT_DAYS": env.integer("APG_KEEP_SLOT_DAYS", 400, low=32, high=36_500),
+    # How often a worker looks for what is old, how long it prunes at a time, and how long it pauses between batches.
+    "TICK_SECONDS": 60.0,
+    "TURN_SECONDS": 1.0,
+    "PAUSE_SECONDS": 0.02,
+    # Rows of a batch of executions, all their tables together.
+    "BATCH_ROWS": 10_000,
+}
+
 # --- e-mail -------------------------------------------------------------------------------------------------
 _mail = env.mail_server("APG_EMAIL_URL")
 EMAIL_HOST, EMAIL_PORT = _mail.host, _mail.port
@@ -336,6 +372,11 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.starttls, _mail.tls
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.sender("APG_EMAIL_FROM", default="apg@localhost", required=bool(EMAIL_HOST))
 
+# --- metrics, traces ----------------------------------------------------------------------------------------
+METRICS_TOKEN = env.token("APG_METRICS_TOKEN")
+# The OTLP/HTTP address of a collector, without /v1/traces; "" for no traces.
+TRACES_ENDPOINT = env.collector("APG_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
 # --- logs ---------------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
@@ -343,12 +384,18 @@ LOGGING = {
     "filters": {
         "request_id": {"()": "core.request_id.RequestIdFilter"},
         "hook_tokens": {"()": "core.log_filters.HookTokenFilter"},
+        "context": {"()": "core.log_lines.ContextFilter"},
     },
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "text": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "json": {"()": "core.log_lines.JSONLines"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id", "hook_tokens"]}
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": env.one_of("APG_LOG_FORMAT", ("text", "json")),
+            "filters": ["request_id", "hook_tokens", "context"],
+        }
     },
     "loggers": {
         # A forged host is answered 400; a traceback for each would be a stranger's way to fill the disk.

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path, register_convert
 
 from config import schema_views, system
 from config.graphql_views import GraphQLView
+from config.metrics_views import MetricsView
 from core.ids import IdConverter
 from executions import hook_views
 
@@ -39,6 +40,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v2/workflow_orchestration/", include(bulk)),
     path("api/v2/", include(bulk)),
     path("api/beta/graphql", GraphQLView.as_view()),
+    path("metrics", MetricsView.as_view()),
     path("admin/", admin.site.urls),
 ]
 

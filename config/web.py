@@ -1,6 +1,9 @@
 """The web server: uvicorn as the platform runs it, in one place. `python -m config.web --host … --port …`."""
 
 import argparse
+import resource
+import signal
+import sys
 from asyncio import BaseTransport
 from http import HTTPStatus
 from typing import Any
@@ -180,12 +183,22 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
 
 
+def _allow_open_files() -> None:
+    """Each socket is an open file; what a shell or a service manager begins with is often 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT, with as many open files as it may have."""
+    _allow_open_files()
     parser = argparse.ArgumentParser(prog="python -m config.web")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     arguments = parser.parse_args()
+    # Once it has stopped, uvicorn raises the signal again: that it was told to stop is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         application,
         host=arguments.host,
@@ -199,6 +212,8 @@ def main() -> None:
         ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
+        # Its lines are written as all others, by the settings.
+        log_config=None,
         log_level="warning",
         timeout_keep_alive=75,
         # No banner.

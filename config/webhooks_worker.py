@@ -7,6 +7,8 @@ of processes (leases, limits, the warden) has no place here.
 from celery import Celery
 from django.conf import settings
 
+from config import worker_logs as worker_logs  # its signal sets logging up
+
 app = Celery("apg-webhooks")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(

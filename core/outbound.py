@@ -22,6 +22,7 @@ from core.outbound_policy import (
     parse_host,
     parse_url,
 )
+from core.outbound_watch import watched
 from core.outbound_wire import MAX_HEADER_BYTES, Call, Exchange, Request, Resolver, connect, lookup
 from core.redact import looks_secret
 
@@ -114,38 +115,38 @@ def send(
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(sorted(METHODS))}")
-    target = parse_url(_with_query(url, query or {}), policy)
-    status_code: int | None = None
-    request = Request(method, _checked_headers(headers or {}), body)
-    call = Call(target.host, timeout_seconds, 2 * max_response_bytes + 8 * MAX_HEADER_BYTES, on_progress)
-    secret_names = frozenset(name.lower() for name in sensitive_headers)
-    try:
-        for redirects_left in range(max_redirects, -1, -1):
-            with contextlib.closing(connect(call, target, policy, resolver)) as sock:
-                exchange = Exchange(call, sock)
-                head = exchange.ask(target, request)
-                status_code = head.status_code
-                location = head.headers.get("location")
-                if not (follow_redirects and head.status_code in _REDIRECTS and location):
-                    unpacked = exchange.read_body(head, max_response_bytes)
-                    return OutboundResponse(
-                        status_code=head.status_code,
-                        headers=head.headers,
-                        body=unpacked,
-                        url=target.url,
-                        elapsed_ms=call.elapsed_ms(),
-                        bytes_sent=call.bytes_sent,
-                        bytes_received=call.bytes_received,
-                    )
-            if redirects_left:
-                following = _redirect_target(call, target, location, policy)
-                request = _redirected(call, request, head.status_code, target, following, secret_names)
-                target = following
-        raise OutboundError("too_many_redirects", f"more than {max_redirects} redirects: {call.host}")
-    except OutboundError as error:
-        error.bytes_sent, error.bytes_received = call.bytes_sent, call.bytes_received
-        error.status_code = status_code
-        raise
+    with watched(method) as watch:
+        target = parse_url(_with_query(url, query or {}), policy)
+        request = Request(method, watch.goes_to(target, _checked_headers(headers or {})), body)
+        call = Call(target.host, timeout_seconds, 2 * max_response_bytes + 8 * MAX_HEADER_BYTES, on_progress)
+        secret_names = frozenset(name.lower() for name in sensitive_headers)
+        try:
+            for redirects_left in range(max_redirects, -1, -1):
+                with contextlib.closing(connect(call, target, policy, resolver)) as sock:
+                    exchange = Exchange(call, sock)
+                    head = exchange.ask(target, request)
+                    watch.status_code = head.status_code
+                    location = head.headers.get("location")
+                    if not (follow_redirects and head.status_code in _REDIRECTS and location):
+                        unpacked = exchange.read_body(head, max_response_bytes)
+                        return OutboundResponse(
+                            status_code=head.status_code,
+                            headers=head.headers,
+                            body=unpacked,
+                            url=target.url,
+                            elapsed_ms=call.elapsed_ms(),
+                            bytes_sent=call.bytes_sent,
+                            bytes_received=call.bytes_received,
+                        )
+                if redirects_left:
+                    following = _redirect_target(call, target, location, policy)
+                    request = _redirected(call, request, head.status_code, target, following, secret_names)
+                    target = following
+            raise OutboundError("too_many_redirects", f"more than {max_redirects} redirects: {call.host}")
+        except OutboundError as error:
+            error.bytes_sent, error.bytes_received = call.bytes_sent, call.bytes_received
+            error.status_code = watch.status_code
+            raise
 
 
 def checked_addresses(

@@ -27,10 +27,10 @@ class ThreadedHandler(ASGIHandler):
     times, more for each middleware; that took more time than our views. All of them are synchronous, and what
     is asynchronous (sockets) never comes here. As the threads stay, so do their database connections: no pool.
     A body is kept in memory while it arrives; `core.front_door` in front of this caps it.
-    Health is answered by threads of its own: a frozen server holds all others, and is then asked about.
+    Health and metrics are answered by threads of their own: a frozen server holds all others, and is then asked about.
     """
 
-    HEALTH = "/health"
+    ASIDE = ("/health", "/metrics")
 
     def __init__(self, threads: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class ThreadedHandler(ASGIHandler):
         except RequestAborted:
             return
         loop = asyncio.get_running_loop()
-        executor = self._health_executor if scope["path"].rstrip("/").endswith(self.HEALTH) else self._executor
+        executor = self._health_executor if scope["path"].rstrip("/").endswith(self.ASIDE) else self._executor
         # A context of its own: nothing that a request binds is left for the thread's next one.
         answering = loop.run_in_executor(executor, copy_context().run, self._answer, scope, body)
         response = await answering

@@ -107,3 +107,27 @@ def _judge(
 def _rows(after: int, to: int, types: Collection[EventType], limit: int) -> list[Event]:
     chosen: Any = Event.objects.filter(pk__gt=after, pk__lte=to, type__in=list(types))
     return list(chosen.order_by("pk")[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a follower is behind the ledger's end: rows it has not dealt with, and the age of the oldest."""
+
+    follower: str
+    events: int
+    seconds: float
+
+
+_LAGS = f"""
+SELECT follower.name, greatest(ledger.last - follower.position, 0),
+       COALESCE(extract(epoch FROM clock_timestamp() - (
+           SELECT timestamp FROM events_event WHERE id > follower.position ORDER BY id LIMIT 1)), 0)
+FROM events_follower AS follower, (SELECT {_END} AS last) AS ledger ORDER BY follower.name
+"""
+
+
+def lags() -> list[Lag]:
+    """Of each follower that has begun; a look at one row for each."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAGS)
+        return [Lag(name, behind, max(float(seconds), 0.0)) for name, behind, seconds in cursor.fetchall()]

@@ -50,13 +50,13 @@ class Follower(models.Model):
 
 
 class Announcement(models.Model):
-    """Maintenance that staff announce to everybody who is connected."""
+    """Maintenance that staff announce to everybody who is connected; without `ends_at`, until further notice."""
 
     id = id_field()
     title = models.CharField(max_length=200)
     message = models.TextField(max_length=2000)
     starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

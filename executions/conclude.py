@@ -8,10 +8,11 @@ from dataclasses import replace
 from django.conf import settings
 from django.db import transaction
 
+from core import measures
 from core.errors import ErrorCode
 from core.ids import parse_id
 from core.types import JSONObject
-from executions import admission, dispatch, plans
+from executions import admission, dispatch, plans, watching
 from executions.decider import Settled, settle, settle_skipped
 from executions.failpoints import failpoint
 from executions.models import Signal
@@ -281,6 +282,7 @@ def complete_execution(execution_id: str) -> None:
 def _after_end(end: ExecutionEnd | None, execution_id: str) -> None:
     if end is None:
         return
+    watching.ended(execution_id, end)
     dispatch.ring(end.woken)
     for account_id in end.waiting_accounts:
         admission.admit(account_id)
@@ -298,6 +300,7 @@ def rescue(lost: LostRun, reason: str) -> None:
         queued = waiting.release(lost.key, reason, crash=True)
         dispatch.ring(queued)
         if queued:
+            measures.RESCUES.count()
             logger.warning(
                 "Run rescued",
                 extra={

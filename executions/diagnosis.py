@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from accounts.callers import Caller
 from accounts.models import User
 from core.types import JSONObject
-from executions import admission, queries
-from executions.models import ComponentRun, Execution, Worker
+from executions import admission, maintenance_mode, queries
+from executions.models import ComponentRun, Execution, MaintenanceMode, Worker
 from executions.states import ExecutionStatus, RunStatus, WaitingFor
 
 MAX_RUNS = 100
@@ -27,6 +27,7 @@ class Reason(StrEnum):
     RUNNING_ON = "running_on"
     QUEUED_BEHIND = "queued_behind"
     NO_WORKER = "no_worker"
+    MAINTENANCE = "maintenance"
     CONCURRENCY_LIMIT = "concurrency_limit"
     WAITING_UNTIL = "waiting_until"
     WAITING_FOR_CHILD = "waiting_for_child"
@@ -62,14 +63,35 @@ def diagnose(execution: Execution, caller: Caller) -> list[Finding]:
         then = "It is queued, and starts as soon as a slot is free"
         return [Finding(Reason.SCHEDULED, message, execution.created_at, then, execution.scheduled_at)]
     if execution.admitted_at is None:
+        mode = maintenance_mode.current()
+        if mode.held and execution.parent_run_id is None:
+            return [_held(execution, mode)]
         return [_without_slot(execution, queries.visible_to(caller))]
     found = sorted(_of_runs(execution, queries.visible_to(caller)), key=lambda finding: _ORDER[finding.reason])
     return found or [_between_moves(execution)]
 
 
+def why_queued(run: ComponentRun) -> Finding:
+    """Why a queued component run has not begun; its execution is read with it."""
+    return _queued(run.execution, run, _live_workers())
+
+
+def _live_workers() -> list[Worker]:
+    return list(Worker.objects.filter(heartbeat_at__gte=Now() - _HEARTBEAT_LATE))
+
+
 def _between_moves(execution: Execution) -> Finding:
     message = "Nothing of it runs or waits: a worker is about to record its end, or died before it did"
     return Finding(Reason.WORKER_LOST, message, None, "A sweep of any worker records its end within seconds")
+
+
+def _held(execution: Execution, mode: MaintenanceMode) -> Finding:
+    came = execution.scheduled_at or execution.created_at
+    since = max(came, mode.since) if mode.since is not None else came
+    message = "New executions are held: maintenance mode is on"
+    then = "It starts, in its turn, when maintenance mode is switched off"
+    details: JSONObject = {"message": mode.message, "queue_position": queries.queue_position(execution)}
+    return Finding(Reason.MAINTENANCE, message, since, then, mode.until, details)
 
 
 def _without_slot(execution: Execution, visible: QuerySet[Execution]) -> Finding:
@@ -122,7 +144,7 @@ def _of_runs(execution: Execution, visible: QuerySet[Execution]) -> Iterator[Fin
             yield _waiting(run, visible)
         else:
             if workers is None:
-                workers = list(Worker.objects.filter(heartbeat_at__gte=Now() - _HEARTBEAT_LATE))
+                workers = _live_workers()
             yield _queued(execution, run, workers)
 
 

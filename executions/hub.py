@@ -21,6 +21,7 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from accounts.ws_auth import Credential, still_good
+from core import measures
 from core.connections import drop_dead_connections
 from events import bells
 from executions import pages
@@ -40,9 +41,10 @@ OVERLAP_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 # Between two reads of one subject: events come in bursts, and half of the machine is not for watching.
 _PAUSE_SECONDS = 0.01
-_BURST_SECONDS, _BURST_MESSAGES = 0.1, 10
-# Between two questions whose subjects the bells were about.
+_BURST_SECONDS, _BURST_MESSAGES = 0.1, 5
+# Between two questions whose subjects the bells were about, and how many answers are kept.
 _BELLS_SECONDS = 0.025
+_MAX_REMEMBERED = 10_000
 EVERYBODY: Topic = ("everybody", "")
 STAFF: Topic = ("staff", "")
 
@@ -102,6 +104,10 @@ class Peer(Protocol):
     credential: Credential | None
     sending_since: float | None
 
+    @property
+    def subscriptions(self) -> int:
+        """How much it watches."""
+
     async def end(self, code: int) -> None:
         """Close it."""
 
@@ -121,11 +127,21 @@ class Hub:
         self._listening = asyncio.Lock()
         self._rung: set[str] = set()
         self._ringing = asyncio.Event()
+        # Of the subjects that bells were about lately: (workflow id, owner's id).
+        self._whose: dict[str, tuple[str, str | None]] = {}
         self._reads: dict[tuple[Any, ...], _Read] = {}
         self._next_read: dict[str, float] = {}
         # The ledger's ends of the last seconds, the oldest first; empty until the first look.
         self._ends: deque[int] = deque(maxlen=int(OVERLAP_SECONDS / LOOK_SECONDS))
         self._looking = asyncio.Event()
+        self._looked_at: float | None = None
+        measures.SOCKETS.tell(lambda: len(self._peers))
+        # Copied: the event loop goes on meanwhile.
+        measures.SUBSCRIPTIONS.tell(lambda: sum(peer.subscriptions for peer in self._peers.copy()))
+        measures.LIVE_LOOK_AGE_SECONDS.tell(lambda: _age(self._looked_at))
+        measures.SOCKET_SEND_SECONDS.tell(
+            lambda: max((_age(peer.sending_since) for peer in self._peers.copy()), default=0.0)
+        )
 
     # --- who watches
 
@@ -152,6 +168,7 @@ class Hub:
         """A connection is open: its credential and its speed are looked at from now on."""
         self._peers.add(peer)
         if not self._tasks:
+            self._looked_at = time.monotonic()
             jobs = [self._listen, self._answer_bells, self._look, self._check]
             self._tasks = [asyncio.create_task(self._keep(job)) for job in jobs]
             self._tasks += [asyncio.create_task(self._keep(partial(tell, self))) for tell in sources]
@@ -163,6 +180,7 @@ class Hub:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
+            self._looked_at = None
             self.alerts.clear()
             self._looking.clear()
             self._ends.clear()
@@ -248,7 +266,15 @@ class Hub:
                 await layer.flush()
 
     def _ring(self, subject_id: str) -> None:
-        """Find out whose subject it is, if anybody watches more than single executions."""
+        """Wake who watches the subject's workflow; find out whose it is, where that is not known.
+
+        Whether it has ended, which its owner is told, is found out at every bell while the owner watches.
+        """
+        workflow_id, owner_id = self._whose.get(subject_id, (None, None))
+        if workflow_id is not None:
+            self._wake(workflow(workflow_id), subject_id)
+            if owner_id is None or not self.watched(owner(owner_id)):
+                return
         if any(kind != "execution" for kind, _ in self._watches):
             self._rung.add(subject_id)
             self._ringing.set()
@@ -264,7 +290,10 @@ class Hub:
                 self._rung |= rung
                 self._ringing.set()
                 raise
+            if len(self._whose) > _MAX_REMEMBERED:
+                self._whose.clear()
             for last in found:
+                self._whose[last.subject_id] = last.workflow_id, last.owner_id
                 self._wake(execution(last.subject_id), last.subject_id, last.sequence)
                 self._wake(workflow(last.workflow_id), last.subject_id, last.sequence)
                 if last.type in ENDS and last.owner_id is not None:
@@ -279,6 +308,7 @@ class Hub:
                 self._rung.update(await self.in_thread(pages.subjects_since, self._ends[0]))
                 self._ringing.set()
             self._ends.append(end)
+            self._looked_at = time.monotonic()
             self._looking.set()
             self._forget_reads()
             await asyncio.sleep(LOOK_SECONDS)
@@ -321,6 +351,10 @@ class _Read:
     def __init__(self) -> None:
         self.asked: set[Credential] = set()
         self.has_begun = False
+
+
+def _age(moment: float | None) -> float:
+    return 0.0 if moment is None else time.monotonic() - moment
 
 
 def _in_thread(read: Callable[..., T], arguments: tuple[Any, ...]) -> T:

@@ -14,11 +14,11 @@ from core.ids import from_uuid
 from core.taint import shadow_of, substitute
 from core.times import iso
 from core.types import JSONObject, JSONValue
-from executions import sealing
+from executions import outputs, sealing
 from executions.plans import Compiled, Home
 from executions.states import RunStatus
 from executions.transitions import reading
-from executions.transitions.statements import Held, Item
+from executions.transitions.statements import Held, Item, reference, stored_item
 from workflows.definition import ComponentSpec, ConnectionType
 
 
@@ -120,13 +120,15 @@ class Inputs:
     def scopes(self, run: Held) -> Scopes:
         """All names for one component (contract §6, "Names"); inner items hide outer ones.
 
-        Raises accounts.vault.SealBrokenError.
+        Raises accounts.vault.SealBrokenError, and outputs.OutputUnavailableError.
         """
         levels = list(self._levels(run))
         component = levels[0].home.definition.by_id[run.component_id]
         self._load(levels, component)
         real = self._scope(run, levels, component, self._real)
-        secret_item = run.item is not None and run.item.sealed_value is not None
+        secret_item = run.item is not None and (
+            run.item.sealed_value is not None or run.item.sealed_value_ref is not None
+        )
         if secret_item or (self._any_secret and self._reads_secret(levels, component)):
             return Scopes(real, self._scope(run, levels, component, self._shadow))
         return Scopes(real, None)
@@ -187,13 +189,14 @@ class Inputs:
             self._outer[loop_run_id] = None
             if row is not None:
                 loop = from_uuid(row["run_id"])
-                item = Item(from_uuid(row["id"]), row["index"], loop, row["value"], row["sealed_value"])
+                item = stored_item(from_uuid(row["id"]), loop, row)
                 self._outer[loop_run_id] = item
         return self._outer[loop_run_id]
 
     def _value(self, item: Item, side: _Side) -> JSONValue:
-        shown = None if item.value_text is None else orjson.loads(item.value_text)
-        real = sealing.open_item(shown, item.sealed_value, loop_run_id=item.loop_run_id, index=item.index)
+        shown = outputs.whole(item.value_text, item.value_ref)
+        sealed = outputs.whole_sealed(item.sealed_value, item.sealed_value_ref)
+        real = sealing.open_item(shown, sealed, loop_run_id=item.loop_run_id, index=item.index)
         return shadow_of(real, shown) if side.shadow else real
 
     def _input(self, level: _Level, component: ComponentSpec, loop: JSONObject, side: _Side) -> JSONValue:
@@ -223,8 +226,9 @@ class Inputs:
         if not missing:
             return
         for row in reading.ended_runs([level.scope_id for level in levels], missing):
-            shown = None if row["output"] is None else orjson.loads(row["output"])
-            output = sealing.open_output(shown, row["sealed_output"], run_id=from_uuid(row["id"]))
+            shown = outputs.whole(row["output"], reference(row["output_ref"]))
+            sealed = outputs.whole_sealed(row["sealed_output"], reference(row["sealed_output_ref"]))
+            output = sealing.open_output(shown, sealed, run_id=from_uuid(row["id"]))
             ended = EndedRun(
                 status=RunStatus(row["status"]),
                 output=output,

@@ -1,6 +1,5 @@
 """What users do with executions that are under way or have ended: cancel, retry, signal."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -9,11 +8,11 @@ from django.db import transaction
 from accounts import audit
 from accounts.audit import Action
 from accounts.models import User
-from core.errors import ConflictError, NotAllowedError, Problem, ValidationFailedError
+from core.errors import ConflictError, NotAllowedError, NotFoundError, Problem, ValidationFailedError
 from core.ids import new_id
 from core.json_text import dumps, storable_dumps
 from core.types import JSONObject, JSONValue
-from executions import conclude, plans, sealing, services
+from executions import conclude, outputs, plans, sealing, services
 from executions.dispatch import ring
 from executions.models import ComponentRun, Execution
 from executions.rerun import Rerun, plan_rerun
@@ -50,7 +49,8 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
     """A new execution of an ended one, whose parameters and, before `from_component`, outputs it takes over.
 
     Raises ConflictError while it has not ended and for a workflow that cannot run, ValidationFailedError naming the
-    component or the parameter, WorkflowInvalidError. Opens its own durable transaction.
+    component or the parameter, WorkflowInvalidError, and NotFoundError if it has been deleted meanwhile. Opens its own
+    durable transaction.
     """
     number, rerun = _planned(execution, request)
     sealed = None if execution.sealed_parameters is None else bytes(execution.sealed_parameters)
@@ -68,6 +68,7 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
     start = services.StartRequest({**parameters, **request.parameters}, execution.priority, tags=execution.tags)
     sealed_input = None if execution.sealed_input is None else bytes(execution.sealed_input)
     brought = sealing.open_input(execution.trigger, sealed_input, execution_id=execution.pk)
+    progress = _progress(execution, rerun)
     new = services.prepare(
         execution.workflow,
         user,
@@ -75,13 +76,18 @@ def retry_execution(*, execution: Execution, user: User, request: RetryRequest) 
         execution.trigger,
         brought=brought if isinstance(brought, dict) else None,
         number=number,
-        progress=_progress(execution, rerun),
+        progress=progress,
         hidden=hidden,
         masks=masks,
         retry_of=execution.pk,
     )
     with transaction.atomic(durable=True):
         stops = services.insert(new)
+        # What it takes over was read before; pruned meanwhile, it would run again instead.
+        if Execution.objects.select_for_update(of=("self",), no_key=True).filter(pk=execution.pk).first() is None:
+            raise NotFoundError("Execution not found")
+        for carried in progress.carried.values():
+            outputs.adopt([carried.output_ref, carried.sealed_output_ref], new.execution_id)
         audit.record(Action.EXECUTION_RETRIED, execution, workflow_id=execution.workflow_id, retry=new.execution_id)
     services.after_stops(stops)
     return Execution.objects.get(pk=new.execution_id)
@@ -119,16 +125,20 @@ def _planned(execution: Execution, request: RetryRequest) -> tuple[int, Rerun]:
 
 def _progress(execution: Execution, rerun: Rerun) -> Progress:
     runs = {run.component_id: run for run in execution.runs.filter(item=None, component_id__in=rerun.carried)}
-    carried = {id_: Carried(runs[id_].pk, taken, _resealing(runs[id_])) for id_, taken in rerun.carried.items()}
+    carried = {id_: _carried(runs[id_], taken) for id_, taken in rerun.carried.items()}
     return Progress(carried, rerun.skipped, rerun.pending, rerun.taken)
 
 
-def _resealing(run: ComponentRun) -> Callable[[str], bytes] | None:
-    """A sealed output is bound to its run: how to seal it for another."""
-    if run.sealed_output is None:
-        return None
-    plain = sealing.open_output(None, bytes(run.sealed_output), run_id=run.pk)
-    return lambda run_id: sealing.seal_output(storable_dumps(plain), run_id=run_id)
+def _carried(run: ComponentRun, taken: tuple[int, ...]) -> Carried:
+    """A sealed output is bound to its run, and sealed for another; what is stored elsewhere is stored once more."""
+    new_run_id = new_id()
+    reference = None if run.output_ref is None else outputs.put(outputs.get(run.output_ref), None)
+    sealed = outputs.whole_sealed(run.sealed_output, run.sealed_output_ref)
+    if sealed is None:
+        return Carried(run.pk, taken, new_run_id, reference)
+    plain = sealing.open_output(None, sealed, run_id=run.pk)
+    resealed = sealing.seal_output(storable_dumps(plain), run_id=new_run_id)
+    return Carried(run.pk, taken, new_run_id, reference, *outputs.sealed_aside(resealed, None))
 
 
 def send_signal(*, execution: Execution, user: User, name: str, data: JSONValue) -> bool:

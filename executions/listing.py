@@ -1,12 +1,14 @@
 """Lists of executions and their numbers: what a caller sees, in parts that an index has, and counted exactly."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import TruncDate
 
 from accounts.callers import Caller
 from core.ids import first_id
@@ -57,9 +59,7 @@ def keys(caller: Caller, wanted: Filter = Filter()) -> Keys:
     else:
         others = [] if caller.user.is_staff else access.ids_shared_with(caller.user.pk)
         parts = [wanted.apply(part) for part in _parts(caller, others)]
-    columns, order = (("pk", "started_at"), ("-started_at", "-pk")) if wanted.by_start else (("pk",), ("-pk",))
-    first, *more = (part.values_list(*columns) for part in parts)
-    ordered = (first.union(*more, all=True) if more else first).order_by(*order)
+    ordered = _in_order_of_starts(parts) if wanted.by_start else _in_order(parts, ("pk",), ("-pk",))
     if wanted.workflow_id is not None:
         return Keys(ordered)
     if wanted.user_id is not None:
@@ -68,7 +68,18 @@ def keys(caller: Caller, wanted: Filter = Filter()) -> Keys:
         )
     if caller.user.is_staff:
         return _AllKeys(ordered, wanted)
-    return Keys(ordered) if wanted.by_start else _OwnKeys(ordered, caller.user.pk, others, wanted.status)
+    if wanted.by_start:
+        return _StartedKeys(parts) if others else Keys(ordered)
+    return _OwnKeys(ordered, caller.user.pk, others, wanted.status)
+
+
+def _in_order(parts: Sequence[ExecutionQuerySet], columns: Sequence[str], order: Sequence[str]) -> QuerySet[Any, Any]:
+    first, *more = (part.values_list(*columns) for part in parts)
+    return (first.union(*more, all=True) if more else first).order_by(*order)
+
+
+def _in_order_of_starts(parts: Sequence[ExecutionQuerySet]) -> QuerySet[Any, Any]:
+    return _in_order(parts, ("pk", "started_at"), ("-started_at", "-pk"))
 
 
 def parts_visible_to(caller: Caller) -> list[ExecutionQuerySet]:
@@ -124,6 +135,45 @@ class _OwnKeys(Keys):
         stop = total - offset
         start = max(stop - limit, 0)
         return read(limit=stop - start, offset=start, newest_first=False)[::-1]
+
+
+class _StartedKeys(Keys):
+    """What started in a range, of parts that no index has together in the order of starts.
+
+    They are counted by the day (UTC), so that only the days of a page have to be sorted.
+    """
+
+    def __init__(self, parts: Sequence[ExecutionQuerySet]) -> None:
+        super().__init__(_in_order_of_starts(parts))
+        self._parts = parts
+        self._days: list[tuple[date, int]] = []
+
+    def count(self) -> int:
+        by_day = [part.order_by().values_list(TruncDate("started_at", tzinfo=UTC)) for part in self._parts]
+        counted: Counter[date] = Counter()
+        first, *more = (part.annotate(executions=Count("pk")) for part in by_day)
+        for day, executions in first.union(*more, all=True):
+            counted[day] += executions
+        self._days = sorted(counted.items(), reverse=True)
+        return counted.total()
+
+    def slice(self, total: int, limit: int, offset: int) -> list[Any]:
+        newer = 0
+        newest: date | None = None
+        for day, executions in self._days:
+            if newest is None and offset < newer + executions:
+                newest, skipped = day, newer
+            newer += executions
+            if newest is not None and offset + limit <= newer:
+                break
+        if newest is None:
+            return []
+        before = midnight(newest + timedelta(days=1))
+        # Nothing starts before it is made; where clocks differ, not by a day.
+        made = {"pk__lt": first_id(before + timedelta(days=1))}
+        some = [part.filter(started_at__lt=before, started_at__gte=midnight(day), **made) for part in self._parts]
+        first = offset - skipped
+        return [key[0] for key in _in_order_of_starts(some)[first : first + limit]]
 
 
 class _AllKeys(Keys):

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
+from core import measures
 from core.errors import ErrorCode
-from executions import admission, conclude, dispatch, reactions, services, triggers
+from executions import admission, bulk_cancel, conclude, dispatch, maintenance_mode, reactions, services, triggers
 from executions.failpoints import failpoint
 from executions.states import ExecutionStatus
 from executions.transitions import running, starting, sweeping, tallying, waiting
@@ -38,7 +39,7 @@ def sweep_one(name: str) -> int:
     try:
         failpoint(f"sweep_{name}")
         with patient_for(_LOCK_SECONDS):
-            return SWEEPS[name]()
+            found = SWEEPS[name]()
     except LockHeldError:
         logger.warning("Sweep waits for a lock: %s", name, extra={"action": "sweep_waits"})
         return 0
@@ -47,6 +48,9 @@ def sweep_one(name: str) -> int:
     except Exception:
         logger.exception("Sweep failed: %s", name, extra={"action": "sweep_failed"})
         return 0
+    if found:
+        measures.SWEEP_FINDS.count(name, amount=found)
+    return found
 
 
 def ring_unclaimed() -> int:
@@ -96,7 +100,9 @@ def queue_scheduled() -> int:
 
 
 def admit_waiting() -> int:
-    """Queued executions without a slot whose account has one free."""
+    """Queued executions without a slot whose account has one free; in maintenance mode none but children."""
+    if maintenance_mode.current().held:
+        return sum(admission.admit(account_id) for account_id in admission.accounts_of_waiting_children())
     return sum(admission.admit(account_id) for account_id in admission.waiting_accounts())
 
 
@@ -122,6 +128,11 @@ def let_in_held() -> int:
     runs = [run for execution_id in running.holding(BATCH) for run in running.let_in(execution_id)]
     dispatch.ring(runs)
     return len(runs)
+
+
+def cancel_matching() -> int:
+    """Executions that staff want cancelled, all that match a filter; a slice at a time."""
+    return bulk_cancel.work()
 
 
 def seal_days() -> int:
@@ -153,5 +164,6 @@ SWEEPS: dict[str, Callable[[], int]] = {
     "ring_unclaimed": ring_unclaimed,
     "rescue_expired": rescue_expired,
     "complete_unfinished": complete_unfinished,
+    "cancel_matching": cancel_matching,
     "seal_days": seal_days,
 }

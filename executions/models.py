@@ -15,7 +15,7 @@ from django.utils import timezone
 from core.ids import ULIDField, id_field
 from events import bells
 from events.event_types import EventType
-from events.models import Event
+from events.models import Announcement, Event
 from executions.states import FINAL_EXECUTION, FINAL_RUN, ExecutionStatus, ItemStatus, RunStatus, WaitingFor
 from workflows.components.base import Kind
 from workflows.models import Trigger, Workflow, WorkflowVersion
@@ -77,10 +77,12 @@ class Execution(models.Model):
     heading for while running components finish. `sealed_hidden` lists texts that this execution must not tell beside
     its own secrets: those of the parent that started it, or of the execution that it retries. What a hook or an event
     brought is `trigger["input"]`, as it may be shown; where that hides something, `sealed_input` is the whole.
+    `traceparent` is the span (core.tracing) in which it was accepted, "" where nobody wanted any.
     `sequence` numbers its ledger events and `remaining` counts the runs that are not final; both change only in
-    statements that lock this row first. `workflow_owner_id` is the workflow's `created_by`, so that one index has what
-    an owner sees in the order of lists; the database fills it in where it is not given. What every hop changes stands
-    in no index, so that those updates stay within their page.
+    statements that lock this row first. `results_ref` refers to what of the results is stored elsewhere, `whole` or in
+    `parts` by component (`executions.outputs`). `workflow_owner_id` is the workflow's `created_by`, so that one index
+    has what an owner sees in the order of lists; the database fills it in where it is not given. What every hop changes
+    stands in no index, so that those updates stay within their page.
     """
 
     id = id_field()
@@ -114,7 +116,9 @@ class Execution(models.Model):
     tags = ArrayField(models.CharField(max_length=100), default=list)
     trigger = models.JSONField(default=dict)
     request_id = models.CharField(max_length=128, blank=True)
+    traceparent = models.CharField(max_length=55, blank=True, default="", db_default="")
     results: Any = models.JSONField(null=True)
+    results_ref: Any = models.JSONField(null=True)
     error: Any = models.JSONField(null=True)
     stop_as = models.CharField(max_length=9, null=True)  # noqa: DJ001 - NULL says "not stopping"
     concurrency_key = models.CharField(max_length=64, null=True)  # noqa: DJ001 - NULL says "no limit of its own"
@@ -234,8 +238,9 @@ class ComponentRun(models.Model):
     A queued run that `max_parallel` keeps from running is `held`, and out of the queue until a place is free.
     A run that waits says for what (`waiting_for`), and `waited` says that the attempt's wait is over. A claim
     writes `worker`, `pid`, `lease_until` and, from `timeout_seconds`, `deadline_at`. `owner_id` and `priority`
-    are the execution's: they order the `queue` that the run waits in, which is its type's kind. `changed_at` is when
-    the status became what it is.
+    are the execution's: they order the `queue` that the run waits in, which is its type's kind. An output too large for
+    the row is stored elsewhere, and `output_ref` or `sealed_output_ref` refers to it (`executions.outputs`).
+    `changed_at` is when the status became what it is.
     """
 
     id = id_field()
@@ -268,7 +273,9 @@ class ComponentRun(models.Model):
     stop_on_error = models.BooleanField(null=True)
     timeout_seconds = models.FloatField(null=True)
     output = models.JSONField(null=True)
+    output_ref: Any = models.JSONField(null=True)
     sealed_output = models.BinaryField(null=True)
+    sealed_output_ref: Any = models.JSONField(null=True)
     error: Any = models.JSONField(null=True)
     worker = models.CharField(max_length=200, blank=True, default="", db_default="")
     pid = models.IntegerField(null=True)
@@ -352,14 +359,16 @@ class LoopItem(models.Model):
     """One item of a loop (`for_each`), or one round (`repeat_until`), of the run that loops.
 
     Its runs are made when it starts and are counted down in `remaining`; `error` is the first unhandled failure.
-    A value that holds a secret is stored sealed beside what may be shown.
+    A value that holds a secret is stored sealed beside what may be shown; one too large for the row, elsewhere.
     """
 
     id = id_field()
     run = models.ForeignKey(ComponentRun, on_delete=models.CASCADE, db_index=False, related_name="items")
     index = models.IntegerField()
     value: Any = models.JSONField(null=True)
+    value_ref: Any = models.JSONField(null=True)
     sealed_value = models.BinaryField(null=True)
+    sealed_value_ref: Any = models.JSONField(null=True)
     status = models.CharField(max_length=9, choices=_choices(ItemStatus), db_default=ItemStatus.BLOCKED)
     remaining = models.IntegerField(default=0, db_default=0)
     error: Any = models.JSONField(null=True)
@@ -377,6 +386,35 @@ class LoopItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}[{self.index}]"
+
+
+class StoredOutput(models.Model):
+    """An object in the store of outputs; its row is there before it, and goes after it (`executions.outputs`).
+
+    `new` until it is old enough that whatever was to refer to it does, then `kept` while its execution is there, or
+    `doomed`. The execution is no foreign key: an object outlives it for a moment, and a trigger dooms it.
+    """
+
+    class State(models.TextChoices):
+        NEW = "new"
+        KEPT = "kept"
+        DOOMED = "doomed"
+
+    key = models.CharField(max_length=64, primary_key=True)
+    execution_id = ULIDField(null=True)
+    bytes = models.BigIntegerField()
+    state = models.CharField(max_length=6, choices=State.choices, default=State.NEW, db_default=State.NEW)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["execution_id"], name="stored_output_execution"),
+            models.Index(fields=["created_at"], condition=models.Q(state="new"), name="stored_output_sweep_new"),
+            models.Index(fields=["key"], condition=models.Q(state="doomed"), name="stored_output_sweep_doomed"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
 
 
 class Signal(models.Model):
@@ -440,6 +478,59 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class MaintenanceMode(models.Model):
+    """The one row that says whether new executions are held back; without it they are not.
+
+    `until` is when it is expected to end, which ends nothing by itself.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    held = models.BooleanField(default=False, db_default=False)
+    message = models.TextField(max_length=2000, blank=True, default="", db_default="")
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField(null=True)
+    switched_by = models.CharField(max_length=254, blank=True, default="", db_default="")
+    announcement = models.ForeignKey(Announcement, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        verbose_name_plural = "maintenance mode"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(held=True, since__isnull=False) | models.Q(held=False, since__isnull=True),
+                name="maintenance_mode_since_iff_held",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return "on" if self.held else "off"
+
+
+class BulkCancel(models.Model):
+    """That somebody wants all executions cancelled that match `selection` and are older than this row's id.
+
+    `lease_until` says that somebody is at it. `matched` is how many there were; some may have ended by themselves.
+    """
+
+    id = id_field()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    address = models.GenericIPAddressField(null=True)
+    selection = models.JSONField(default=dict)
+    matched = models.IntegerField()
+    cancelled = models.IntegerField(default=0, db_default=0)
+    ended_early = models.CharField(max_length=200, blank=True, default="", db_default="")
+    lease_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    completed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(completed_at__isnull=True), name="bulk_cancel_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cancelled} of {self.matched}"
 
 
 class ExecutionTally(models.Model):

@@ -12,7 +12,10 @@ from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.asynpool import Worker as AsynWorker
 from celery.concurrency.prefork import TaskPool
 
+from core.metrics_sending import sender
 from executions import limits
+
+_IDLE_SECONDS = 0.5
 
 _lock = threading.Lock()
 _pids: set[int] = set()
@@ -23,12 +26,17 @@ class PoolWorker(AsynWorker):
 
     def _make_child_methods(self, *args: Any) -> None:
         super()._make_child_methods(*args)  # type: ignore[misc]  # billiard's stubs do not have it
+        reader: Any = self.inq._reader  # type: ignore[attr-defined]  # as above
         wait: Any = self.wait_for_job  # type: ignore[has-type]
 
         def wait_or_leave(*args: Any) -> Any:
             if limits.must_be_replaced():
                 # Not a bare SystemExit: the pool's own `sys.exit` keeps the code that its parent looks for.
                 sys.exit(EX_RECYCLE)
+            sender.send_if_due()
+            if sender.has_more and not reader.poll(_IDLE_SECONDS):
+                # Nothing to do: what was counted need not wait for the next task.
+                sender.send()
             return wait(*args)
 
         self.wait_for_job = wait_or_leave

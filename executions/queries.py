@@ -14,7 +14,7 @@ from core.prepared_query import PreparedQuery
 from core.types import JSONValue
 from events.event_types import EventType
 from events.models import Event
-from executions import plans
+from executions import outputs, plans
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus
 from workflows import access
@@ -150,13 +150,15 @@ def inputs_of(runs: Sequence[ComponentRun]) -> list[JSONValue]:
     homes_of = {run.scope_id: homes[run.execution.version_id] for run in runs}
     sources = ComponentRun.objects.filter(scope_id__in=list(homes_of)).exclude(taken_out=[]).exclude(taken_out=None)
     handed: dict[tuple[str, str], dict[str, JSONValue]] = {}
-    for source in sources.only("component_id", "scope_id", "output", "taken_out").order_by("completed_at"):
+    found = list(sources.only("component_id", "scope_id", "output", "output_ref", "taken_out").order_by("completed_at"))
+    outputs.prefetch(found)
+    for source in found:
         home = homes_of[source.scope_id].get(source.component_id)
         if home is None:
             continue
         for index in source.taken_out or ():
             key = (source.scope_id, home.definition.connections[index].target)
-            handed.setdefault(key, {})[source.component_id] = source.output
+            handed.setdefault(key, {})[source.component_id] = outputs.output_of(source)
     return [_handed_to(run, homes_of[run.scope_id].get(run.component_id), handed) for run in runs]
 
 
@@ -174,8 +176,8 @@ def _handed_to(
         return None
     if not home.definition.incoming[run.component_id]:
         execution = run.execution
-        return execution.trigger.get("input", execution.parameters) if run.item is None else run.item.value
-    outputs = handed.get((run.scope_id, run.component_id))
-    if outputs is None or (len(outputs) > 1 and not run.join_any):
-        return outputs
-    return next(iter(outputs.values()))
+        return execution.trigger.get("input", execution.parameters) if run.item is None else outputs.value_of(run.item)
+    sources = handed.get((run.scope_id, run.component_id))
+    if sources is None or (len(sources) > 1 and not run.join_any):
+        return sources
+    return next(iter(sources.values()))

@@ -22,7 +22,7 @@ from core.types import JSONObject
 from events import following
 from events.event_types import EventType
 from events.models import Event
-from executions import plans, services, trigger_parameters
+from executions import outputs, plans, services, trigger_parameters
 from executions.models import ComponentRun, Execution, Reaction
 from executions.services import NewExecution, StartRequest, Stop
 from executions.transitions import triggering
@@ -218,7 +218,7 @@ def input_of(event: Event, cause: Execution | None) -> JSONObject:
         component = {
             "component_id": told["component_id"],
             "status": told.get("status"),
-            "output_data": None if run is None else run.output,
+            "output_data": None if run is None else outputs.output_of(run),
             "error": told.get("error"),
         }
         execution = {"id": event.subject_id, "workflow_id": event.workflow_id, "status": "running"}
@@ -229,7 +229,7 @@ def input_of(event: Event, cause: Execution | None) -> JSONObject:
             seconds = told.get("duration_seconds")
             execution["duration_seconds"] = None if seconds is None else int(seconds)
         if event.type == EventType.EXECUTION_COMPLETED:
-            execution["results"] = None if cause is None else cause.results
+            execution["results"] = None if cause is None else outputs.results_of(cause)
         if event.type == EventType.EXECUTION_FAILED:
             execution["error"] = told.get("error") or (None if cause is None else cause.error)
         data = {"execution": execution, "workflow": about}

@@ -11,11 +11,11 @@ from django.conf import settings
 from core.ids import from_uuid
 from core.taint import shadow_of
 from core.types import JSONObject, JSONValue
-from executions import sealing
+from executions import outputs, sealing
 from executions.models import Execution, Signal
 from executions.states import ExecutionStatus, ItemStatus, WaitingFor
 from executions.transitions import reading
-from executions.transitions.statements import Held
+from executions.transitions.statements import Held, reference
 from workflows.components.base import Component, Resumption
 
 
@@ -26,7 +26,7 @@ class ResultsTooLargeError(Exception):
 def resumption(run: Held, component: Component) -> tuple[Resumption | None, Resumption | None]:
     """What ended the run's wait, None for a first call; and its shadow (core.taint), the same where it holds no secret.
 
-    Raises ResultsTooLargeError and SealBrokenError.
+    Raises ResultsTooLargeError, SealBrokenError and outputs.OutputUnavailableError.
     """
     if run.resumed_from is None:
         return None, None
@@ -53,7 +53,7 @@ def _child(run: Held) -> Resumption:
     if child is None:
         return Resumption(error={"code": "COMPONENT_ERROR", "message": "The child execution was deleted"})
     if child.status == ExecutionStatus.COMPLETED:
-        return Resumption(value=child.results)
+        return Resumption(value=outputs.results_of(child))
     error = child.error or {"code": "EXECUTION_FAILED", "message": f"The child execution was {child.status}"}
     return Resumption(error={**error, "execution_id": child.pk})
 
@@ -73,7 +73,7 @@ def _items(run: Held, component: Component) -> tuple[Resumption, Resumption]:
     for _, group in groupby(rows, key=lambda row: row["index"]):
         item = list(group)
         real = _result(item, _output)
-        sealed = any(row["sealed_output"] is not None for row in item)
+        sealed = any(row["sealed_output"] is not None or row["sealed_output_ref"] is not None for row in item)
         results.append(real)
         shadows.append(shadow_of(real, _result(item, _shown)) if sealed else real)
     values = [(found[-1] if found else None) if component.last_result_only else found for found in (results, shadows)]
@@ -95,8 +95,10 @@ def _result(rows: list[dict[str, Any]], output_of: Callable[[dict[str, Any]], JS
 
 
 def _shown(row: dict[str, Any]) -> JSONValue:
-    return None if row["output"] is None else orjson.loads(row["output"])
+    return outputs.whole(row["output"], reference(row["output_ref"]))
 
 
 def _output(row: dict[str, Any]) -> JSONValue:
-    return sealing.open_output(_shown(row), row["sealed_output"], run_id=from_uuid(row["id"]))
+    sealed = outputs.whole_sealed(row["sealed_output"], reference(row["sealed_output_ref"]))
+    # What may be shown is asked for only where it is the whole.
+    return sealing.open_output(_shown(row) if sealed is None else None, sealed, run_id=from_uuid(row["id"]))

@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from django.conf import settings
@@ -11,11 +12,12 @@ from django.db import InterfaceError, OperationalError, connection
 from accounts.vault import SealBrokenError
 from core.errors import ErrorCode
 from core.json_text import storable_dumps
+from core.log_context import NOTHING, bind_facts
 from core.request_id import set_request_id
 from core.taint import shadow_of
 from core.times import iso
 from core.types import JSONObject, JSONValue
-from executions import conclude, owner_secrets, plans, sealing, services
+from executions import conclude, outputs, owner_secrets, plans, sealing, services
 from executions.attempts import Attempt, CancelledAttempt, OutputRefusedError, Shadow, now, output_text, run_attempt
 from executions.bounds import dropped_lines, plain_lines
 from executions.decider import settle
@@ -23,13 +25,15 @@ from executions.failpoints import failpoint
 from executions.inputs import EndedRun, Inputs
 from executions.interrupts import draining
 from executions.limits import must_be_replaced
+from executions.outputs import OutputLostError, OutputUnavailableError
 from executions.retries import delay_before_retry
 from executions.states import RunStatus, WaitingFor
 from executions.telling import Telling
 from executions.transitions import running, sweeping, waiting
 from executions.transitions.looping import NewItem
-from executions.transitions.statements import Claimed, Ended, Held, Holder
+from executions.transitions.statements import Claimed, Ended, Held, Holder, Measured
 from executions.transitions.waiting import Wait
+from executions.watching import Watched, watched
 from workflows.components import registry
 from workflows.components.base import (
     Child,
@@ -40,12 +44,20 @@ from workflows.components.base import (
     Waiting,
     WaitingForSignal,
 )
+from workflows.definition import ComponentSpec
 from workflows.expressions import ExpressionError, evaluate_condition
 
 logger = logging.getLogger(__name__)
 
 # How often a worker that keeps successors looks whether somebody else has been waiting.
 _FAIRNESS_SECONDS = 0.025
+# While the store of outputs is away: how long an attempt is put off, and how long one keeps its worker meanwhile; how
+# often an output that is missing from the store is looked for, some ten minutes in all.
+_LONGEST_PUT_OFF_SECONDS = 60.0
+_LONGEST_HELD_SECONDS = 2.0
+_MAX_LOST_TRIES = 12
+_MAX_LOST_TRIES_HELD = 300
+_NOTHING = Measured()
 
 
 def run_component(run_id: str, attempt: int, holder: Holder) -> None:
@@ -60,6 +72,8 @@ def run_component(run_id: str, attempt: int, holder: Holder) -> None:
     except Exception:
         logger.exception("Attempt not recorded", extra={"action": "attempt_lost", "run_id": run_id})
         _let_go(holder)
+    finally:
+        bind_facts(NOTHING)
 
 
 def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
@@ -69,6 +83,7 @@ def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:
         return
     failpoint("after_claim")
     set_request_id(claimed.execution["request_id"])
+    bind_facts({"execution_id": claimed.run.key.execution_id})
     try:
         session = Session(claimed, holder)
     except (plans.UnrunnableError, SealBrokenError) as error:
@@ -137,19 +152,28 @@ class Session:
         # What may be told of the attempt at hand; between attempts, of the execution.
         self.telling = self._telling = Telling(hidden)
         self.holder = holder
+        self.watch = Watched()
         self._keep_until = time.monotonic() + settings.ENGINE["KEEP_SUCCESSOR_SECONDS"]
         self._look_at = time.monotonic() + _FAIRNESS_SECONDS
 
     def work(self, run: Held) -> Held | None:
         """One attempt from its claim to its record; the run that this worker goes on with, claimed, if there is one."""
         component = self.compiled.homes[run.component_id].definition.by_id[run.component_id]
+        with watched(run, component, self.execution) as self.watch:
+            return self._work(run, component)
+
+    def _work(self, run: Held, component: ComponentSpec) -> Held | None:
         try:
             scopes = self.inputs.scopes(run)
             attempt = Attempt(run, component, scopes.real, Shadow(scopes.shadow) if scopes.shadow else None)
             outcome = self._timed_out(attempt) if run.overdue else run_attempt(attempt, self.secrets)
+            self.watch.ran()
             self.telling = self._telling.about(attempt)
         except SealBrokenError as error:
             conclude.fail_execution(run, str(error), self.holder)
+            return None
+        except OutputUnavailableError as error:
+            self._put_off(run, error)
             return None
         keep = self._may_keep()
         try:
@@ -159,6 +183,7 @@ class Session:
                 return self._loop(attempt, outcome, keep)
             if isinstance(outcome, Waiting | WaitingForSignal | Child):
                 if self._wait(attempt, outcome):
+                    self.watch.outcome = "waiting"
                     return None
                 # The wait could not begin because the execution stops.
                 outcome = CancelledAttempt()
@@ -166,12 +191,48 @@ class Session:
             outcome = Failed(f"Condition of a connection from {component.id}: {error}", permanent=True)
         except (OutputRefusedError, services.ChildRefusedError) as error:
             outcome = Failed(str(error), permanent=True)
+        except OutputUnavailableError as error:
+            self._put_off(run, error, self._lines(attempt), attempt.measured)
+            return None
         if isinstance(outcome, Failed):
             return self._fail(attempt, outcome, keep)
         if isinstance(outcome, CancelledAttempt) and conclude.hand_over(run.key, "The worker let it go; trying again"):
             return None
         # Interrupted; or a wait that could not begin because the execution stops.
         return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
+
+    def _put_off(
+        self,
+        run: Held,
+        error: OutputUnavailableError,
+        lines: Sequence[JSONObject] = (),
+        measured: Measured = _NOTHING,
+    ) -> None:
+        """The store of outputs is away: no failure of the component's, so it is tried again until the store is back.
+
+        What is missing from the store may be on a disk that is not mounted; after some tries it counts as gone.
+        """
+        logger.warning(
+            "Attempt put off: %s",
+            error.message,
+            extra={"action": "put_off", "execution_id": run.key.execution_id, "component_id": run.component_id},
+        )
+        lost = sweeping.LostRun(run.key, run.component_id, 0, item=run.item)
+        told = {"code": str(ErrorCode.SYSTEM_ERROR), "message": error.message}
+        tries = _MAX_LOST_TRIES if run.resumed_from is None else _MAX_LOST_TRIES_HELD
+        if isinstance(error, OutputLostError) and run.lost_attempts >= tries:
+            conclude.end_lost(lost, Ended(RunStatus.FAILED, error=told))
+            return
+        delay = min(2.0 ** min(run.lost_attempts, 10), _LONGEST_PUT_OFF_SECONDS)
+        if run.resumed_from is None:
+            wait = Wait(WaitingFor.RETRY, delay_seconds=delay, error=told, lost=True)
+            put_off = waiting.wait(run.key, wait, lines=lines, measured=measured)
+        else:
+            # It must resume where it is: begun anew it would start its child, or its items, once more.
+            time.sleep(min(delay, _LONGEST_HELD_SECONDS))
+            put_off = conclude.hand_over(run.key, f"{error.message}; trying again")
+        if not put_off:
+            conclude.end_lost(lost, Ended(RunStatus.CANCELLED))
 
     def _timed_out(self, attempt: Attempt) -> Failed:
         """The time limit passed while it waited: what it waited for is given up."""
@@ -192,7 +253,7 @@ class Session:
         return not running.others_wait(self.execution["priority"], self.execution["created_by_id"], self.holder.queues)
 
     def _complete(self, attempt: Attempt, outcome: Completed, keep: bool) -> Held | None:
-        """Raises OutputRefusedError, and ExpressionError from the conditions of its connections."""
+        """Raises OutputRefusedError, OutputUnavailableError, and ExpressionError from its connections' conditions."""
         output = shown = outcome.output
         text = output_text(output)
         true_conditions = self._true_conditions(attempt, output)
@@ -204,10 +265,11 @@ class Session:
                 ended = replace(ended, output_text=storable_dumps(shown), sealed_output=sealed)
             else:
                 shown = output
+        ended = _with_large_aside(ended, attempt.run.key.execution_id)
         return self._end(attempt, ended, true_conditions, output=output, shown=shown, keep=keep)
 
     def _loop(self, attempt: Attempt, outcome: Loop, keep: bool) -> Held | None:
-        """Raises OutputRefusedError."""
+        """Raises OutputRefusedError and OutputUnavailableError."""
         texts = [output_text(item) for item in outcome.items]
         shown = self.telling.items(outcome) if self.telling.hides_anything else outcome.items
         items = [
@@ -226,7 +288,10 @@ class Session:
             lines=self._lines(attempt),
             measured=attempt.measured,
         )
-        return kept if waits else self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
+        if waits:
+            self.watch.outcome = "waiting"
+            return kept
+        return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
 
     def _wait(self, attempt: Attempt, outcome: Waiting | WaitingForSignal | Child) -> bool:
         """False if this attempt may not wait. Raises services.ChildRefusedError."""
@@ -260,6 +325,7 @@ class Session:
         if delay is not None:
             retry = Wait(WaitingFor.RETRY, delay_seconds=delay, error=error)
             if waiting.wait(key, retry, lines=self._lines(attempt), measured=attempt.measured):
+                self.watch.outcome = "retried"
                 return None
         return self._end(attempt, Ended(RunStatus.FAILED, error=error), keep=keep)
 
@@ -274,6 +340,7 @@ class Session:
         keep: bool,
     ) -> Held | None:
         run = attempt.run
+        self.watch.outcome = str(ended.status)
         definition = self.compiled.homes[run.component_id].definition
         settled = settle(definition, run.component_id, ended.status, true_conditions)
         following = conclude.end_run(
@@ -322,6 +389,18 @@ class Session:
 
 
 def _new_item(run: Held, index: int, text: str, value: JSONValue, shown: JSONValue) -> NewItem:
-    if shown == value:
-        return NewItem(index, text)
-    return NewItem(index, storable_dumps(shown), sealing.seal_item(text, loop_run_id=run.key.run_id, index=index))
+    sealed = None
+    if shown != value:
+        text, sealed = storable_dumps(shown), sealing.seal_item(text, loop_run_id=run.key.run_id, index=index)
+    shown_text, shown_ref = outputs.aside(text, run.key.execution_id)
+    sealed, sealed_ref = outputs.sealed_aside(sealed, run.key.execution_id)
+    return NewItem(index, shown_text, sealed, shown_ref, sealed_ref)
+
+
+def _with_large_aside(ended: Ended, execution_id: str) -> Ended:
+    """The same with what is too large for the row stored, and referred to."""
+    text, text_ref = outputs.aside(ended.output_text, execution_id)
+    sealed, sealed_ref = outputs.sealed_aside(ended.sealed_output, execution_id)
+    if text_ref is None and sealed_ref is None:
+        return ended
+    return replace(ended, output_text=text, output_ref=text_ref, sealed_output=sealed, sealed_output_ref=sealed_ref)

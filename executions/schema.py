@@ -19,9 +19,15 @@ from core.siblings import Node, children_of_each, nodes
 from core.types import JSONObject, JSONValue
 from events.event_types import LOG_LEVELS
 from events.models import Event
-from executions import interventions, listing, models, queries, services, states
+from executions import interventions, listing, models, outputs, queries, services, states
 from executions.filters import execution_filter
-from executions.serializers import ExecuteSerializer, RetrySerializer, component_run_data, execution_data, log_data
+from executions.serializers import (
+    ExecuteSerializer,
+    RetrySerializer,
+    component_run_summary,
+    execution_summary,
+    log_data,
+)
 from workflows import access
 from workflows.models import Workflow as StoredWorkflow
 from workflows.schema import Workflow, data_of, workflow_nodes
@@ -55,7 +61,8 @@ def execution_nodes(executions: Iterable[models.Execution]) -> list[Node[models.
 
 
 def _data(execution: models.Execution) -> JSONObject:
-    return execution_data(execution, current_component=getattr(execution, "current_component", None))
+    # Results are fetched where they are asked for.
+    return execution_summary(execution, current_component=getattr(execution, "current_component", None))
 
 
 def visible_execution(caller: Caller, execution_id: str) -> Node[models.Execution]:
@@ -153,6 +160,11 @@ class ComponentExecution(graphene.ObjectType):
         return root.siblings.load("inputs", _inputs)[root.row.pk]
 
     @staticmethod
+    def resolve_output_data(root: Node[models.ComponentRun], info: Info) -> JSONValue:
+        root.siblings.load("outputs", outputs.prefetch)
+        return outputs.output_of(root.row)
+
+    @staticmethod
     def resolve_error_message(root: Node[models.ComponentRun], info: Info) -> str | None:
         return root.row.error["message"] if root.row.error else None
 
@@ -200,6 +212,12 @@ class WorkflowExecution(graphene.ObjectType):
         require_scope(info.context, Scope.EXECUTION_READ)
         bounds = page_bounds(query_of(limit=limit, offset=offset))
         return root.siblings.load(("executions", bounds), lambda rows: _of_workflows(rows, *bounds))[root.row.pk]
+
+    @staticmethod
+    def resolve_results(root: Node[models.Execution], info: Info) -> JSONValue:
+        require_scope(info.context, Scope.EXECUTION_READ)
+        root.siblings.load("results", outputs.prefetch)
+        return outputs.results_of(root.row)
 
     @staticmethod
     def resolve_workflow(root: Node[models.Execution], info: Info) -> Node[StoredWorkflow]:
@@ -269,7 +287,7 @@ def _runs(executions: Sequence[models.Execution]) -> dict[str, list[Node[models.
         _by_pk(executions),
         queries.in_definition_order(models.ComponentRun.objects.filter(execution=OuterRef("pk"))),
         load,
-        lambda run: component_run_data(run, None),
+        component_run_summary,
     )
     return {execution.pk: found.get(execution.pk, []) for execution in executions}
 

@@ -17,6 +17,7 @@ from core.serializers import (
 from core.shapes import Schema, any_object, anything
 from core.types import JSONObject, JSONValue
 from events.models import Event
+from executions import outputs
 from executions.batch import MAX_ITEMS
 from executions.diagnosis import Finding
 from executions.models import ComponentRun, Execution
@@ -147,7 +148,18 @@ def started_data(execution: Execution, *, estimated_duration: int | None, queue_
 
 
 def execution_data(execution: Execution, *, current_component: str | None) -> JSONObject:
-    """An execution as `GET executions/{id}` shows it (API reference, contract §7)."""
+    """An execution as `GET executions/{id}` shows it (API reference, contract §7).
+
+    Raises outputs.OutputUnavailableError.
+    """
+    return {
+        **execution_summary(execution, current_component=current_component),
+        "results": outputs.results_of(execution),
+    }
+
+
+def execution_summary(execution: Execution, *, current_component: str | None) -> JSONObject:
+    """An execution without its results, which may have to be fetched."""
     error = execution.error if execution.status == ExecutionStatus.FAILED else None
     return {
         "id": execution.pk,
@@ -158,7 +170,6 @@ def execution_data(execution: Execution, *, current_component: str | None) -> JS
         "priority": execution.priority,
         "progress": progress_data(execution, current_component),
         "parameters": execution.parameters,
-        "results": execution.results,
         "error_message": error["message"] if error else None,
         "error": error,
         # What it brought is the input of the start.
@@ -212,8 +223,16 @@ def event_data(event: Event) -> JSONObject:
 
 
 def component_run_data(run: ComponentRun, input_data: JSONValue) -> JSONObject:
-    """A component run; a blocked one reads `pending`, the word that the contract has for it."""
-    began = run.started_at is not None
+    """A component run with what went in and came out. Raises outputs.OutputUnavailableError."""
+    return {
+        **component_run_summary(run),
+        "input_data": input_data if run.started_at is not None else None,
+        "output_data": outputs.output_of(run),
+    }
+
+
+def component_run_summary(run: ComponentRun) -> JSONObject:
+    """A component run as it stands; a blocked one reads `pending`, the word that the contract has for it."""
     return {
         "id": run.pk,
         "component_id": run.component_id,
@@ -221,8 +240,6 @@ def component_run_data(run: ComponentRun, input_data: JSONValue) -> JSONObject:
         "status": str(ExecutionStatus.PENDING) if run.status == RunStatus.BLOCKED else run.status,
         "attempt": run.attempt,
         "item_index": run.item_index,
-        "input_data": input_data if began else None,
-        "output_data": run.output,
         "error": run.error,
         "started_at": run.started_at,
         "completed_at": run.completed_at,

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.audit import Action
 from accounts.models import AuditEntry, User
+from core import measures, tracing
 from core.errors import (
     APGError,
     ConflictError,
@@ -193,6 +194,7 @@ def prepare(
         "tags": list(request.tags),
         "trigger": trigger,
         "request_id": current_request_id(),
+        "traceparent": tracing.current_traceparent(),
         "due": request.scheduled_at is None or request.scheduled_at <= timezone.now(),
         "scheduled_at": request.scheduled_at,
         "timeout_seconds": rules.timeout_seconds,
@@ -233,6 +235,8 @@ def store(new: NewExecution) -> list[Stop]:
             stops = _make_room(holders, limit)
     started = starting.start(execution_id=new.execution_id, account_id=new.account_id, **new.facts)
     ring_on_commit(started.queued)
+    trigger: str = new.facts["trigger"]["type"]
+    transaction.on_commit(lambda: measures.EXECUTIONS_ACCEPTED.count(trigger), robust=True)
     failpoint("start_before_commit")
     return stops
 

@@ -9,7 +9,7 @@ from core.types import JSONObject
 from events import announcements
 from executions import listing, queries
 from executions.models import Execution
-from executions.serializers import component_run_data, execution_data, progress_data
+from executions.serializers import component_run_summary, execution_data, progress_data
 from executions.states import FINAL_EXECUTION, ExecutionStatus
 from workflows import access
 from workflows.models import Workflow
@@ -26,11 +26,11 @@ def of_execution(caller: Caller, execution_id: str) -> tuple[Execution, JSONObje
     require_scope(caller, Scope.EXECUTION_READ)
     # The execution first: what happens between the two is told after its sequence number.
     execution = queries.get_visible(caller, execution_id)
-    runs = execution.runs.filter(item=None).order_by("position").defer("output", "sealed_output")
+    runs = execution.runs.filter(item=None).order_by("position").defer("output", "output_ref", "sealed_output")
     return execution, {
         "execution": execution_data(execution, current_component=getattr(execution, "current_component", None)),
         "components": [
-            {name: value for name, value in component_run_data(run, None).items() if name in _SHORT} for run in runs
+            {name: value for name, value in component_run_summary(run).items() if name in _SHORT} for run in runs
         ],
     }
 

@@ -227,6 +227,11 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
         task.add_done_callback(lambda done: work.close())
         task.add_done_callback(lambda done: self._tasks.pop(name, None) if self._tasks.get(name) is done else None)
 
+    @property
+    def subscriptions(self) -> int:
+        """How much it watches."""
+        return len(self._tasks)
+
     def running(self, name: str) -> bool:
         """Whether something runs under this name."""
         return name in self._tasks

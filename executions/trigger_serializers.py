@@ -9,6 +9,7 @@ from rest_framework import serializers
 from core.serializers import StrictSerializer, TimeField
 from core.types import JSONObject
 from events.models import Event
+from executions import outputs
 from executions.models import Execution
 from executions.triggers import Backfilled
 from workflows.models import Slot, Trigger
@@ -73,7 +74,7 @@ def hook_result_data(execution: Execution) -> JSONObject:
     return {
         **run_data(execution),
         "completed_at": execution.completed_at,
-        "results": execution.results,
+        "results": outputs.results_of(execution),
         "error": execution.error,
     }
 

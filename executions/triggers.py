@@ -21,6 +21,7 @@ from accounts import audit
 from accounts.audit import Action
 from accounts.models import User
 from accounts.vault import SealBrokenError
+from core import measures
 from core.errors import APGError, ConflictError, NotFoundError, Problem, ValidationFailedError
 from core.redact import Redactor
 from core.times import iso
@@ -173,7 +174,7 @@ def _move_on(plans: Sequence[_Plan]) -> int:
         ]
         for plan in mine:
             for skip in plan.step.skips:
-                tell_skipped(plan.trigger, plan.trigger.workflow, skip)
+                _tell_skipped(plan, skip)
         stops += _start_slots(mine)
         if mine:
             triggering.move_on({plan.trigger.pk: plan.step.next_at for plan in mine})
@@ -199,6 +200,7 @@ def _start_slots(plans: Sequence[_Plan]) -> list[Stop]:
     taken = triggering.take_slots([slot for _, slot, _ in ready])
     stops: list[Stop] = []
     started: list[NewExecution] = []
+    late: list[float] = []
     for plan, slot, new in ready:
         if slot.trigger_id not in taken:
             continue
@@ -210,8 +212,21 @@ def _start_slots(plans: Sequence[_Plan]) -> list[Stop]:
             _tell_refused(plan, RefusedError("concurrency", error.message))
         else:
             started.append(new)
+            late.append((plan.trigger.now - slot.slot_at).total_seconds())  # type: ignore[attr-defined]  # the query adds it
     audit.record_all(map(services.started_entry, started))
+    transaction.on_commit(lambda: _count_started(late), robust=True)
     return stops
+
+
+def _count_started(late: Sequence[float]) -> None:
+    for seconds in late:
+        measures.SCHEDULE_SLOTS.count("started")
+        measures.SCHEDULE_LATENESS_SECONDS.observe(max(seconds, 0.0))
+
+
+def _tell_skipped(plan: _Plan, skip: Skip, detail: JSONObject | None = None) -> None:
+    tell_skipped(plan.trigger, plan.trigger.workflow, skip, detail)
+    transaction.on_commit(lambda: measures.SCHEDULE_SLOTS.count(skip.reason, amount=skip.count), robust=True)
 
 
 _OVERLAP = "The execution before still runs, and the schedule's overlap is skip"
@@ -220,7 +235,7 @@ _OVERLAP = "The execution before still runs, and the schedule's overlap is skip"
 def _tell_refused(plan: _Plan, refusal: RefusedError) -> None:
     if plan.step.slot is not None:
         skip = Skip(refusal.reason, plan.step.slot, plan.step.slot, 1)
-        tell_skipped(plan.trigger, plan.trigger.workflow, skip, refusal.detail)
+        _tell_skipped(plan, skip, refusal.detail)
 
 
 def has_active(trigger: Trigger) -> bool:

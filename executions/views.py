@@ -18,7 +18,7 @@ from core.types import JSONObject, JSONValue
 from core.views import View
 from events import ledger
 from events.event_types import LOG_LEVELS
-from executions import batch, interventions, listing, queries, services
+from executions import batch, interventions, listing, outputs, queries, services
 from executions.diagnosis import diagnose
 from executions.filters import EXECUTION_FILTERS, execution_filter
 from executions.models import Execution
@@ -170,6 +170,7 @@ class ExecutionListView(View):
         """
         query = request.query_params
         page = paginate_keys(listing.keys(caller(request), execution_filter(query)), listing.by_ids, query)
+        outputs.prefetch(page.items)
         return reply([_data(execution) for execution in page.items], metadata=page.metadata)
 
 
@@ -242,6 +243,7 @@ class ComponentRunListView(View):
         """List component runs."""
         execution = queries.get_visible(caller(request), execution_id)
         page = paginate(queries.component_runs(execution), request.query_params)
+        outputs.prefetch(page.items)
         inputs = queries.inputs_of(page.items)
         data = [component_run_data(run, handed) for run, handed in zip(page.items, inputs, strict=True)]
         return reply(data, metadata=page.metadata)

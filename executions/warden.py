@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 from django.conf import settings
 
+from core import alive
 from core.errors import ErrorCode
 from executions import limits, pool
 from executions.interrupts import Board, Doing
@@ -125,6 +126,7 @@ class Warden(threading.Thread):
     def run(self) -> None:
         while not self.stopping.wait(settings.ENGINE["LOOK_SECONDS"]):
             try:
+                alive.touch()
                 self.look()
             except Exception:
                 logger.exception("Warden failed", extra={"action": "warden_failed"})

@@ -17,12 +17,21 @@ from typing import Any
 from billiard.process import current_process
 from celery.concurrency import get_implementation
 from celery.concurrency.thread import TaskPool
-from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from celery.worker.consumer import Consumer
 from django.conf import settings
 from django.db import DatabaseError, connection, connections
 
+from core import log_context, tracing
 from core.ids import new_id
+from core.metrics_sending import sender as metrics
 from executions import conclude, failpoints, interrupts, limits, maintenance
 from executions.interrupts import Board
 from executions.threads import ThreadPool, ThreadWarden
@@ -158,7 +167,7 @@ def prepare_parent(sender: Any, **_: Any) -> None:
             sys.exit(f"A worker of threads serves the queue io alone, not {', '.join(_queues)}: start it with -Q io")
         sender.pool_cls = ThreadPool
         failpoints.reload()
-    _name = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
+    _name = log_context.worker = f"{platform.node()}:{os.getpid()}:{new_id()[-8:]}"
     _board = interrupts.open_board(threads=threads)
     limits.adopt_orphans()
 
@@ -170,6 +179,13 @@ def prepare_child(**_: Any) -> None:
     interrupts.install(current_process().index)  # type: ignore[attr-defined]
     limits.install()
     failpoints.reload()
+
+
+@worker_process_shutdown.connect
+def leave_child(**_: Any) -> None:
+    """A pool process ends: what it has to tell is sent."""
+    metrics.send()
+    tracing.close()
 
 
 @worker_ready.connect
@@ -186,6 +202,7 @@ def start_threads(sender: Consumer, **_: Any) -> None:
     _keeper.start()
     _warden.watch(_keeper)
     _warden.start()
+    metrics.keep_sending()
     # On SIGQUIT Celery kills its pool before it says that it shuts down.
     quit_at_once = signal.getsignal(signal.SIGQUIT)
 
@@ -214,6 +231,8 @@ def stop_threads(**_: Any) -> None:
         _keeper.stopping.set()
         _keeper.join(timeout=5)
         _warden.join(timeout=5)
+    metrics.send()
+    tracing.close()
     if isinstance(_warden, ThreadWarden) and (_warden.has_threads_left() or _warden.replaced):
         # The interpreter would wait for threads that do not come back.
         logging.shutdown()

@@ -149,10 +149,12 @@ def _facts(events: Iterable[Event]) -> _Facts:
 
 
 def _small(rows: models.QuerySet[Workflow], column: str, *names: str) -> Iterable[tuple[Any, ...]]:
-    """(names…, value, False), or (names…, None, True) for a value that no payload has room for."""
+    """(names…, value, False), or (names…, None, True) for a value that no payload has room for, or in no row."""
     size = Length(Cast(column, models.TextField()))
     is_large = models.Case(
-        models.When(size__gt=payloads.MAX_BYTES, then=True), default=False, output_field=models.BooleanField()
+        models.When(models.Q(size__gt=payloads.MAX_BYTES) | models.Q(**{f"{column}_ref__isnull": False}), then=True),
+        default=False,
+        output_field=models.BooleanField(),
     )
     value = models.Case(
         models.When(size__lte=payloads.MAX_BYTES, then=column), default=None, output_field=models.JSONField()

@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from core import measures
 from core.ids import first_id
+from core.pruning import rule_of_rows
 from webhooks import dispatch, fanout, transitions
 from webhooks.models import Delivery
 from webhooks.states import FINAL, DeliveryStatus
@@ -40,12 +42,15 @@ def sweep() -> int:
 
 def _sweep_one(name: str) -> int:
     try:
-        return SWEEPS[name]()
+        found = SWEEPS[name]()
     except (OperationalError, InterfaceError):
         raise
     except Exception:
         logger.exception("Sweep of webhooks failed: %s", name, extra={"action": "sweep_failed"})
         return 0
+    if found:
+        measures.SWEEP_FINDS.count(f"webhooks_{name}", amount=found)
+    return found
 
 
 def rescue_lost() -> int:
@@ -60,14 +65,19 @@ def ring_due() -> int:
     return dispatch.ring(transitions.webhooks_with_due(BATCH))
 
 
-def prune() -> int:
+def old_deliveries(now: datetime) -> QuerySet[Delivery]:
     """Deliveries older than KEEP_DAYS that have ended, or that a webhook which is off holds.
 
     Ids are in the order of time, so the table itself is in order of age.
     """
-    oldest_kept = first_id(timezone.now() - timedelta(days=settings.WEBHOOKS["KEEP_DAYS"]))
+    oldest_kept = first_id(now - timedelta(days=settings.WEBHOOKS["KEEP_DAYS"]))
     over = Q(status__in=sorted(FINAL)) | Q(status=DeliveryStatus.PENDING, next_attempt_at=None)
-    old = Delivery.objects.filter(over, pk__lt=oldest_kept).order_by("pk").select_for_update(skip_locked=True)
+    return Delivery.objects.filter(over, pk__lt=oldest_kept)
+
+
+def prune() -> int:
+    """A batch of the deliveries that are old."""
+    old = old_deliveries(timezone.now()).order_by("pk").select_for_update(skip_locked=True)
     with transaction.atomic():
         ids = list(old.values_list("pk", flat=True)[:BATCH])
         return Delivery.objects.filter(pk__in=ids).delete()[0] if ids else 0
@@ -78,3 +88,5 @@ SWEEPS: dict[str, Callable[[], int]] = {
     "ring_due": ring_due,
     "prune": prune,
 }
+
+RULES = (rule_of_rows("deliveries", Delivery, "APG_WEBHOOK_DELIVERY_DAYS", old_deliveries),)

@@ -107,6 +107,13 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["webhook", "-id"], name="delivery_of_webhook"),
+            # Few of many: for the admin, which looks for what went wrong.
+            models.Index(
+                fields=["-id"],
+                include=["webhook"],
+                condition=models.Q(status=DeliveryStatus.FAILED),
+                name="delivery_failed",
+            ),
             models.Index(
                 fields=["webhook", "next_attempt_at", "id"],
                 condition=models.Q(status=DeliveryStatus.PENDING),

@@ -9,13 +9,18 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.vault import SealBrokenError
+from core import measures, tracing
 from core.json_text import storable
+from core.log_context import bind_facts
 from core.outbound import OutboundError, OutboundPolicy, OutboundResponse, send
 from core.times import iso
+from events.models import Event
 from webhooks import dispatch, mail, sealing, services, signing, transitions
 from webhooks.backoff import RetryPolicy, delay_before_retry, parse_retry_after
+from webhooks.models import Delivery
 from webhooks.states import DeliveryStatus, OffReason
 from webhooks.transitions import Claimed, Result
+from workflows.models import Workflow
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +28,12 @@ USER_AGENT = "APG-Workflow-Webhooks/1.0"
 MAX_RESPONSE_BYTES = 64 * 1024
 KEPT_RESPONSE_BYTES = 1024
 _GONE = 410
+_OUTCOMES = {
+    DeliveryStatus.SUCCEEDED: "succeeded",
+    DeliveryStatus.FAILED: "failed",
+    # It waits for its next attempt.
+    DeliveryStatus.PENDING: "retried",
+}
 
 
 def serve(webhook_id: str) -> int:
@@ -36,7 +47,7 @@ def serve(webhook_id: str) -> int:
     delivery, sent = taken.delivery, 0
     turn_ends = time.monotonic() + settings.WEBHOOKS["TURN_SECONDS"]
     while delivery is not None:
-        result = attempt(delivery)
+        result = _watched_attempt(delivery)
         keep = result.status == DeliveryStatus.SUCCEEDED and time.monotonic() < turn_ends
         following = _record(delivery, result, keep=keep)
         sent += 1
@@ -46,6 +57,37 @@ def serve(webhook_id: str) -> int:
             break
         delivery = following
     return sent
+
+
+def _watched_attempt(delivery: Claimed) -> Result:
+    began = time.perf_counter()
+    bind_facts({"webhook_id": delivery.webhook_id, "delivery_id": delivery.delivery_id, "attempt": delivery.number})
+    with tracing.span("webhook delivery", kind="producer", parent=_cause(delivery)) as span:
+        result = attempt(delivery)
+        outcome = _OUTCOMES[result.status]
+        span.set("apg.webhook_id", delivery.webhook_id)
+        span.set("apg.delivery_id", delivery.delivery_id)
+        span.set("apg.event", delivery.event)
+        span.set("apg.attempt", delivery.number)
+        span.set("apg.outcome", outcome)
+        if result.status != DeliveryStatus.SUCCEEDED:
+            span.fail(outcome)
+    measures.WEBHOOK_ATTEMPTS.count(outcome)
+    measures.WEBHOOK_SECONDS.observe(time.perf_counter() - began)
+    return result
+
+
+def _cause(delivery: Claimed) -> str:
+    """The traceparent of the execution that a delivery tells of; "" where it tells of none, or nobody asks."""
+    if not tracing.enabled():
+        return ""
+    event = Event.objects.filter(pk__in=Delivery.objects.filter(pk=delivery.delivery_id).values("event_id"))
+    execution_id = event.values_list("subject_id", flat=True).first()
+    if execution_id is None:
+        return ""
+    accepted_in = Workflow.objects.filter(executions=execution_id).values_list("executions__traceparent", flat=True)
+    found: str | None = accepted_in.first()
+    return "" if found is None else tracing.of_execution(execution_id, found)
 
 
 def attempt(delivery: Claimed) -> Result:
@@ -146,6 +188,7 @@ def _record(delivery: Claimed, result: Result, *, keep: bool) -> Claimed | None:
             "Delivery %s failed: %s", delivery.delivery_id, result.error, extra={**extra, "action": "webhook_failed"}
         )
     if off is not None and reason is not None:
+        measures.WEBHOOKS_OFF.count(str(reason))
         logger.warning("Webhook %s turned off: %s", off.pk, reason, extra={**extra, "action": "webhook_off"})
         mail.tell_owner(off, reason)
     return recorded.next

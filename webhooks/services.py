@@ -27,6 +27,7 @@ from workflows.access import visible_to
 
 MAX_FAILURES_IN_A_ROW = 20
 _SECRET_BYTES = 32
+_DELETED_AT_ONCE = 5_000
 _MAX_LOG = 20
 
 
@@ -118,7 +119,13 @@ def rotate_secret(*, webhook: Webhook, secret: str | None = None) -> tuple[Webho
 
 
 def delete_webhook(*, webhook: Webhook) -> None:
-    """Delete it with its deliveries; one under way may still arrive. Raises NotFoundError if that has been done."""
+    """Delete it with its deliveries; one under way may still arrive. Raises NotFoundError if that has been done.
+
+    Those that have ended go first, a batch at a time: whoever interrupts this has a webhook with fewer deliveries.
+    """
+    ended = Delivery.objects.filter(webhook=webhook, completed_at__isnull=False).order_by("pk")
+    while len(ids := list(ended.values_list("pk", flat=True)[:_DELETED_AT_ONCE])) == _DELETED_AT_ONCE:
+        Delivery.objects.filter(pk__in=ids).delete()
     with transaction.atomic():
         # Deliveries first, as those who record a result have it.
         Delivery.objects.filter(webhook=webhook).delete()

@@ -1,6 +1,8 @@
 """The courier, a thread of the worker that sends webhooks: reads the ledger on, and sweeps."""
 
 import logging
+import os
+import platform
 import threading
 import time
 from typing import Any
@@ -9,6 +11,8 @@ from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from core import alive, log_context, tracing
+from core.metrics_sending import sender
 from webhooks import maintenance
 
 logger = logging.getLogger(__name__)
@@ -28,6 +32,7 @@ class Courier(threading.Thread):
         pause = 0.0
         while not self.stopping.wait(pause):
             pause = settings.WEBHOOKS["TICK_SECONDS"]
+            alive.touch()
             try:
                 if self.tick():
                     # What is being written just now can be read in a moment.
@@ -57,8 +62,10 @@ def start_courier(**_: Any) -> None:
     """Once the worker consumes; again after each reconnection to the broker, when it runs already."""
     global _courier  # noqa: PLW0603 - one worker a process
     if _courier is None:
+        log_context.worker = f"{platform.node()}:{os.getpid()}:webhooks"
         _courier = Courier()
         _courier.start()
+        sender.keep_sending()
 
 
 @worker_shutdown.connect
@@ -67,3 +74,5 @@ def stop_courier(**_: Any) -> None:
     if _courier is not None:
         _courier.stopping.set()
         _courier.join(timeout=5)
+        sender.send()
+        tracing.close()

@@ -87,13 +87,22 @@ class Concurrency:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long ended executions of the workflow are kept: days since the end, the newest so many; None: no word."""
+
+    days: int | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for the whole execution; `max_parallel` 0 is without a limit."""
+    """What holds for the whole execution; `max_parallel` 0 is without a limit. `retention` is for when it has ended."""
 
     timeout_seconds: float | None = None
     on_failure: Literal["stop", "continue"] = "stop"
     max_parallel: int = 0
     concurrency: Concurrency | None = None
+    retention: Retention = Retention()
 
 
 @dataclass(frozen=True)
@@ -235,6 +244,8 @@ def _settings(raw: JSONObject) -> Settings:
         )
         if concurrency is not None
         else None,
+        # To JSON Schema 3.0 is an integer.
+        retention=Retention(**{name: int(value) for name, value in raw.get("retention", {}).items()}),
     )
 
 

@@ -150,6 +150,14 @@ _CONCURRENCY = _object(
     },
 )
 
+_RETENTION = _object(
+    "How long its ended executions are kept, where that is less than the platform keeps them",
+    {
+        "days": _number("integer", "Days since its end after which an execution may go", 1, 36_500),
+        "count": _number("integer", "How many of the newest ended executions are kept", 1, 1_000_000),
+    },
+)
+
 _SETTINGS = _object(
     "What holds for a whole execution",
     {
@@ -166,6 +174,7 @@ _SETTINGS = _object(
         },
         "max_parallel": _number("integer", "How many components run at once; 0: no limit", 0, 100_000, default=0),
         "concurrency": _CONCURRENCY,
+        "retention": _RETENTION,
     },
 )
 

@@ -18,7 +18,10 @@ class WorkflowStatus(models.TextChoices):
 
 
 class Workflow(models.Model):
-    """What a user defines and runs; its definition lives in the version numbered `version`."""
+    """What a user defines and runs; its definition lives in the version numbered `version`.
+
+    `component_count`, and how long ended executions are kept (`keep_days`, `keep_count`), are that version's.
+    """
 
     id = id_field()
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="workflows")
@@ -30,6 +33,8 @@ class Workflow(models.Model):
     priority = models.SmallIntegerField(default=5)
     version = models.PositiveIntegerField(default=1)
     component_count = models.PositiveIntegerField()
+    keep_days = models.PositiveIntegerField(null=True)
+    keep_count = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
 

@@ -16,6 +16,7 @@ from core.unique import name_conflicts
 from events.event_types import EventType
 from workflows.activation import settle_triggers, tell_of_end
 from workflows.checking import checked, holds_marks, is_same, require_runnable, stored_definition, with_secrets
+from workflows.definition import Definition
 from workflows.events import tell
 from workflows.models import Workflow, WorkflowStatus
 from workflows.queries import current_version
@@ -51,6 +52,7 @@ def create_workflow(
             tags=list(tags),
             priority=priority,
             component_count=len(parsed.components),
+            **_keeping(parsed),
         )
         new_version(workflow=workflow, number=1, definition=definition, user=user).save(force_insert=True)
         tell(EventType.WORKFLOW_CREATED, workflow)
@@ -90,6 +92,7 @@ def update_workflow(
         changed = {name: value for name, value in changes.items() if getattr(current, name) != value}
         if parsed is not None and not is_same(definition, stored):
             changed |= {"version": current.version + 1, "component_count": len(parsed.components)}
+            changed |= {name: value for name, value in _keeping(parsed).items() if getattr(current, name) != value}
             stored = new_version(workflow=current, number=changed["version"], definition=definition, user=user)
             stored.save(force_insert=True)
         if not changed:
@@ -127,6 +130,11 @@ def delete_workflow(*, workflow: Workflow, force: bool, durable: bool = True) ->
         tell(EventType.WORKFLOW_DELETED, current)
         audit.record(Action.WORKFLOW_DELETED, current, name=current.name, force=force)
         current.delete()
+
+
+def _keeping(parsed: Definition) -> JSONObject:
+    """What the workflow's row repeats of its version for those who prune."""
+    return {"keep_days": parsed.settings.retention.days, "keep_count": parsed.settings.retention.count}
 
 
 def _locked(rows: QuerySet[Workflow], workflow: Workflow) -> Workflow:

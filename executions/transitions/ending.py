@@ -60,15 +60,15 @@ WITH alive AS MATERIALIZED (
     WHERE id = %(execution)s AND completed_at IS NULL AND remaining = 0
     FOR NO KEY UPDATE
 ), leaf AS (
-    SELECT run.component_id, run.component_type, run.output
+    SELECT run.component_id, run.component_type, run.output, run.output_ref
     FROM alive, executions_componentrun AS run
     WHERE run.execution_id = alive.id AND alive.stop_as IS NULL AND alive.error IS NULL
       AND run.status = 'completed' AND run.taken_out = '{{}}' AND run.item_id IS NULL
 ), result AS MATERIALIZED (
-    SELECT component_id, output FROM leaf
+    SELECT component_id, output, output_ref FROM leaf
     WHERE component_type = 'end' OR NOT EXISTS (SELECT 1 FROM leaf WHERE component_type = 'end')
 ), size AS MATERIALIZED (
-    SELECT COALESCE(sum(octet_length(output::text)), 0) AS bytes FROM result
+    SELECT COALESCE(sum(COALESCE((output_ref ->> 'bytes')::bigint, octet_length(output::text))), 0) AS bytes FROM result
 ), failure AS MATERIALIZED (
     SELECT COALESCE(alive.error, %(error)s::jsonb, CASE WHEN size.bytes > %(max_bytes)s THEN jsonb_build_object(
         'code', 'EXECUTION_FAILED',
@@ -86,7 +86,12 @@ WITH alive AS MATERIALIZED (
         results = CASE WHEN locked.outcome = 'completed' THEN CASE (SELECT count(*) FROM result)
             WHEN 0 THEN NULL
             WHEN 1 THEN (SELECT output FROM result)
-            ELSE (SELECT jsonb_object_agg(component_id, output) FROM result) END END
+            ELSE (SELECT jsonb_object_agg(component_id, output) FROM result) END END,
+        results_ref = CASE WHEN locked.outcome = 'completed' THEN (
+            SELECT CASE (SELECT count(*) FROM result)
+                WHEN 1 THEN jsonb_build_object('whole', (SELECT output_ref FROM result))
+                ELSE jsonb_build_object('parts', jsonb_object_agg(component_id, output_ref)) END
+            FROM result WHERE output_ref IS NOT NULL HAVING count(*) > 0) END
     FROM locked WHERE execution.id = locked.id
     RETURNING execution.status, execution.completed_at, execution.started_at
 ), event AS (
@@ -107,7 +112,8 @@ WITH alive AS MATERIALIZED (
         FOR NO KEY UPDATE OF parent SKIP LOCKED)
     RETURNING run.id, run.attempt, run.priority, run.queue
 ), {WRITTEN}
-SELECT touched.status, woken.id, woken.attempt, woken.priority, woken.queue, ARRAY(
+SELECT touched.status, locked.created_at, touched.started_at, touched.completed_at, locked.traceparent,
+       woken.id, woken.attempt, woken.priority, woken.queue, ARRAY(
     SELECT locked.created_by_id WHERE EXISTS (
         SELECT 1 FROM executions_execution AS other
         WHERE other.created_by_id = locked.created_by_id AND other.status = 'queued' AND other.admitted_at IS NULL)
@@ -135,4 +141,12 @@ def complete(execution_id: str, error: JSONObject | None = None) -> ExecutionEnd
         return None
     row = rows[0]
     accounts = [from_uuid(account) for account in row["waiting_accounts"]]
-    return ExecutionEnd(ExecutionStatus(row["status"]), accounts, queued_runs([row]) if row["id"] else [])
+    return ExecutionEnd(
+        status=ExecutionStatus(row["status"]),
+        waiting_accounts=accounts,
+        woken=queued_runs([row]) if row["id"] else [],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        traceparent=row["traceparent"],
+    )

@@ -8,6 +8,7 @@ import orjson
 from django.db import connection
 
 from core.ids import from_uuid, new_id, to_uuid
+from core.types import JSONObject
 from executions.models import LoopItem
 from executions.states import ItemStatus, RunStatus, WaitingFor
 from executions.transitions.starting import Plan
@@ -23,23 +24,27 @@ from executions.transitions.statements import (
     fetch_all,
     fetch_written,
     lease,
+    stored_item,
+    to_json,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """An item to be stored: its place, and its value as JSON text, sealed if it holds a secret."""
+    """An item to be stored: its place, and its value as JSON text, sealed if it holds a secret; or references."""
 
     index: int
-    value_text: str
+    value_text: str | None
     sealed_value: bytes | None = None
+    value_ref: JSONObject | None = None
+    sealed_value_ref: JSONObject | None = None
 
 
 _ADD = """
-INSERT INTO executions_loopitem (id, run_id, index, value, sealed_value)
-SELECT item.id, %(run)s, item.index, item.value::jsonb, item.sealed
-FROM unnest(%(ids)s::uuid[], %(indexes)s::int[], %(values)s::text[], %(sealed)s::bytea[])
-    AS item (id, index, value, sealed)
+INSERT INTO executions_loopitem (id, run_id, index, value, value_ref, sealed_value, sealed_value_ref)
+SELECT item.id, %(run)s, item.index, item.value::jsonb, item.value_ref::jsonb, item.sealed, item.sealed_ref::jsonb
+FROM unnest(%(ids)s::uuid[], %(indexes)s::int[], %(values)s::text[], %(refs)s::text[], %(sealed)s::bytea[],
+            %(sealed_refs)s::text[]) AS item (id, index, value, value_ref, sealed, sealed_ref)
 """
 
 
@@ -54,7 +59,9 @@ def add(run_id: str, items: Sequence[NewItem]) -> None:
                 "ids": [to_uuid(new_id()) for _ in items],
                 "indexes": [item.index for item in items],
                 "values": [item.value_text for item in items],
+                "refs": [to_json(item.value_ref) for item in items],
                 "sealed": [item.sealed_value for item in items],
+                "sealed_refs": [to_json(item.sealed_value_ref) for item in items],
             },
         )
 
@@ -73,13 +80,24 @@ def missing(run_id: str, items: Sequence[NewItem], *, afresh: bool) -> list[NewI
     for item in LoopItem.objects.filter(run=run_id, index__gte=min(given, default=0)):
         new = given.get(item.index)
         done = new is not None and item.status == ItemStatus.COMPLETED
-        if done and not afresh and new is not None and orjson.loads(new.value_text) == item.value:
+        if done and not afresh and new is not None and _is_same(new, item):
             kept.add(item.index)
         else:
             stale.append(item.pk)
     if stale:
         LoopItem.objects.filter(pk__in=stale).delete()
     return [item for item in items if item.index not in kept]
+
+
+def _is_same(new: NewItem, stored: LoopItem) -> bool:
+    if new.value_ref is not None or stored.value_ref is not None:
+        # The same text has the same digest.
+        return _digest(new.value_ref) == _digest(stored.value_ref)
+    return new.value_text is not None and bool(orjson.loads(new.value_text) == stored.value)
+
+
+def _digest(reference: JSONObject | None) -> str | None:
+    return None if reference is None else str(reference["sha256"])
 
 
 class Advanced(NamedTuple):
@@ -121,7 +139,7 @@ WITH {LOCKED}, item AS (
     UPDATE executions_loopitem AS item
     SET status = 'running', remaining = cardinality(%(component_ids)s::text[])
     FROM next WHERE item.id = next.id
-    RETURNING item.id, item.index, item.value, item.sealed_value
+    RETURNING item.id, item.index, item.value, item.value_ref, item.sealed_value, item.sealed_value_ref
 ), run AS (
     INSERT INTO executions_componentrun (
         id, execution_id, component_id, component_type, queue, position, item_id, item_index, pending, join_any,
@@ -162,10 +180,11 @@ WITH {LOCKED}, item AS (
     FROM locked WHERE execution.id = locked.id
 )
 SELECT run.id, run.component_id, run.attempt, run.status, run.priority, run.queue,
-       started.id AS item_id, started.index, started.value, started.sealed_value
+       started.id AS item_id, started.index, started.value, started.value_ref, started.sealed_value,
+       started.sealed_value_ref
 FROM run JOIN started ON started.id = run.item_id WHERE run.status <> 'blocked'
 UNION ALL
-SELECT id, component_id, attempt, status, priority, queue, NULL, NULL, NULL, NULL FROM resumed
+SELECT id, component_id, attempt, status, priority, queue, NULL, NULL, NULL, NULL, NULL, NULL FROM resumed
 """
 
 
@@ -204,7 +223,7 @@ def advance(
         run_id = from_uuid(row["id"])
         if row["status"] == RunStatus.RUNNING:
             key = RunKey(execution_id, run_id, row["attempt"])
-            item = Item(from_uuid(row["item_id"]), row["index"], loop_run_id, row["value"], row["sealed_value"])
+            item = stored_item(from_uuid(row["item_id"]), loop_run_id, row)
             kept = Held(key, row["component_id"], item)
         else:
             queued.append(QueuedRun(run_id, row["attempt"], row["priority"], row["queue"]))

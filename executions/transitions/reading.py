@@ -7,7 +7,8 @@ from core.ids import from_uuid, to_uuid
 from executions.transitions.statements import fetch_all, fetch_one
 
 _ENDED = """
-SELECT id, scope_id, component_id, status, output, sealed_output, taken_out, error, completed_at
+SELECT id, scope_id, component_id, status, output, output_ref, sealed_output, sealed_output_ref, taken_out, error,
+       completed_at
 FROM executions_componentrun
 WHERE scope_id = ANY(%(scopes)s::uuid[]) AND component_id = ANY(%(components)s::text[]) AND completed_at IS NOT NULL
 """
@@ -20,7 +21,7 @@ def ended_runs(scope_ids: Collection[str], component_ids: Collection[str]) -> li
 
 
 _OUTER_ITEM = """
-SELECT item.id, item.index, item.run_id, item.value, item.sealed_value
+SELECT item.id, item.index, item.run_id, item.value, item.value_ref, item.sealed_value, item.sealed_value_ref
 FROM executions_componentrun AS loop JOIN executions_loopitem AS item ON item.id = loop.item_id
 WHERE loop.id = %(loop)s
 """
@@ -53,10 +54,14 @@ LEFT JOIN executions_componentrun AS run
 WHERE item.run_id = %(loop)s AND item.index >= %(first)s AND item.status IN ('completed', 'failed')
 """
 
-_RESULTS_SIZE = f"SELECT COALESCE(sum(octet_length(run.output::text)), 0) AS size {_LEAVES}"
+_RESULTS_SIZE = f"""
+SELECT COALESCE(sum(COALESCE((run.output_ref ->> 'bytes')::bigint, octet_length(run.output::text))), 0) AS size
+{_LEAVES}
+"""
 
 _RESULTS = f"""
-SELECT item.index, item.status, item.error, run.id, run.component_id, run.component_type, run.output, run.sealed_output
+SELECT item.index, item.status, item.error, run.id, run.component_id, run.component_type, run.output, run.output_ref,
+       run.sealed_output, run.sealed_output_ref
 {_LEAVES} ORDER BY item.index, run.position
 """
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import orjson
 from django.db import connection, transaction
 
+from core import measures
 from core.ids import from_uuid, to_uuid
 from core.json_text import storable_dumps
 from core.types import JSONObject
@@ -23,7 +24,6 @@ from executions.transitions.statements import (
     Finished,
     Held,
     Holder,
-    Item,
     QueuedRun,
     RunKey,
     fetch_all,
@@ -33,6 +33,7 @@ from executions.transitions.statements import (
     lease,
     measured_parameters,
     queued_runs,
+    stored_item,
     to_json,
 )
 
@@ -67,7 +68,7 @@ WITH locked AS MATERIALIZED (
           OR EXISTS (SELECT 1 FROM executions_componentrun AS other
                      WHERE other.status = 'queued' AND NOT other.held AND other.queue = ANY(%(queues)s::text[])
                        AND other.priority = run.priority AND other.owner_id > run.owner_id)))
-    RETURNING run.id AS run_id, run.component_id, run.component_type, run.waited, run.waiting_for,
+    RETURNING run.id AS run_id, run.component_id, run.component_type, run.queue, run.waited, run.waiting_for,
               run.waiting_for = 'time' OR run.signal IS NOT NULL AS timed_out,
               run.waited AND run.deadline_at <= clock_timestamp() AS overdue,
               run.crashes + run.released AS lost_attempts, run.attempt, run.item_id, run.item_index
@@ -92,9 +93,13 @@ WITH locked AS MATERIALIZED (
 )
 SELECT claimed.*, locked.id, locked.workflow_id, locked.version_id, locked.created_by_id, locked.priority,
        locked.parameters, locked.sealed_parameters, locked.sealed_hidden, locked.sealed_input, locked.trigger,
-       locked.tags, locked.request_id, locked.created_at, locked.depth, touched.started_at,
+       locked.tags, locked.request_id, locked.traceparent, locked.created_at, locked.depth, touched.started_at,
        (SELECT name FROM workflows_workflow WHERE id = locked.workflow_id) AS workflow_name,
-       item.index, item.value, item.sealed_value, item.run_id AS loop_run_id
+       item.index, item.value, item.value_ref, item.sealed_value, item.sealed_value_ref, item.run_id AS loop_run_id,
+       locked.status = 'queued' AS begun,
+       -- As the run was before this statement.
+       extract(epoch FROM clock_timestamp()
+               - (SELECT changed_at FROM executions_componentrun WHERE id = %(run)s))::float8 AS queued_seconds
 FROM claimed CROSS JOIN locked CROSS JOIN touched LEFT JOIN executions_loopitem AS item ON item.id = claimed.item_id
 """
 
@@ -111,13 +116,14 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
         row = _claim_place(parameters)
     if row is None:
         return None
+    _count(row)
     execution = {name: from_uuid(value) if isinstance(value, UUID) else value for name, value in row.items()}
     bells.ring_on_commit(execution["id"])
     for name in ("parameters", "trigger"):
         execution[name] = orjson.loads(row[name])
     item = None
     if row["item_id"] is not None:
-        item = Item(execution["item_id"], row["index"], execution["loop_run_id"], row["value"], row["sealed_value"])
+        item = stored_item(execution["item_id"], execution["loop_run_id"], row)
     held = Held(
         key=RunKey(execution["id"], run_id, attempt),
         component_id=row["component_id"],
@@ -128,6 +134,13 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
         lost_attempts=row["lost_attempts"],
     )
     return Claimed(held, execution)
+
+
+def _count(claimed: Mapping[str, Any]) -> None:
+    seconds = max(claimed["queued_seconds"], 0.0)
+    measures.QUEUE_WAIT_SECONDS.observe(seconds, claimed["queue"], str(claimed["priority"]))
+    if claimed["begun"]:
+        measures.EXECUTIONS_STARTED.count()
 
 
 _LIMITED = """
@@ -256,7 +269,8 @@ KEPT = f"run.component_id = %(keep)s AND run.queue = ANY(%(queues)s::text[]) AND
 _FINISH = f"""
 WITH {LOCKED}, ended AS (
     UPDATE executions_componentrun AS run
-    SET status = %(status)s, output = %(output)s::jsonb, sealed_output = %(sealed_output)s,
+    SET status = %(status)s, output = %(output)s::jsonb, output_ref = %(output_ref)s::jsonb,
+        sealed_output = %(sealed_output)s, sealed_output_ref = %(sealed_output_ref)s::jsonb,
         error = %(error)s::jsonb, taken_out = %(taken)s::int[], completed_at = clock_timestamp(),
         changed_at = clock_timestamp(), lease_until = NULL, waiting_for = NULL,
         cpu_seconds = run.cpu_seconds + %(cpu_seconds)s,
@@ -362,7 +376,9 @@ def finish(
             "attempt": run.key.attempt,
             "status": str(ended.status),
             "output": ended.output_text,
+            "output_ref": to_json(ended.output_ref),
             "sealed_output": ended.sealed_output,
+            "sealed_output_ref": to_json(ended.sealed_output_ref),
             "error": to_json(ended.error),
             "taken": list(ended.taken),
             "lines": storable_dumps(list(ended.lines)),

@@ -1,6 +1,6 @@
 """How executions come in and get their slot: start, due, admit."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,8 +10,9 @@ from django.db import connection
 from core.errors import NotFoundError
 from core.ids import from_uuid, new_id, to_uuid
 from core.json_text import storable_dumps
+from core.types import JSONObject
 from executions.states import ExecutionStatus
-from executions.transitions.statements import QueuedRun, fetch_all, fetch_one, queued_runs
+from executions.transitions.statements import QueuedRun, fetch_all, fetch_one, queued_runs, to_json
 
 # The workflow's row first, as a delete takes it: else a start would hold the version when it asks, at its commit, for
 # the workflow that a delete holds, and the two would wait for each other. Then the account's, as below. A share, which
@@ -44,6 +45,11 @@ _FREE_SLOTS = """%(slots)s::int - (
     WHERE created_by_id = %(account)s AND admitted_at IS NOT NULL AND completed_at IS NULL AND parent_run_id IS NULL
 )"""
 
+# Maintenance mode, read in the statements that give slots, which costs no round trip. Whoever switches it on waits for
+# those that may have read it before (`holding`), so that nobody has to lock its row here. Children go on: their
+# parents could not end without them.
+_HELD = "EXISTS (SELECT 1 FROM executions_maintenancemode WHERE held)"
+
 _LOCK_KEYS = """
 SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT hashtextextended(wanted.workflow::text || wanted.concurrency_key, 0) AS key
@@ -62,7 +68,7 @@ ORDER BY admitted_at NULLS LAST, id
 _START = f"""
 WITH slot AS MATERIALIZED (
     SELECT CASE WHEN %(due)s
-        AND (%(parent_run)s::uuid IS NOT NULL OR {_FREE_SLOTS} > 0)
+        AND (%(parent_run)s::uuid IS NOT NULL OR NOT {_HELD} AND {_FREE_SLOTS} > 0)
         AND (%(concurrency_key)s::text IS NULL OR %(concurrency_limit)s::int > (
             SELECT count(*) FROM executions_execution
             WHERE workflow_id = %(workflow)s AND concurrency_key = %(concurrency_key)s
@@ -72,20 +78,22 @@ WITH slot AS MATERIALIZED (
     SELECT * FROM unnest(
         %(runs)s::uuid[], %(component_ids)s::text[], %(component_types)s::text[], %(plan_queues)s::text[],
         %(pending)s::int[], %(taken)s::int[], %(join_any)s::bool[], %(timeouts)s::float8[], %(skipped)s::bool[],
-        %(carried)s::uuid[], %(carried_sealed)s::bytea[], %(carried_taken_out)s::text[]
+        %(carried)s::uuid[], %(carried_refs)s::text[], %(carried_sealed)s::bytea[], %(carried_sealed_refs)s::text[],
+        %(carried_taken_out)s::text[]
     ) WITH ORDINALITY AS plan (id, component_id, component_type, queue, pending, taken, join_any, timeout_seconds,
-                               skipped, carried, carried_sealed, carried_taken_out, position)
+                               skipped, carried, carried_ref, carried_sealed, carried_sealed_ref, carried_taken_out,
+                               position)
 ), execution AS (
     INSERT INTO executions_execution (
         id, workflow_id, workflow_owner_id, version_id, created_by_id, status, priority, parameters,
-        sealed_parameters, sealed_hidden, sealed_input, tags, trigger, request_id, total_components, remaining,
-        ended_components, scheduled_at, admitted_at, deadline_at, timeout_seconds, max_parallel, concurrency_key,
-        concurrency_limit, parent_run_id, depth, retry_of_id
+        sealed_parameters, sealed_hidden, sealed_input, tags, trigger, request_id, traceparent, total_components,
+        remaining, ended_components, scheduled_at, admitted_at, deadline_at, timeout_seconds, max_parallel,
+        concurrency_key, concurrency_limit, parent_run_id, depth, retry_of_id
     )
     SELECT %(execution)s, %(workflow)s, %(workflow_owner)s, %(version)s, %(account)s,
            CASE WHEN %(due)s THEN 'queued' ELSE 'pending' END,
            %(priority)s, %(parameters)s::jsonb, %(sealed_parameters)s, %(sealed_hidden)s, %(sealed_input)s,
-           %(tags)s::text[], %(trigger)s::jsonb, %(request_id)s, (SELECT count(*) FROM plan),
+           %(tags)s::text[], %(trigger)s::jsonb, %(request_id)s, %(traceparent)s, (SELECT count(*) FROM plan),
            (SELECT count(*) FROM plan WHERE NOT skipped AND carried IS NULL),
            (SELECT count(*) FROM plan WHERE skipped OR carried IS NOT NULL), %(scheduled_at)s,
            slot.taken_at, slot.taken_at + make_interval(secs => %(timeout_seconds)s::float8),
@@ -95,8 +103,9 @@ WITH slot AS MATERIALIZED (
     RETURNING id, status, admitted_at
 ), run AS (
     INSERT INTO executions_componentrun (
-        id, execution_id, component_id, component_type, queue, position, status, pending, taken, join_any, rung_at,
-        timeout_seconds, owner_id, priority, output, sealed_output, error, taken_out, attempt, started_at, completed_at
+        id, execution_id, component_id, component_type, queue, position, status, pending, taken, join_any,
+        rung_at, timeout_seconds, owner_id, priority, output, output_ref, sealed_output, sealed_output_ref, error,
+        taken_out, attempt, started_at, completed_at
     )
     SELECT plan.id, execution.id, plan.component_id, plan.component_type, plan.queue, plan.position - 1,
            CASE WHEN old.id IS NOT NULL THEN old.status
@@ -106,7 +115,7 @@ WITH slot AS MATERIALIZED (
            plan.pending, plan.taken, plan.join_any,
            CASE WHEN plan.pending = 0 THEN execution.admitted_at END,
            plan.timeout_seconds, %(account)s, %(priority)s,
-           old.output, plan.carried_sealed, old.error,
+           old.output, plan.carried_ref::jsonb, plan.carried_sealed, plan.carried_sealed_ref::jsonb, old.error,
            CASE WHEN old.id IS NOT NULL THEN plan.carried_taken_out::int[] END,
            COALESCE(old.attempt, 1), old.started_at,
            CASE WHEN plan.skipped THEN clock_timestamp() ELSE old.completed_at END
@@ -134,11 +143,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """An ended run of an earlier execution taken over: what it took, and its sealed output sealed anew."""
+    """An ended run of an earlier execution taken over: what it took, and as which run it is stored.
+
+    What is bound to a run, or stored elsewhere for one, is the new run's own.
+    """
 
     run_id: str
     taken_out: tuple[int, ...]
-    resealed: Callable[[str], bytes] | None = None
+    new_run_id: str
+    output_ref: JSONObject | None = None
+    sealed_output: bytes | None = None
+    sealed_output_ref: JSONObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,14 +219,16 @@ def start(
 ) -> Started:
     """Store an execution with its runs; admit it where the account, and its key, have a slot and its time has come.
 
+    In maintenance mode only children are admitted.
+
     `facts`: workflow, workflow_owner, version, parent_run, retry_of (ids or None), parameters, sealed_parameters,
-    sealed_hidden, sealed_input, tags, trigger, request_id, due, scheduled_at, timeout_seconds, max_parallel,
-    concurrency_key, concurrency_limit, depth.
+    sealed_hidden, sealed_input, tags, trigger, request_id, traceparent, due, scheduled_at, timeout_seconds,
+    max_parallel, concurrency_key, concurrency_limit, depth.
     Needs a transaction in which `lock_workflow_and_account`, and `holders` where there is a key, came before.
     """
     assert connection.in_atomic_block
-    runs = [new_id() for _ in plan.component_ids]
     carried = [progress.carried.get(id_) for id_ in plan.component_ids]
+    runs = [old.new_run_id if old else new_id() for old in carried]
     parameters = {
         **facts,
         **{name: _to_uuid(facts[name]) for name in _IDS},
@@ -233,9 +250,9 @@ def start(
         "timeouts": list(plan.timeouts),
         "skipped": [id_ in progress.skipped for id_ in plan.component_ids],
         "carried": [_to_uuid(old.run_id) if old else None for old in carried],
-        "carried_sealed": [
-            old.resealed(run_id) if old and old.resealed else None for run_id, old in zip(runs, carried, strict=True)
-        ],
+        "carried_refs": [to_json(old.output_ref) if old else None for old in carried],
+        "carried_sealed": [old.sealed_output if old else None for old in carried],
+        "carried_sealed_refs": [to_json(old.sealed_output_ref) if old else None for old in carried],
         "carried_taken_out": ["{" + ",".join(map(str, old.taken_out)) + "}" if old else None for old in carried],
     }
     row = fetch_all(_START, parameters)[0]
@@ -291,10 +308,11 @@ def queue_due(limit: int) -> list[Due]:
     ]
 
 
-# A child needs no slot of the account, and is here only where its own key had no place.
+# A child needs no slot of the account, and is here only where its own key had no place. Where there is no slot, what
+# needs one has no turn either: a child that stood behind it would wait for a slot that its own parent may hold.
 _ADMIT = f"""
 WITH free AS MATERIALIZED (
-    SELECT greatest({_FREE_SLOTS}, 0) AS slots
+    SELECT CASE WHEN {_HELD} THEN 0 ELSE greatest({_FREE_SLOTS}, 0) END AS slots
 ), plain AS (
     SELECT id, priority FROM executions_execution
     WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL AND concurrency_key IS NULL
@@ -310,6 +328,7 @@ WITH free AS MATERIALIZED (
             ) AS room
         FROM executions_execution AS waiting
         WHERE created_by_id = %(account)s AND status = 'queued' AND admitted_at IS NULL AND concurrency_key IS NOT NULL
+          AND (parent_run_id IS NOT NULL OR (SELECT slots FROM free) > 0)
     ) AS ranked WHERE place <= room
 ), turn AS MATERIALIZED (
     (SELECT id FROM (SELECT id, priority FROM plain
@@ -339,6 +358,7 @@ RETURNING run.id, run.attempt, run.queue, admitted.priority
 def admit(account_id: str, slots: int) -> list[QueuedRun]:
     """Give the account's free slots to its waiting executions, by priority, then age; their entry points.
 
+    In maintenance mode there are none, and only children that wait for a key go on.
     Needs a transaction: the account, and the keys it waits for, stay locked until its end.
     """
     assert connection.in_atomic_block

@@ -1,13 +1,17 @@
 """What the moves share: their types, the prepared statement on Django's connection, common SQL parts."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple, cast
 
+import orjson
 import psycopg
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, dict_row
 
 from core.ids import from_uuid
@@ -46,13 +50,18 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of a loop: which run loops, and the value, that may be shown or sealed; JSON text as stored."""
+    """An item of a loop: which run loops, and the value, that may be shown or sealed; JSON text as stored.
+
+    A value that is stored elsewhere has a reference instead (`executions.outputs`).
+    """
 
     item_id: str
     index: int
     loop_run_id: str
     value_text: str | None
     sealed_value: bytes | None
+    value_ref: JSONObject | None = None
+    sealed_value_ref: JSONObject | None = None
 
 
 class Held(NamedTuple):
@@ -94,11 +103,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a component run ended, ready to be recorded; `output_text` is JSON."""
+    """How a component run ended, ready to be recorded; `output_text` is JSON. To what is stored elsewhere it refers."""
 
     status: RunStatus
     output_text: str | None = None
     sealed_output: bytes | None = None
+    output_ref: JSONObject | None = None
+    sealed_output_ref: JSONObject | None = None
     error: JSONObject | None = None
     taken: tuple[int, ...] = ()
     lines: Sequence[JSONObject] = ()
@@ -119,11 +130,18 @@ class Finished(NamedTuple):
 
 
 class ExecutionEnd(NamedTuple):
-    """An execution's end, the accounts that may use the slots it gives back, and the parent it wakes."""
+    """An execution's end, the accounts that may use the slots it gives back, and the parent it wakes.
+
+    `started_at` is None where nothing of it was ever started.
+    """
 
     status: ExecutionStatus
     waiting_accounts: list[str]
     woken: list[QueuedRun]
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime
+    traceparent: str
 
 
 def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -134,6 +152,7 @@ def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     connection.ensure_connection()
     raw = cast("psycopg.Connection[TupleRow]", connection.connection)
     with (
+        _patience_of_the_transaction(),
         connection.wrap_database_errors,
         psycopg.Cursor(raw, row_factory=dict_row) as cursor,
     ):
@@ -148,18 +167,60 @@ class LockHeldError(OperationalError):
 @contextmanager
 def patient_for(seconds: float) -> Iterator[None]:
     """Wait no longer than this for each lock. Raises LockHeldError. Forbids a transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{int(seconds * 1000)}ms"])
+    limit = f"{int(seconds * 1000)}ms"
     try:
-        yield
+        with _patient_transactions(limit) if settings.PGBOUNCER else _patient_session(limit):
+            yield
     except OperationalError as error:
         if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
             raise LockHeldError(*error.args) from error
         raise
+
+
+@contextmanager
+def _patient_session(limit: str) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [limit])
+    try:
+        yield
     finally:
         if connection.is_usable():
             with connection.cursor() as cursor:
                 cursor.execute("SET lock_timeout = DEFAULT")
+
+
+# What statements are to say at the start of their transaction: behind PgBouncer the session is not ours to set.
+_patience: ContextVar[str | None] = ContextVar("patience", default=None)
+
+
+@contextmanager
+def _patient_transactions(limit: str) -> Iterator[None]:
+    def patiently(execute: Callable[..., Any], *call: Any) -> Any:
+        with _patience_of_the_transaction():
+            return execute(*call)
+
+    token = _patience.set(limit)
+    try:
+        # Querysets; `fetch_all` goes around Django's cursors.
+        with connection.execute_wrapper(patiently):
+            yield
+    finally:
+        _patience.reset(token)
+
+
+@contextmanager
+def _patience_of_the_transaction() -> Iterator[None]:
+    """Around one statement: a transaction of its own, if there is none, that waits as long as was said."""
+    limit = _patience.get()
+    if limit is None:
+        yield
+        return
+    with nullcontext() if connection.in_atomic_block else transaction.atomic():
+        raw = cast("psycopg.Connection[TupleRow]", connection.connection)
+        # A transaction that failed takes nothing but its end, or the way back to a savepoint.
+        if raw.info.transaction_status != TransactionStatus.INERROR:
+            raw.execute("SELECT set_config('lock_timeout', %s, true)", [limit])
+        yield
 
 
 def fetch_written(execution_id: str, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -203,6 +264,27 @@ LOG_EVENTS = """
 # What a claim writes, in the SET of an UPDATE of executions_componentrun AS run.
 TAKE = """status = 'running', worker = %(worker)s, pid = %(pid)s, rung_at = NULL, changed_at = clock_timestamp(),
         lease_until = clock_timestamp() + make_interval(secs => %(lease)s)"""
+
+
+def stored_item(item_id: str, loop_run_id: str, row: Mapping[str, Any]) -> Item:
+    """An item of a row with the columns of its value; jsonb as text."""
+    return Item(
+        item_id,
+        row["index"],
+        loop_run_id,
+        row["value"],
+        row["sealed_value"],
+        reference(row["value_ref"]),
+        reference(row["sealed_value_ref"]),
+    )
+
+
+def reference(text: str | None) -> JSONObject | None:
+    """A reference to what is stored elsewhere, of the text of jsonb."""
+    if text is None:
+        return None
+    parsed: JSONObject = orjson.loads(text)
+    return parsed
 
 
 def queued_runs(rows: Sequence[Mapping[str, Any]]) -> list[QueuedRun]:

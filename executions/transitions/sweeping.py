@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from core.ids import from_uuid
-from executions.transitions.statements import Item, QueuedRun, RunKey, fetch_all, queued_runs
+from core.ids import from_uuid, to_uuid
+from executions.transitions.statements import Item, QueuedRun, RunKey, fetch_all, fetch_one, queued_runs
 
 _RING_AGAIN = """
 UPDATE executions_componentrun AS run
@@ -89,6 +89,57 @@ def expired(limit: int) -> list[LostRun]:
 def held_by(worker: str) -> list[tuple[int, LostRun]]:
     """What a worker's processes run now: (pid, run)."""
     return [(row["pid"], _lost(row)) for row in fetch_all(_HELD_BY, {"worker": worker})]
+
+
+_RUNNING = f"""
+SELECT {_RUN_COLUMNS}, false AS stop FROM executions_componentrun AS run
+WHERE run.id = %(run)s AND run.status = 'running' AND run.attempt = %(attempt)s
+"""
+
+_EXPIRED_OF = f"""
+SELECT {_RUN_COLUMNS}, false AS stop FROM executions_componentrun AS run
+WHERE run.execution_id = %(execution)s AND run.status = 'running'
+  AND COALESCE(run.lease_until, '-infinity') < clock_timestamp()
+"""
+
+
+def running(run_id: str, attempt: int) -> LostRun | None:
+    """A run that runs as this attempt, for who knows that its holder is gone."""
+    row = fetch_one(_RUNNING, {"run": to_uuid(run_id), "attempt": attempt})
+    return None if row is None else _lost(row)
+
+
+def expired_of(execution_id: str) -> list[LostRun]:
+    """Those of one execution whose lease has passed."""
+    return [_lost(row) for row in fetch_all(_EXPIRED_OF, {"execution": to_uuid(execution_id)})]
+
+
+_RING_ONE = """
+UPDATE executions_componentrun AS run SET rung_at = clock_timestamp()
+WHERE run.id = %(run)s AND run.status = 'queued' AND NOT run.held AND run.attempt = %(attempt)s
+RETURNING run.id, run.attempt, run.priority, run.queue
+"""
+
+_RING_ALL_OF = """
+UPDATE executions_componentrun AS run SET rung_at = clock_timestamp()
+FROM (
+    SELECT id FROM executions_componentrun
+    WHERE execution_id = %(execution)s AND status = 'queued' AND NOT held
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+) AS unclaimed
+WHERE run.id = unclaimed.id AND run.status = 'queued'
+RETURNING run.id, run.attempt, run.priority, run.queue
+"""
+
+
+def ring_one(run_id: str, attempt: int) -> list[QueuedRun]:
+    """A queued run that is rung for again at once; empty if it is not queued as this attempt, or held."""
+    return queued_runs(fetch_all(_RING_ONE, {"run": to_uuid(run_id), "attempt": attempt}))
+
+
+def ring_all_of(execution_id: str) -> list[QueuedRun]:
+    """The queued runs of one execution, which are rung for again at once."""
+    return queued_runs(fetch_all(_RING_ALL_OF, {"execution": to_uuid(execution_id)}))
 
 
 def _lost(row: Mapping[str, Any]) -> LostRun:

@@ -29,7 +29,10 @@ from executions.transitions.statements import (
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What a run waits for, and until when at the most (aware, or seconds from now on PostgreSQL's clock)."""
+    """What a run waits for, and until when at the most (aware, or seconds from now on PostgreSQL's clock).
+
+    `lost`: the attempt was none of the component's failures.
+    """
 
     waiting_for: WaitingFor
     until: datetime | None = None
@@ -39,6 +42,7 @@ class Wait:
     max_concurrency: int | None = None
     stop_on_error: bool | None = None
     error: JSONObject | None = None
+    lost: bool = False
 
 
 _WAIT = f"""
@@ -52,7 +56,7 @@ WITH {LOCKED}, waiting AS (
             CASE WHEN %(waiting_for)s::text <> 'retry' THEN run.deadline_at END),
         deadline_at = CASE WHEN %(waiting_for)s::text <> 'retry' THEN run.deadline_at END,
         changed_at = clock_timestamp(),
-        attempt = run.attempt + (%(waiting_for)s::text = 'retry')::int,
+        attempt = run.attempt + (%(waiting_for)s::text = 'retry')::int, released = run.released + %(lost)s::int,
         cpu_seconds = run.cpu_seconds + %(cpu_seconds)s,
         memory_mb = greatest(run.memory_mb, %(memory_mb)s),
         network_bytes = run.network_bytes + %(network_bytes)s
@@ -105,6 +109,7 @@ def wait(key: RunKey, what: Wait, *, lines: Sequence[JSONObject], measured: Meas
             "max_concurrency": what.max_concurrency,
             "stop_on_error": what.stop_on_error,
             "error": to_json(what.error),
+            "lost": what.lost,
             **measured_parameters(measured),
         },
     )
@@ -132,6 +137,45 @@ RETURNING run.id, run.attempt, run.priority, run.queue
 def wake(limit: int) -> list[QueuedRun]:
     """Runs whose time has come (timers, retries, waits for a signal that did not come) want a worker again."""
     return queued_runs(fetch_all(_WAKE, {"limit": limit}))
+
+
+_END_WAIT = f"""
+WITH {LOCKED}, woken AS (
+    UPDATE executions_componentrun AS run
+    SET {_RESUME}
+    FROM locked
+    WHERE run.id = %(run)s AND run.execution_id = locked.id AND locked.stop_as IS NULL
+      AND run.status = 'waiting' AND run.waiting_for IN ('time', 'retry') AND run.attempt = %(attempt)s
+    RETURNING run.id, run.component_id, run.attempt, run.priority, run.item_index
+), event AS (
+    SELECT 1 AS rank, 0 AS position, 'log' AS type,
+           jsonb_strip_nulls(jsonb_build_object(
+               'component_id', component_id, 'item_index', item_index, 'level', 'info', 'attempt', attempt,
+               'message', %(reason)s::text, 'metadata', jsonb_build_object())) AS data,
+           clock_timestamp() AS timestamp
+    FROM woken
+), {WRITTEN}, touched AS (
+    UPDATE executions_execution AS execution
+    SET sequence = execution.sequence + (SELECT count(*) FROM written)
+    FROM locked, woken WHERE execution.id = locked.id
+    RETURNING execution.id
+)
+SELECT woken.id, woken.attempt, woken.priority FROM woken, touched
+"""
+
+
+def end_wait(key: RunKey, reason: str) -> list[QueuedRun]:
+    """Let a wait for a time, or for the next attempt, be over now; empty if the run does not wait so.
+
+    `reason` is told in the execution's log.
+    """
+    parameters: dict[str, UUID | int | str] = {
+        "execution": to_uuid(key.execution_id),
+        "run": to_uuid(key.run_id),
+        "attempt": key.attempt,
+        "reason": reason,
+    }
+    return queued_runs(fetch_written(key.execution_id, _END_WAIT, parameters))
 
 
 _KEEP_SIGNAL = f"""

@@ -232,3 +232,12 @@ CHANNELS: Mapping[str, ChannelRow] = {
     ),
     "system": ChannelRow(Scope.SYSTEM_READ, _UNREAD),
 }
+
+# `GET /metrics`, which answers in text: staff, with the scope; the token of the settings is nobody's.
+METRICS_READERS: Statuses = {
+    **dict.fromkeys(("owner", *_SHARED, "stranger", "viewer's key", "stranger's key"), 403),
+    **dict.fromkeys(("key with the scope", "key without the scope", "key with no scope"), 403),
+    **dict.fromkeys(("disabled", "disabled user's key", "expired key", "deleted key"), 401),
+    **dict.fromkeys(("anonymous", "garbage", "two credentials"), 401),
+    "staff": 200,
+}

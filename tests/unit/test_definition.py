@@ -12,6 +12,7 @@ from workflows.definition import (
     Connection,
     ConnectionType,
     DefinitionError,
+    Retention,
     RetryPolicy,
     Settings,
     parse,
@@ -103,6 +104,13 @@ def test_an_integer_written_as_3_0_is_an_int() -> None:
     assert isinstance(parsed.settings.max_parallel, int)
 
 
+def test_retention_is_by_days_by_count_or_by_both() -> None:
+    assert parse(definition(A)).settings.retention == Retention(None, None)
+    assert parse(definition(A, settings={"retention": {"count": 5.0}})).settings.retention == Retention(None, 5)
+    both = {"days": 30, "count": 1000}
+    assert parse(definition(A, settings={"retention": both})).settings.retention == Retention(30, 1000)
+
+
 def test_an_empty_concurrency_is_one_at_a_time() -> None:
     assert parse(definition(A, settings={"concurrency": {}})).settings.concurrency == Concurrency(1, "", "queue")
 
@@ -151,6 +159,11 @@ SHAPES: list[tuple[Any, str]] = [
     (definition(A, settings={"on_failure": "explode"}), "definition.settings.on_failure"),
     (definition(A, settings={"max_parallel": -1}), "definition.settings.max_parallel"),
     (definition(A, settings={"concurrency": {"limit": 0}}), "definition.settings.concurrency.limit"),
+    (definition(A, settings={"retention": {"days": 0}}), "definition.settings.retention.days"),
+    (definition(A, settings={"retention": {"days": None}}), "definition.settings.retention.days"),
+    (definition(A, settings={"retention": {"count": 1.5}}), "definition.settings.retention.count"),
+    (definition(A, settings={"retention": {"count": 1_000_001}}), "definition.settings.retention.count"),
+    (definition(A, settings={"retention": {"weeks": 1}}), "definition.settings.retention.weeks"),
     (definition(A, parameters=[{"name": "p"}]), "definition.parameters[0].type"),
     (definition(A, parameters=[{"name": "p", "type": "date"}]), "definition.parameters[0].type"),
     *(

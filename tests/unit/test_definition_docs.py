@@ -36,6 +36,7 @@ OBJECTS: list[tuple[str, Any]] = [
     ("Parameters", DEFS["parameter"]["properties"]["validation_rules"]),
     ("Settings", DEFINITION_SCHEMA["properties"]["settings"]),
     ("Settings", DEFINITION_SCHEMA["properties"]["settings"]["properties"]["concurrency"]),
+    ("Settings", DEFINITION_SCHEMA["properties"]["settings"]["properties"]["retention"]),
 ]
 
 

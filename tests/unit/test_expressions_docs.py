@@ -26,7 +26,7 @@ def section(title: str) -> str:
 
 def test_the_page_has_examples() -> None:
     assert len(EXAMPLES) == PAGE.count("```expr")
-    assert section("Cookbook").count("```expr") >= 15
+    assert section("Cookbook").count("```expr") >= 25
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example["expression"][:60])

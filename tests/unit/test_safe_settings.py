@@ -12,31 +12,16 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from config import env
+from tests.deployment import ROOT, MissingVariableError, compose, compose_secrets
 
-ROOT = Path(__file__).parents[2]
-COMPOSE = (ROOT / "docker-compose.yml").read_text()
-MADE_UP = {
-    "POSTGRES_PASSWORD": secrets.token_urlsafe(16),
-    "APG_SECRET_KEY": secrets.token_urlsafe(48),
-    "APG_ADMIN_EMAIL": "admin@example.com",
-    "APG_ADMIN_PASSWORD": secrets.token_urlsafe(16),
-}
-REQUIRED = re.compile(r"\$\{(\w+):\?")
+MADE_UP = {"APG_ADMIN_EMAIL": "admin@example.com"}
 
 
-def compose_environment(**given: str) -> dict[str, str]:
-    """What the web service runs with: its own block of variables, filled in as compose does."""
-    (block,) = re.findall(r"environment: &environment\n((?:    .*\n)+?)  \w", COMPOSE)
-    lines = [line.strip() for line in block.splitlines() if not line.strip().startswith("#")]
-    return {name: _filled(value, given) for name, value in (line.split(": ", 1) for line in lines)}
-
-
-def _filled(value: str, given: dict[str, str]) -> str:
-    def fill(found: "re.Match[str]") -> str:
-        name, default = found.group(1), found.group(2)
-        return given.get(name) or (default[2:] if default.startswith(":-") else "")
-
-    return re.sub(r"\$\{(\w+)((?::[-?][^}]*)?)\}", fill, value)
+def compose_environment(folder: Path, **given: str) -> dict[str, str]:
+    """What the web service runs with, its secrets in files of this folder, as deploy/make_secrets.sh makes them."""
+    subprocess.run([ROOT / "deploy" / "make_secrets.sh", folder], check=True)
+    environment = compose(**MADE_UP, **given)["web"].environment
+    return {name: value.replace("/run/secrets", str(folder)) for name, value in environment.items()}
 
 
 def check(**environment: str) -> "subprocess.CompletedProcess[str]":
@@ -52,28 +37,31 @@ def check(**environment: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_with_the_compose_settings_the_deployment_check_has_nothing_to_say() -> None:
-    environment = compose_environment(**MADE_UP)
+def test_with_the_compose_settings_the_deployment_check_has_nothing_to_say(tmp_path: Path) -> None:
+    environment = compose_environment(tmp_path)
     assert environment["APG_HTTPS"] == "true"
-    assert environment["APG_SECRET_KEY"] == MADE_UP["APG_SECRET_KEY"]
     done = check(**environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("System check identified no issues")
 
 
 def test_the_compose_file_has_no_password_and_no_key_of_its_own() -> None:
-    assert {"POSTGRES_PASSWORD", "APG_SECRET_KEY", "APG_ADMIN_EMAIL", "APG_ADMIN_PASSWORD"} == set(
-        REQUIRED.findall(COMPOSE)
-    )
-    for line in COMPOSE.splitlines():
-        if re.search(r"PASSWORD|SECRET|_KEYS?:", line):
-            assert re.search(r"\$\{\w+:[?]|\$\{\w+:-\}", line), line
+    with pytest.raises(MissingVariableError, match="APG_ADMIN_EMAIL"):
+        compose()
+    for service in compose(**MADE_UP).values():
+        for name, value in service.environment.items():
+            if re.search(r"PASSWORD|SECRET|_KEYS?|EMAIL_URL", name):
+                assert name.endswith("_FILE"), name
+                assert value.removeprefix("/run/secrets/") in service.keys["secrets"]
+                assert value.removeprefix("/run/secrets/") in compose_secrets()
 
 
-def test_without_its_secrets_the_compose_environment_does_not_start() -> None:
-    done = check(**compose_environment())
+def test_without_its_secrets_the_compose_environment_does_not_start(tmp_path: Path) -> None:
+    environment = compose_environment(tmp_path)
+    (tmp_path / "secret_key").unlink()
+    done = check(**environment)
     assert done.returncode == 2
-    assert done.stderr == "APG_SECRET_KEY is not set: set it to at least 32 random characters\n"
+    assert done.stderr == f"APG_SECRET_KEY_FILE: {tmp_path}/secret_key cannot be read: No such file or directory\n"
 
 
 REFUSED: dict[str, tuple[str | None, str]] = {
@@ -140,8 +128,12 @@ def test_when_debugging_a_missing_key_is_a_new_one_each_time_and_a_weak_one_stil
         ("APG_SECRET_KEY", "changeme" * 6, "APG_SECRET_KEY is a placeholder"),
     ],
 )
-def test_an_unsafe_setting_stops_the_start_with_one_sentence(variable: str, value: str, sentence: str) -> None:
-    done = check(**{**compose_environment(**MADE_UP), variable: value})
+def test_an_unsafe_setting_stops_the_start_with_one_sentence(
+    tmp_path: Path, variable: str, value: str, sentence: str
+) -> None:
+    environment = compose_environment(tmp_path)
+    environment.pop(f"{variable}_FILE", None)
+    done = check(**{**environment, variable: value})
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert sentence in done.stderr

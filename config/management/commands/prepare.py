@@ -1,6 +1,5 @@
 """`manage.py prepare`: migrations, the gallery, the first administrator and the demo workflow, in one process."""
 
-import os
 from typing import Any
 
 from django.core.management import call_command
@@ -8,7 +7,7 @@ from django.core.management.base import BaseCommand
 
 from accounts.models import User
 from accounts.services import ensure_administrator
-from config import demo
+from config import demo, env
 from workflows.models import Workflow
 from workflows.services import create_workflow
 
@@ -21,8 +20,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", verbosity=0)
         call_command("load_gallery", verbosity=0)
-        email = os.environ["APG_ADMIN_EMAIL"]
-        made = ensure_administrator(email=email, password=os.environ["APG_ADMIN_PASSWORD"])
+        email = env.text("APG_ADMIN_EMAIL")
+        made = ensure_administrator(email=email, password=env.text("APG_ADMIN_PASSWORD"))
         # Only a new installation gets the demo: one that its owner deleted stays deleted.
         if made and not Workflow.objects.exists():
             owner = User.objects.by_login(email)

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts import vault
-from config.key_rotation import SEALED_COLUMNS, Rotation, SealedColumn, count_by_key, rotate
+from config.key_rotation import ALL_SEALED, Rotation, SealedColumn, count_by_key, rotate
 
 _ROW = "{:<42} {:>10} {:>10} {:>12}"
 
@@ -24,10 +24,10 @@ class Command(BaseCommand):
         if dry_run:
             self._count()
             return
-        done = {column.name: self._rotate(column) for column in SEALED_COLUMNS}
+        done = {column.name: self._rotate(column) for column in ALL_SEALED}
         first = vault.key_ids()[0]
         self.stdout.write(_ROW.format("column", "resealed", "left", "do not open"))
-        for column in SEALED_COLUMNS:
+        for column in ALL_SEALED:
             left = sum(count for key, count in count_by_key(column).items() if key != first)
             rotation = done[column.name]
             self.stdout.write(_ROW.format(column.name, rotation.resealed, left, len(rotation.broken)))
@@ -46,7 +46,7 @@ class Command(BaseCommand):
     def _count(self) -> None:
         keys = vault.key_ids()
         self.stdout.write(f"{'column':<42} {'key':<10} {'rows':>10}")
-        for column in SEALED_COLUMNS:
+        for column in ALL_SEALED:
             for key, count in sorted(count_by_key(column).items()):
                 note = "first" if key == keys[0] else "in the ring" if key in keys else "not in the ring"
                 self.stdout.write(f"{column.name:<42} {key:<10} {count:>10}  {note}")

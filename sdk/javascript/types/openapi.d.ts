@@ -1468,7 +1468,7 @@ export interface components {
             address: string | null;
             request_id: string;
             /** @enum {string} */
-            action: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted";
+            action: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "execution.requeued" | "execution.released" | "executions.cancelled" | "maintenance.on" | "maintenance.off" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted" | "audit.pruned";
             object_type: string;
             object_id: string;
             details: {
@@ -1773,6 +1773,13 @@ export interface components {
                      */
                     strategy?: "queue" | "skip" | "cancel_running";
                 };
+                /** @description How long its ended executions are kept, where that is less than the platform keeps them */
+                retention?: {
+                    /** @description Days since its end after which an execution may go */
+                    days?: number;
+                    /** @description How many of the newest ended executions are kept */
+                    count?: number;
+                };
             };
             /** @description Whatever tools want to keep with the workflow; the platform ignores it */
             metadata?: Record<string, unknown>;
@@ -1893,7 +1900,7 @@ export interface components {
              * @description Why it has not ended; null where it has
              * @enum {string|null}
              */
-            reason: "worker_lost" | "running_on" | "queued_behind" | "no_worker" | "concurrency_limit" | "waiting_until" | "waiting_for_child" | "waiting_for_signal" | "scheduled" | null;
+            reason: "worker_lost" | "running_on" | "queued_behind" | "no_worker" | "maintenance" | "concurrency_limit" | "waiting_until" | "waiting_for_child" | "waiting_for_signal" | "scheduled" | null;
             message: string | null;
             since: components["schemas"]["Time"] | null;
             /** @description What happens next by itself */
@@ -1909,7 +1916,7 @@ export interface components {
                 status: "pending" | "queued" | "running" | "waiting" | "completed" | "failed" | "skipped" | "cancelled";
                 attempt: number;
                 /** @enum {string} */
-                reason: "worker_lost" | "running_on" | "queued_behind" | "no_worker" | "concurrency_limit" | "waiting_until" | "waiting_for_child" | "waiting_for_signal" | "scheduled";
+                reason: "worker_lost" | "running_on" | "queued_behind" | "no_worker" | "maintenance" | "concurrency_limit" | "waiting_until" | "waiting_for_child" | "waiting_for_signal" | "scheduled";
                 message: string | null;
                 since: components["schemas"]["Time"] | null;
                 /** @description What happens next by itself */
@@ -4550,7 +4557,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Only entries of this action */
-                action?: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted";
+                action?: "login.succeeded" | "login.refused" | "session.ended" | "session.refresh_reused" | "password.changed" | "password.refused" | "user.created" | "user.updated" | "group.created" | "group.updated" | "group.deleted" | "api_key.created" | "api_key.deleted" | "secret.created" | "secret.updated" | "secret.deleted" | "oauth.allowed" | "oauth.denied" | "oauth.issued" | "oauth.reused" | "workflow.created" | "workflow.updated" | "workflow.deleted" | "share.created" | "share.deleted" | "template.created" | "template.updated" | "template.deleted" | "template.rated" | "execution.started" | "execution.cancelled" | "execution.retried" | "execution.signalled" | "execution.requeued" | "execution.released" | "executions.cancelled" | "maintenance.on" | "maintenance.off" | "schedule.paused" | "schedule.resumed" | "schedule.run" | "schedule.backfilled" | "hook.rotated" | "webhook.created" | "webhook.updated" | "webhook.deleted" | "webhook.secret_rotated" | "webhook.tested" | "webhook.redelivered" | "webhook.turned_off" | "admin.added" | "admin.changed" | "admin.deleted" | "audit.pruned";
                 /** @description Only what this user did */
                 actor_id?: components["schemas"]["GivenId"];
                 /** @description Only what was done to objects of this type */

@@ -92,11 +92,19 @@ class Kind(StrEnum):
     ENCRYPTION_KEY = "a key of APG_ENCRYPTION_KEYS"
     NEXT_ENCRYPTION_KEY = "the next key of APG_ENCRYPTION_KEYS"
     MAIL_PASSWORD = "the password in APG_EMAIL_URL"
+    METRICS_TOKEN = "APG_METRICS_TOKEN"
 
 
 # What processes are given, and the platform's own therefore have in their environment.
 IN_THE_ENVIRONMENT = frozenset(
-    {Kind.SECRET_KEY, Kind.ENCRYPTION_KEY, Kind.NEXT_ENCRYPTION_KEY, Kind.MAIL_PASSWORD, Kind.ADMINISTRATOR}
+    {
+        Kind.SECRET_KEY,
+        Kind.ENCRYPTION_KEY,
+        Kind.NEXT_ENCRYPTION_KEY,
+        Kind.MAIL_PASSWORD,
+        Kind.ADMINISTRATOR,
+        Kind.METRICS_TOKEN,
+    }
 )
 # Made by the platform while it is used.
 _MADE_LATER = frozenset({
@@ -108,7 +116,7 @@ _MADE_LATER = frozenset({
 _PLAIN = frozenset({
     Kind.SECRET_KEY, Kind.SIGNALLED, Kind.WRONG_TOKEN, Kind.WRONG_CREDENTIAL, Kind.CODE_VERIFIER, Kind.HEADER,
     Kind.EARLIER, Kind.IMPORTED, Kind.BROKEN_IMPORT, Kind.IN_BULK, Kind.REFUSED_IN_BULK, Kind.IN_A_TEMPLATE,
-    Kind.FILLED_IN, Kind.HOOK_SECRET, Kind.HOOK_SENDER,
+    Kind.FILLED_IN, Kind.HOOK_SECRET, Kind.HOOK_SENDER, Kind.METRICS_TOKEN,
 })  # fmt: skip
 
 

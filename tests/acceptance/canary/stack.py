@@ -136,7 +136,7 @@ class Stack:
         assert prepare.popen.wait(60) == 0, prepare.text()
         self.web, self.socket_port = Web(_free_port()), _free_port()
         # As it is run: an address with a token in it must be in no log of this one.
-        self.launch("sockets", "-m", "config.web", "--port", str(self.socket_port))
+        self.launch("sockets", "-m", "config.web", "--port", str(self.socket_port), APG_LOG_FORMAT="json")
         self.launch("web", "-m", "uvicorn", "config.asgi:application", "--port", str(self.web.port), "--lifespan",
                      "off", "--log-level", "debug")  # fmt: skip
         self.launch("beat", "-m", "celery", "-A", "config", "beat", "-l", "DEBUG", "--pidfile", "",
@@ -145,14 +145,16 @@ class Stack:
     def worker(self) -> Process:
         """A worker of two processes, watched."""
         worker = self.launch("worker", "-m", "celery", "-A", "config", "worker", "-c", "2", "-l", "DEBUG",
-                              "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
+                              "--without-gossip", "--without-mingle", "--without-heartbeat",
+                             APG_LOG_FORMAT="json")  # fmt: skip
         self.watch(worker)
         return worker
 
     def webhooks_worker(self) -> Process:
         """The worker that sends webhooks, watched."""
         worker = self.launch("webhooks", "-m", "celery", "-A", "config.webhooks_worker", "worker", "-l", "DEBUG",
-                              "--without-gossip", "--without-mingle", "--without-heartbeat")  # fmt: skip
+                              "--without-gossip", "--without-mingle", "--without-heartbeat",
+                             APG_LOG_FORMAT="json")  # fmt: skip
         self.watch(worker)
         return worker
 

@@ -14,8 +14,9 @@ from tests.acceptance.canary.far_end import far_end
 from tests.acceptance.canary.kinds import IN_THE_ENVIRONMENT, Kind, make_canaries
 from tests.acceptance.canary.planted import FOUND_IN, Place, plant
 from tests.acceptance.canary.play import ADMINISTRATOR, MAX_BODY_BYTES, Play
-from tests.acceptance.canary.search import Hit, Searcher
+from tests.acceptance.canary.search import Hit, Searcher, Sink
 from tests.acceptance.canary.stack import Stack
+from tests.collector import collector
 from tests.stand_ins import mail_server
 
 pytestmark = pytest.mark.acceptance
@@ -40,7 +41,7 @@ def swept() -> Iterator[Swept]:
     folder = Path(tempfile.mkdtemp(prefix="apg-canary-"))
     searcher = Searcher()
     values = make_canaries(searcher)
-    with far_end() as far, mail_server() as mail:
+    with far_end() as far, mail_server() as mail, collector() as spans:
         settings = {
             "APG_SECRET_KEY": values[Kind.SECRET_KEY],
             "APG_ENCRYPTION_KEYS": f"{values[Kind.ENCRYPTION_KEY]},{values[Kind.NEXT_ENCRYPTION_KEY]}",
@@ -52,6 +53,8 @@ def swept() -> Iterator[Swept]:
             "APG_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
             "APG_LEASE_SECONDS": "3",
             "APG_DRAIN_SECONDS": "1",
+            "APG_METRICS_TOKEN": values[Kind.METRICS_TOKEN],
+            "APG_OTEL_ENDPOINT": spans.url,
         }
         stack = Stack(folder, settings, IN_THE_ENVIRONMENT)
         try:
@@ -59,9 +62,14 @@ def swept() -> Iterator[Swept]:
             with far.database(stack.servers.postgres_socket()) as port:
                 play = Play(stack, values, searcher, far, port)
                 play.everything()
+                metrics = {"Authorization": f"Bearer {values[Kind.METRICS_TOKEN]}"}
+                assert stack.web.send("GET", "/metrics", b"", metrics)[0] == 200
                 plant(stack, searcher, far, play.tokens["key"])
                 stack.quiet()
-            yield Swept(play, searcher, [hit for sink in (*stack.sinks(), far.sink()) for hit in searcher.search(sink)])
+            assert {span.name for _, span in spans.spans} >= {"execution", "http_request", "webhook delivery"}
+            told = Sink("what the collector was told", b"\n".join(spans.bodies))
+            sinks = (*stack.sinks(), far.sink(), told)
+            yield Swept(play, searcher, [hit for sink in sinks for hit in searcher.search(sink)])
         finally:
             stack.end()
             shutil.rmtree(folder)

@@ -102,13 +102,6 @@ def test_the_database_keeps_entries_as_they_are(alice_api: Api, statement: str) 
     assert AuditEntry.objects.filter(actor="alice@example.com").count() == 1
 
 
-def test_old_entries_are_pruned_by_who_says_so(alice_api: Api) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL apg.prune_audit = 'on'")
-        cursor.execute("DELETE FROM accounts_auditentry")
-    assert AuditEntry.objects.count() == 0
-
-
 def test_a_refused_change_leaves_no_entry(alice_api: Api) -> None:
     alice_api.post("/secrets", {"name": "TOKEN", "value": "value"})
     assert alice_api.post("/secrets", {"name": "TOKEN", "value": "value"}).status == 409

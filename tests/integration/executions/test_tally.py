@@ -197,6 +197,30 @@ def test_owners_and_sharees_count_the_same_before_and_after_sealing(
     assert [listed(api, query) for api in (alice_api, bobs) for query in queries] == before
 
 
+@pytest.mark.parametrize("limit", [1, 3, 4, 50])
+def test_a_sharees_range_of_starts_is_all_of_it_in_order(
+    as_user: Callable[..., Api], alice: User, bob: User, workflow: str, two_weeks: list[Execution], limit: int
+) -> None:
+    bobs = as_user(bob)
+    own = make(bobs, "bob's")
+    mine = [stored(own, F, start - timedelta(hours=30), start) for start in _starts(two_weeks)[3::4]]
+    Share.objects.create(workflow_id=workflow, user=bob, role="viewer", created_by=alice)
+    newest_first = sorted(
+        ((execution.started_at, execution.pk) for execution in [*two_weeks, *mine] if execution.started_at),
+        reverse=True,
+    )
+    for query, wanted in (
+        (f"end_date={_z(TODAY - timedelta(days=5))}", lambda start: start <= TODAY - timedelta(days=5)),
+        (f"start_date={_z(TODAY - timedelta(days=9))}", lambda start: start >= TODAY - timedelta(days=9)),
+        (f"end_date={_z(TODAY)}&status=failed", lambda start: True),
+    ):
+        expected = [pk for start, pk in newest_first if wanted(start)]
+        if "status" in query:
+            failed = set(Execution.objects.filter(status=F).values_list("pk", flat=True))
+            expected = [pk for pk in expected if pk in failed]
+        assert listed(bobs, query, limit) == (len(expected), expected)
+
+
 def test_a_workflows_numbers_are_the_same_before_and_after_sealing(
     alice_api: Api, workflow: str, two_weeks: list[Execution]
 ) -> None:
@@ -247,6 +271,10 @@ def test_the_databases_days_are_those_of_the_ids() -> None:
                 [moment.replace(tzinfo=None)] * 2,
             )
             assert cursor.fetchone() == (to_uuid(first_id(moment)), moment.date())
+
+
+def _starts(executions: list[Execution]) -> list[datetime]:
+    return [execution.started_at for execution in executions if execution.started_at]
 
 
 def _z(moment: datetime) -> str:

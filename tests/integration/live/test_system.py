@@ -11,7 +11,7 @@ from accounts.models import AuditEntry, User
 from config.embedded import start_valkey, stop_valkey
 from core.times import iso
 from events.models import Announcement
-from executions import interventions
+from executions import interventions, maintenance_mode
 from executions.models import Worker
 from tests.integration.executions.conftest import Doorbells, linear, log, start
 from tests.integration.executions.test_engine import failing
@@ -123,6 +123,19 @@ def test_maintenance_that_ends_before_it_starts_is_refused(admin: User, transact
 def test_maintenance_that_is_over_is_in_no_snapshot(dial: Dial, alice: User) -> None:
     long_ago = timezone.now() - timedelta(days=1)
     Announcement.objects.create(title="t", message="m", starts_at=long_ago, ends_at=long_ago + timedelta(hours=1))
+    assert dial(alice).subscribe("system")["data"]["snapshot"] == {"maintenance": []}
+
+
+def test_maintenance_mode_announces_itself_until_further_notice(dial: Dial, admin: User, alice: User) -> None:
+    socket = dial(alice)
+    socket.subscribe("system")
+    maintenance_mode.switch_on(actor=admin, message="New disks")
+    told = socket.receive()["data"]
+    assert (told["type"], told["message"], told["data"]["ends_at"]) == ("maintenance_scheduled", "New disks", None)
+    assert [found["message"] for found in dial(alice).subscribe("system")["data"]["snapshot"]["maintenance"]] == [
+        "New disks"
+    ]
+    maintenance_mode.switch_off(actor=admin)
     assert dial(alice).subscribe("system")["data"]["snapshot"] == {"maintenance": []}
 
 

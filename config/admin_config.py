@@ -6,4 +6,4 @@ from django.contrib.admin.apps import AdminConfig
 class APGAdminConfig(AdminConfig):
     """In INSTALLED_APPS in the place of `django.contrib.admin`."""
 
-    default_site = "accounts.admin_site.APGAdminSite"
+    default_site = "config.admin_site.DashboardSite"

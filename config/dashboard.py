@@ -1,0 +1,454 @@
+"""What the admin's first page shows: each panel is a few reads through an index, and one that fails leaves the others.
+
+A panel is there for who has the permission to view what it tells of. Times are UTC, as everywhere in the admin.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from accounts.callers import Caller
+from accounts.models import User
+from config import charts, machine, probes
+from config.charts import Chart, Hour
+from core.ids import first_id
+from core.table_facts import database_size_bytes, largest_tables
+from executions import diagnosis
+from executions.diagnosis import Finding
+from executions.facts import HEARTBEAT_LATE
+from executions.models import ComponentRun, Execution, Worker
+from executions.states import ExecutionStatus
+from executions.transitions import watching
+from webhooks.models import Delivery, Webhook
+from webhooks.states import DeliveryStatus, OffReason
+from workflows.models import Workflow
+
+logger = logging.getLogger(__name__)
+
+HOURS = 24
+REFRESH_SECONDS = 15
+T = TypeVar("T")
+
+_PANEL_MS = 1_000
+_REDIS_SECONDS = 0.5
+_MAX_FAILURES, _MAX_WORKERS, _MAX_WEBHOOKS, _MAX_TABLES = 8, 50, 5, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A count, up to a cap, and the list that it counts."""
+
+    label: str
+    text: str
+    url: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much of the queue a priority has; `share` of the longest, 0–100."""
+
+    priority: int
+    count: int
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An execution that has waited longest, and why."""
+
+    execution: Execution
+    finding: Finding
+    since: datetime
+    age: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What waits and what runs."""
+
+    numbers: tuple[Number, ...]
+    depths: tuple[Depth, ...]
+    depth_text: str
+    oldest: tuple[Waiting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLine:
+    """A worker: how many of its processes are busy (`load` 0–100), and how long ago its heart has beaten."""
+
+    name: str
+    alive: bool
+    heartbeat: str
+    busy: int
+    processes: int
+    load: int
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    """Executions that failed alike."""
+
+    component: str
+    code: str
+    message: str
+    count: int
+    where: str
+    list_url: str
+    last_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The hours up to now, as numbers and as drawings."""
+
+    hours: tuple[Hour, ...]
+    throughput: Chart
+    success: Chart
+    completed: int
+    failed: int
+    cancelled: int
+    success_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookLine:
+    """A webhook that the platform has switched off."""
+
+    webhook: Webhook
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailingWebhook:
+    """A webhook with deliveries that failed for good."""
+
+    webhook: Webhook
+    count: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Deliveries that go wrong."""
+
+    numbers: tuple[Number, ...]
+    off: tuple[WebhookLine, ...]
+    failing: tuple[FailingWebhook, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table's size, and its rows as PostgreSQL estimates them; `share` of the largest, 0–100."""
+
+    name: str
+    rows: str
+    size: str
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One thing that the platform needs: whether it is there."""
+
+    name: str
+    good: bool
+    text: str
+
+
+def panels(caller: Caller) -> dict[str, Any]:
+    """All that the caller may see, by panel; a panel that could not be read is None and its name in `unread`."""
+    user, now = caller.user, timezone.now()
+    # Asked now, waited for last.
+    redis = probes.redis.ask()
+    wanted: dict[str, Callable[[], Any]] = {}
+    if user.has_perm("executions.view_execution"):
+        wanted |= {
+            "queue": lambda: _queue(caller),
+            "history": lambda: _history(now),
+            "failures": lambda: _failures(now),
+        }
+    if user.has_perm("executions.view_worker"):
+        wanted["workers"] = lambda: _workers(now)
+    if _sees_webhooks(user):
+        wanted["webhooks"] = lambda: _webhooks(now)
+    if user.is_superuser:
+        wanted["tables"] = _tables
+    found: dict[str, Any] = {}
+    unread: list[str] = []
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            # A page that looks after the database must not be what keeps it busy.
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(_PANEL_MS)])
+        for name, read in wanted.items():
+            found[name] = _read(name, read)
+            if found[name] is None:
+                unread.append(name)
+        alive = probes.live_workers()
+    return {
+        **found,
+        "states": _states(redis, alive),
+        "unread": unread,
+        "now": now,
+        "hours": HOURS,
+        "refresh_seconds": REFRESH_SECONDS,
+        "version": settings.APG_VERSION,
+    }
+
+
+def _read(name: str, read: Callable[[], T]) -> T | None:
+    try:
+        with transaction.atomic():
+            return read()
+    except DatabaseError as error:
+        logger.warning(
+            "A panel of the dashboard could not be read: %s",
+            name,
+            extra={"action": "panel_failed", "error": str(error)},
+        )
+        return None
+
+
+def _states(redis: Future[float], alive: int) -> tuple[State, ...]:
+    try:
+        answer = State("Redis", True, f"answers in {redis.result(_REDIS_SECONDS)} ms")
+    except (RedisError, NotInTime):
+        answer = State("Redis", False, "does not answer: executions start later than they could, live views lag")
+    workers = State("Workers", alive > 0, f"{alive} alive" if alive else "none is alive: executions wait")
+    disk = machine.disk_usage()
+    return (
+        State("PostgreSQL", True, "answers"),
+        answer,
+        workers,
+        State(
+            "This machine",
+            disk < _DISK_FULL,
+            f"CPU {machine.cpu_usage():.0%}, memory {machine.memory_usage():.0%}, disk {disk:.0%}",
+        ),
+    )
+
+
+_DISK_FULL = 0.95
+
+
+def _queue(caller: Caller) -> Queue:
+    counts = watching.live_counts()
+    depths = watching.queue_depths()
+    depth = sum(each.count for each in depths)
+    longest = max((each.count for each in depths), default=1)
+    depth_text = f"{watching.QUEUE_CAP:,} or more" if depth >= watching.QUEUE_CAP else f"{depth:,}"
+    executions, waiting = "executions_execution", "waiting" if depth or counts.without_slot else ""
+    return Queue(
+        (
+            Number("executions run", _capped(counts.running), _list(executions, status="running"), "running"),
+            Number("wait for a slot", _capped(counts.without_slot), _list(executions, status="queued"), waiting),
+            Number("wait for their time", _capped(counts.scheduled), _list(executions, status="pending")),
+            Number("components run", _capped(counts.running_components), "", "running"),
+            Number("components queued", depth_text, "", waiting),
+            Number("components wait for something", _capped(counts.waiting_components), ""),
+            Number("held by max_parallel", _capped(counts.held_components), ""),
+        ),
+        tuple(Depth(each.priority, each.count, _percent(each.count, longest)) for each in depths),
+        depth_text,
+        tuple(_oldest(caller)),
+    )
+
+
+def _oldest(caller: Caller) -> Sequence[Waiting]:
+    """The execution that has waited longest for a slot, and that with the component longest in the queue."""
+    found: list[Waiting] = []
+    queued = Execution.objects.filter(status=ExecutionStatus.QUEUED).select_related("workflow", "created_by")
+    execution = queued.filter(admitted_at__isnull=True).order_by("pk").first()
+    if execution is not None:
+        for finding in diagnosis.diagnose(execution, caller)[:1]:
+            found.append(_waiting(execution, finding, execution.created_at))
+    run_id = watching.oldest_queued_run()
+    runs = ComponentRun.objects.select_related("execution__workflow")
+    run = runs.filter(pk=run_id).first() if run_id is not None else None
+    if run is not None:
+        found.append(_waiting(run.execution, diagnosis.why_queued(run), run.changed_at))
+    return sorted(found, key=lambda each: each.since)
+
+
+def _waiting(execution: Execution, finding: Finding, since: datetime) -> Waiting:
+    begun = finding.since or since
+    return Waiting(execution, finding, begun, _age(timezone.now() - begun), _page("executions_execution", execution.pk))
+
+
+def _history(now: datetime) -> History:
+    first = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
+    counts: list[dict[str, int]] = [{} for _ in range(HOURS)]
+    for ended in watching.ended_by_hour(first, HOURS):
+        counts[ended.hour][ended.status] = ended.count
+    hours = tuple(Hour(f"{first + timedelta(hours=place):%H:%M}", **each) for place, each in enumerate(counts))
+    whole = Hour("", *(sum(getattr(hour, kind) for hour in hours) for kind in ("completed", "failed", "cancelled")))
+    return History(
+        hours,
+        charts.throughput(hours),
+        charts.success_rates(hours),
+        whole.completed,
+        whole.failed,
+        whole.cancelled,
+        whole.success_text,
+    )
+
+
+def _failures(now: datetime) -> tuple[FailureLine, ...]:
+    failures = watching.failures_since(now - timedelta(hours=HOURS), _MAX_FAILURES)
+    names = dict(Workflow.objects.filter(pk__in=[each.workflow_id for each in failures]).values_list("pk", "name"))
+    return tuple(
+        FailureLine(
+            each.component_id or "",
+            each.code,
+            each.message or each.code,
+            each.count,
+            names.get(each.workflow_id, "") if each.workflow_count == 1 else f"{each.workflow_count:,} workflows",
+            _list(
+                "executions_execution",
+                status="failed",
+                made="24",
+                **({"workflow": each.workflow_id} if each.workflow_count == 1 else {}),
+            ),
+            _page("executions_execution", each.last_execution_id),
+        )
+        for each in failures
+    )
+
+
+def _workers(now: datetime) -> tuple[WorkerLine, ...]:
+    busy = watching.busy_workers()
+    known = Worker.objects.filter(heartbeat_at__gte=now - timedelta(hours=HOURS)).order_by("-heartbeat_at")
+    lines = [
+        WorkerLine(
+            worker.name,
+            worker.heartbeat_at >= now - HEARTBEAT_LATE,
+            f"{_age(now - worker.heartbeat_at)} ago",
+            busy.get(worker.name, 0),
+            worker.processes,
+            min(_percent(busy.get(worker.name, 0), max(worker.processes, 1)), 100),
+            tuple(worker.component_types),
+        )
+        for worker in known[:_MAX_WORKERS]
+    ]
+    return tuple(sorted(lines, key=lambda line: (not line.alive, line.name)))
+
+
+def _sees_webhooks(user: User) -> bool:
+    return user.has_perm("webhooks.view_webhook") and user.has_perm("webhooks.view_delivery")
+
+
+def _webhooks(now: datetime) -> Webhooks:
+    off = Webhook.objects.filter(active=False, off_reason__in=[OffReason.GONE, OffReason.FAILURES])
+    since = first_id(now - timedelta(hours=HOURS))
+    failed = Delivery.objects.filter(status=DeliveryStatus.FAILED, pk__gte=since)
+    pending = Delivery.objects.filter(status=DeliveryStatus.PENDING)
+    of = Counter(failed.order_by("-pk").values_list("webhook", flat=True)[: watching.FAILURES_CAP])
+    known = Webhook.objects.select_related("owner").in_bulk([key for key, _ in of.most_common(_MAX_WEBHOOKS)])
+    switched_off, failures = off.count(), _count_up_to(failed, watching.CAP)
+    webhooks, deliveries = "webhooks_webhook", "webhooks_delivery"
+    return Webhooks(
+        (
+            Number(
+                "webhooks switched off",
+                f"{switched_off:,}",
+                _list(webhooks, active__exact=0),
+                "failed" if switched_off else "",
+            ),
+            Number(
+                "deliveries failed",
+                _capped(failures),
+                _list(deliveries, status="failed", made="24"),
+                "failed" if failures else "",
+            ),
+            Number(
+                "deliveries pending",
+                _capped(_count_up_to(pending, watching.CAP)),
+                _list(deliveries, status="pending"),
+            ),
+        ),
+        tuple(
+            WebhookLine(each, _page(webhooks, each.pk))
+            for each in off.select_related("owner").order_by("-updated_at")[:_MAX_WEBHOOKS]
+        ),
+        tuple(
+            FailingWebhook(known[key], count, _list(deliveries, status="failed", webhook=key))
+            for key, count in of.most_common(_MAX_WEBHOOKS)
+            if key in known
+        ),
+    )
+
+
+def _tables() -> dict[str, Any]:
+    tables = largest_tables(_MAX_TABLES)
+    largest = max((table.size_bytes for table in tables), default=1)
+    return {
+        "size": _bytes(database_size_bytes()),
+        "lines": tuple(
+            Table(
+                table.name,
+                "not counted yet" if table.rows < 0 else f"{table.rows:,}",
+                _bytes(table.size_bytes),
+                _percent(table.size_bytes, largest),
+            )
+            for table in tables
+        ),
+    }
+
+
+def _count_up_to(rows: Any, cap: int) -> int:
+    return int(rows.order_by()[: cap + 1].count())
+
+
+def _capped(count: int) -> str:
+    return f"{watching.CAP:,}+" if count > watching.CAP else f"{count:,}"
+
+
+def _percent(count: int, of: int) -> int:
+    """A share that can be seen where there is anything at all."""
+    return max(round(100 * count / of), 1) if count else 0
+
+
+def _age(age: timedelta) -> str:
+    seconds = max(int(age.total_seconds()), 0)
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size * 2:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def _list(name: str, **filters: object) -> str:
+    return _address(f"admin:{name}_changelist", (), filters)
+
+
+def _page(name: str, key: str) -> str:
+    return _address(f"admin:{name}_change", (key,), {})
+
+
+def _address(name: str, keys: Sequence[str], filters: dict[str, object]) -> str:
+    try:
+        address = reverse(name, args=keys)
+    except NoReverseMatch:
+        return ""
+    return f"{address}?{urlencode(filters)}" if filters else address

@@ -1,0 +1,60 @@
+"""Outputs as files: what `save` returned from is on the disk, and nobody else on the machine reads it."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import FileSystemStorage
+
+_FOLDER_MODE = 0o700
+
+
+class FileOutputStorage(FileSystemStorage):
+    """A folder whose files are written whole or not at all, and are durable before their name is given back."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._durable: set[Path] = set()
+
+    def _save(self, name: str, content: "File[bytes]") -> str:
+        path = Path(self.path(name))
+        self._make(path.parent)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in content.chunks():
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).rename(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync(path.parent)
+        return name
+
+    def _open(self, name: str, mode: str = "rb") -> "File[bytes]":
+        return ContentFile(Path(self.path(name)).read_bytes(), name)
+
+    def _make(self, folder: Path) -> None:
+        """The folder with those around it, each written down in the one that it is in; once a process."""
+        if folder in self._durable:
+            return
+        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        root = Path(self.location)
+        for outer in (folder.parent, *folder.parent.parents):
+            _sync(outer)
+            if outer == root.parent or not outer.is_relative_to(root):
+                break
+        root.chmod(_FOLDER_MODE)
+        self._durable.add(folder)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,184 @@
+"""Values that are too large for their row: written to a store before the row refers to them, and read by reference.
+
+A row has either the value or a reference, `{"key", "bytes", "sha256"}` (and of what is sealed its `header`). Every
+object has a row in `StoredOutput`, written before it, so that whatever is left behind is known: a process that dies
+between the two, or before its result is recorded, leaves an object that no row refers to, and retention takes it away.
+What is sealed is stored as sealed as in the row, bound to the same place.
+"""
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import orjson
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+
+from accounts import vault
+from core.errors import UnavailableError
+from core.types import JSONObject, JSONValue
+from executions.models import ComponentRun, Execution, LoopItem, StoredOutput
+
+logger = logging.getLogger(__name__)
+
+STORE = "outputs"
+_READ_AT_ONCE = 8
+_T = TypeVar("_T")
+
+
+class OutputUnavailableError(UnavailableError):
+    """A stored output cannot be read or written now: the store is away. Try again; see docs/operations/storage.md."""
+
+    default_message = "A stored output cannot be reached at the moment"
+
+
+class OutputLostError(OutputUnavailableError):
+    """A stored output is not in the store, or is not what was written. Bring it back from a backup of the store."""
+
+    default_message = "A stored output is missing from the store"
+
+
+def aside(text: str | None, execution_id: str | None) -> tuple[str | None, JSONObject | None]:
+    """JSON text for a row: (itself, None), or (None, the reference to what was stored in its place).
+
+    `execution_id` is whose it is; None: not known yet (`adopt`). Raises OutputUnavailableError. Forbids a transaction.
+    """
+    # Of a text with fewer characters than a quarter no spelling has more bytes.
+    limit = settings.OUTPUT_INLINE_BYTES
+    if limit is None or text is None or len(text) <= limit // 4:
+        return text, None
+    content = text.encode()
+    return (text, None) if len(content) <= limit else (None, put(content, execution_id))
+
+
+def sealed_aside(sealed: bytes | None, execution_id: str | None) -> tuple[bytes | None, JSONObject | None]:
+    """The same of sealed bytes."""
+    limit = settings.OUTPUT_INLINE_BYTES
+    if limit is None or sealed is None or len(sealed) <= limit:
+        return sealed, None
+    return None, put_sealed(sealed, execution_id)
+
+
+def put_sealed(sealed: bytes, execution_id: str | None) -> JSONObject:
+    """`put` of sealed bytes: the reference says under which key they are."""
+    return {**put(sealed, execution_id), "header": sealed[: vault.HEADER_BYTES].hex()}
+
+
+def put(content: bytes, execution_id: str | None) -> JSONObject:
+    """Store an object; the reference to it. It is durable when this returns. Raises OutputUnavailableError."""
+    # By day, so that no folder grows without end; the rest nobody guesses.
+    key = f"{datetime.now(UTC):%Y/%m/%d}/{secrets.token_hex(16)}"
+    StoredOutput.objects.create(key=key, execution_id=execution_id, bytes=len(content))
+    _reaching(lambda: storages[STORE].save(key, ContentFile(content)))
+    return {"key": key, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def get(reference: Mapping[str, Any]) -> bytes:
+    """What was stored. Raises OutputUnavailableError, and OutputLostError where it is not what was written."""
+
+    def read() -> bytes:
+        with storages[STORE].open(reference["key"]) as file:
+            return bytes(file.read())
+
+    content = _reaching(read)
+    if hashlib.sha256(content).hexdigest() != reference["sha256"]:
+        logger.error("A stored output is not what was written", extra={"action": "output_altered"})
+        raise OutputLostError("A stored output is not what was written")
+    return content
+
+
+def remove(keys: Iterable[str]) -> None:
+    """Take objects out of the store; those that are not there are no trouble. Raises OutputUnavailableError."""
+    for key in keys:
+        _reaching(lambda key=key: storages[STORE].delete(key))  # type: ignore[misc]
+
+
+def doom(references: Iterable[Mapping[str, Any]]) -> None:
+    """No row refers to these any more."""
+    keys = [reference["key"] for reference in references]
+    StoredOutput.objects.filter(pk__in=keys).update(state=StoredOutput.State.DOOMED)
+
+
+def adopt(references: Iterable[Mapping[str, Any] | None], execution_id: str) -> None:
+    """What was stored before there was an execution is this one's. In the transaction that makes it."""
+    keys = [reference["key"] for reference in references if reference is not None]
+    if keys:
+        StoredOutput.objects.filter(pk__in=keys).update(execution_id=execution_id)
+
+
+def _reaching(work: Callable[[], _T]) -> _T:
+    """Whatever goes wrong is told without a path, a bucket or a host: it may reach a user."""
+    try:
+        return work()
+    except FileNotFoundError:
+        logger.error("A stored output is missing from the store", extra={"action": "output_missing"})
+        raise OutputLostError from None
+    except OSError as error:
+        logger.warning(
+            "The store of outputs cannot be reached: %s %s",
+            type(error).__name__,
+            error.errno or "",
+            extra={"action": "output_store_away"},
+        )
+        raise OutputUnavailableError from None
+
+
+def whole(text: str | None, reference: Mapping[str, Any] | None) -> JSONValue:
+    """A value of a row's two columns, the text of jsonb or None and the reference or None. Raises as `get`."""
+    if reference is not None:
+        return orjson.loads(get(reference))
+    return None if text is None else orjson.loads(text)
+
+
+def whole_sealed(sealed: bytes | memoryview | None, reference: Mapping[str, Any] | None) -> bytes | None:
+    """Sealed bytes of a row's two columns. Raises as `get`."""
+    if reference is not None:
+        return get(reference)
+    return None if sealed is None else bytes(sealed)
+
+
+def output_of(run: ComponentRun) -> JSONValue:
+    """What may be shown of a run's output. Raises as `get`."""
+    return run.output if run.output_ref is None else _kept(run, "output", [run.output_ref])[0]
+
+
+def value_of(item: LoopItem) -> JSONValue:
+    """What may be shown of an item's value. Raises as `get`."""
+    return item.value if item.value_ref is None else _kept(item, "value", [item.value_ref])[0]
+
+
+def results_of(execution: Execution) -> JSONValue:
+    """The results of an execution: one stored output, or several by component of which some are. Raises as `get`."""
+    if execution.results_ref is None:
+        return execution.results
+    if "whole" in execution.results_ref:
+        return _kept(execution, "results", [execution.results_ref["whole"]])[0]
+    parts: dict[str, JSONObject] = execution.results_ref["parts"]
+    return {**execution.results, **dict(zip(parts, _kept(execution, "results", list(parts.values())), strict=True))}
+
+
+def prefetch(rows: Sequence[Execution | ComponentRun]) -> None:
+    """Read what these rows show, several at once. Raises as `get`."""
+    work: list[tuple[Callable[[Any], JSONValue], Execution | ComponentRun]] = []
+    for row in rows:
+        if isinstance(row, Execution):
+            work += [(results_of, row)] if row.results_ref is not None else []
+        elif row.output_ref is not None:
+            work.append((output_of, row))
+    if len(work) > 1:
+        with ThreadPoolExecutor(min(_READ_AT_ONCE, len(work))) as pool:
+            for reading in [pool.submit(read, row) for read, row in work]:
+                reading.result()
+
+
+def _kept(row: Execution | ComponentRun | LoopItem, name: str, references: Sequence[JSONObject]) -> list[JSONValue]:
+    """Read once for each instance of the row."""
+    kept: dict[str, list[JSONValue]] = row.__dict__.setdefault("_stored", {})
+    if name not in kept:
+        kept[name] = [orjson.loads(get(reference)) for reference in references]
+    return kept[name]

@@ -1,0 +1,232 @@
+"""Which executions are old enough to go, and with them all that is theirs; what else of the engine's grows."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from django.conf import settings
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from core.ids import first_id
+from core.pruning import Pruned, Rule, batch, rule_of_rows
+from executions import outputs
+from executions.models import ExecutionTally, IdempotencyKey, StoredOutput
+from executions.outputs import OutputUnavailableError
+from executions.services import IDEMPOTENCY_LIFETIME
+from executions.transitions import pruning
+from executions.transitions.pruning import Member, Old
+from workflows.models import Slot, Workflow
+
+FOUND = 200
+"""How many executions a batch looks at."""
+
+STORED = 200
+"""How many stored outputs a batch looks at."""
+
+_GRACE = timedelta(days=1)
+_LOOKS = 50
+_PREVIEWED = 2_000
+_WORKFLOWS = 200
+_LEDGER_ROWS = 5_000
+_SLOTS = 20_000
+
+
+def _days(name: str, now: datetime) -> datetime:
+    return now - timedelta(days=settings.RETENTION[name])
+
+
+def _by_age(now: datetime) -> Iterator[Old]:
+    if settings.RETENTION["EXECUTION_DAYS"]:
+        yield pruning.by_age(_days("EXECUTION_DAYS", now))
+
+
+def _prune_by_age(now: datetime) -> Pruned:
+    return _prune_executions(_by_age(now))
+
+
+@dataclass(slots=True)
+class _Workflows:
+    """The workflows that keep less than the platform, in rounds: where this process is in the present one."""
+
+    after: str = ""
+
+    def prune(self, now: datetime) -> Pruned:
+        began = self.after
+        pruned = _prune_executions(self.olds())
+        if not pruned.more:
+            # This round is over. One that began in the middle has not seen those before.
+            self.after = ""
+        return Pruned(pruned.rows, more=pruned.more or bool(began))
+
+    def olds(self) -> Iterator[Old]:
+        """Workflow by workflow, of those that have any; all are asked if the platform itself keeps so many of each."""
+        keep_count = settings.RETENTION["EXECUTIONS_PER_WORKFLOW"]
+        keeping = Workflow.objects.all() if keep_count else Workflow.objects.exclude(keep_days=None, keep_count=None)
+        ids = keeping.order_by("pk").values_list("pk", flat=True)
+        while some := list((ids.filter(pk__gt=self.after) if self.after else ids)[:_WORKFLOWS]):
+            for workflow_id in pruning.workflows_with_old(some, keep_count):
+                yield pruning.by_workflow(workflow_id, keep_count)
+            self.after = some[-1]
+
+
+def _prune_executions(olds: Iterator[Old]) -> Pruned:
+    """The first batch that finds something to delete; what somebody holds, or is still needed, is passed over.
+
+    But not without end: where very much has to wait (for a follower of the ledger, say), the next turn looks again.
+    """
+    looks = 0
+    for old in olds:
+        ids = pruning.found(old, limit=FOUND)
+        while ids and looks < _LOOKS:
+            looks += 1
+            with batch():
+                rows = _delete_some(ids)
+            if rows:
+                return Pruned(rows, more=True)
+            ids = pruning.found(old, limit=FOUND, after=max(ids))
+    return Pruned()
+
+
+def _delete_some(ids: Sequence[str]) -> dict[str, int]:
+    limit = settings.RETENTION["BATCH_ROWS"]
+    chosen, weight = list[str](), 0
+    for member in _going(pruning.lock(ids), limit):
+        if chosen and weight + member.weight > limit:
+            break
+        weight += member.weight
+        chosen.append(member.execution_id)
+        if weight > limit:
+            # It is the first, and too large to go at once.
+            thinned = pruning.thin(member.execution_id, limit // 2)
+            if any(thinned.values()):
+                return thinned
+    return pruning.delete(chosen) if chosen else {}
+
+
+def _going(roots: set[str], enough: int) -> Iterator[Member]:
+    """The executions that may go now, after everything that they started."""
+    members = pruning.trees(roots, floor=pruning.floor(), enough=enough + 1)
+    for _, group in groupby(members, key=lambda member: member.root_id):
+        tree = list(group)
+        if all(member.may_go for member in tree):
+            yield from tree
+
+
+def _count_executions(olds: Iterator[Old]) -> Mapping[str, int]:
+    """What would go by now: executions, and the runs and ledger rows that are theirs."""
+    rows: Counter[str] = Counter()
+    for old in olds:
+        ids = pruning.found(old, limit=_PREVIEWED)
+        while ids:
+            for member in _going(set(ids), 10**9):
+                rows["executions_execution"] += 1
+                rows["executions_componentrun"] += member.runs
+                rows["events_event"] += member.told
+            ids = pruning.found(old, limit=_PREVIEWED, after=max(ids))
+    return rows
+
+
+@dataclass(slots=True)
+class _LedgerReader:
+    """How far this process has read the ledger for what is old; it begins again after the last old row."""
+
+    position: int = field(default=0)
+
+    def prune(self, now: datetime) -> Pruned:
+        with batch():
+            page = pruning.prune_ledger(
+                _days("LEDGER_DAYS", now),
+                after=self.position,
+                floor=pruning.floor(),
+                rows=_LEDGER_ROWS,
+                delete=True,
+            )
+        self.position = page.reached if page.more else 0
+        return Pruned({"events_event": page.rows}, page.more)
+
+
+def _count_ledger(now: datetime) -> Mapping[str, int]:
+    rows, after, floor = 0, 0, pruning.floor()
+    while True:
+        page = pruning.prune_ledger(_days("LEDGER_DAYS", now), after=after, floor=floor, rows=_SLOTS, delete=False)
+        rows, after = rows + page.rows, page.reached
+        if not page.more:
+            return {"events_event": rows}
+
+
+def _sort_stored(now: datetime) -> Pruned:
+    """What is old enough to be referred to if it ever will be: kept, or doomed."""
+    with batch():
+        sorted_ = pruning.sort_stored(now - _GRACE, STORED)
+    return Pruned(more=sorted_ == STORED)
+
+
+def _remove_doomed(now: datetime) -> Pruned:
+    """Objects first, then their rows: whatever comes between, the rows are still there to try again."""
+    more = _sort_stored(now).more
+    keys = list(_doomed().order_by("pk").values_list("pk", flat=True)[:STORED])
+    if keys:
+        try:
+            outputs.remove(keys)
+        except OutputUnavailableError:
+            # It has been logged; the next turn tries again.
+            return Pruned()
+        with batch():
+            _doomed().filter(pk__in=keys).delete()
+    return Pruned({StoredOutput._meta.db_table: len(keys)}, more or len(keys) == STORED)
+
+
+def _doomed() -> "QuerySet[StoredOutput]":
+    return StoredOutput.objects.filter(state=StoredOutput.State.DOOMED)
+
+
+def _old_keys(now: datetime) -> "QuerySet[IdempotencyKey]":
+    return IdempotencyKey.objects.filter(created_at__lt=now - IDEMPOTENCY_LIFETIME)
+
+
+def _old_slots(now: datetime) -> "QuerySet[Slot]":
+    """By when they were started, which their execution's id has: a backfill fills in slots that are long past.
+
+    The last of a schedule stays, to be shown.
+    """
+    last = Slot.objects.filter(trigger=OuterRef("trigger")).order_by("-slot_at").values("pk")[:1]
+    return Slot.objects.filter(execution_id__lt=first_id(_days("SLOT_DAYS", now))).exclude(pk=Subquery(last))
+
+
+def _empty_tallies(now: datetime) -> "QuerySet[ExecutionTally]":
+    """Sealed days none of whose executions is left."""
+    return ExecutionTally.objects.filter(count=0)
+
+
+_ledger = _LedgerReader()
+_workflows = _Workflows()
+
+RULES = (
+    Rule(
+        "executions by age",
+        "executions_execution",
+        "APG_KEEP_EXECUTION_DAYS after their end",
+        lambda now: _count_executions(_by_age(now)),
+        _prune_by_age,
+    ),
+    Rule(
+        "executions by workflow",
+        "executions_execution",
+        "settings.retention of their workflow, APG_KEEP_EXECUTIONS_PER_WORKFLOW",
+        lambda now: _count_executions(_Workflows().olds()),
+        _workflows.prune,
+    ),
+    Rule(
+        "stored outputs",
+        StoredOutput._meta.db_table,
+        "while their execution is kept; a day where nothing refers to them",
+        lambda now: {StoredOutput._meta.db_table: _doomed().count() + pruning.count_orphans(now - _GRACE)},
+        _remove_doomed,
+    ),
+    Rule("ledger by age", "events_event", "APG_KEEP_LEDGER_DAYS", _count_ledger, _ledger.prune),
+    rule_of_rows("idempotency keys", IdempotencyKey, "24 hours", _old_keys),
+    rule_of_rows("slots", Slot, "APG_KEEP_SLOT_DAYS, but for a schedule's last", _old_slots, first=_SLOTS),
+    rule_of_rows("days without executions", ExecutionTally, "while an execution of the day is kept", _empty_tallies),
+)

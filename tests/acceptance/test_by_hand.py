@@ -1,0 +1,130 @@
+"""docs/operations/deployment.md, "By hand": its commands as they stand, and the units that run the same ones."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.acceptance.conftest import MakePlatform
+from tests.acceptance.processes import Platform, ended, execute, make_workflow
+from tests.deployment import ROOT, compose
+from tests.documented import blocks, run_block
+from tests.eventually import eventually
+from tests.unit.test_image import tracked
+
+pytestmark = pytest.mark.acceptance
+
+BLOCKS = blocks(ROOT / "docs" / "operations" / "deployment.md")
+UNITS = sorted((ROOT / "deploy" / "systemd").iterdir())
+SERVICES = {
+    name: service for name, service in compose(APG_ADMIN_EMAIL="admin@example.com").items()
+    if name not in {"postgres", "valkey"}
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clone(make_platform: MakePlatform) -> Iterator[tuple[Path, Platform]]:
+    """The repository's files with what is installed, and the platform whose servers and port it gets."""
+    platform = make_platform(8)
+    folder = platform.folder / "clone"
+    for name in tracked():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
+    shutil.copytree(platform.folder / "secrets", folder / "secrets")
+    (folder / "var").mkdir()
+    yield folder, platform
+
+
+def here(name: str, platform: Platform) -> str:
+    """A block of the page with this machine's servers and a free port."""
+    text = BLOCKS[name].replace("8000", str(platform.port))
+    text = text.replace("postgresql://apg@127.0.0.1:5432/apg", f"'{platform.database_url}'")
+    return text.replace("redis://127.0.0.1:6379/0", f"'{platform.redis_url}'")
+
+
+def test_the_commands_of_the_page_bring_the_platform_up_and_sigterm_takes_it_down(
+    clone: tuple[Path, Platform],
+) -> None:
+    folder, platform = clone
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    run_block(here("environment", platform), environment, cwd=folder)
+    done = run_block(here("prepare", platform), environment, cwd=folder)
+    assert "no issues" in done.stdout
+    # A proxy would say so.
+    plain = {**environment, "APG_HTTPS": "false"}
+    start = here("start", platform).replace("set +a\n", "set +a\nAPG_HTTPS=false APG_OUTBOUND_ALLOW=127.0.0.1/32\n", 1)
+    with (folder / "log").open("wb") as log:
+        shell = subprocess.Popen(
+            ["bash", "-eu", "-c", start], cwd=folder, env=plain, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        eventually(lambda: looks(here("look", platform), folder), timeout=60, interval=0.3)
+        api = platform.client()
+        eventually(lambda: api.call("GET", "/health")["status"] == "healthy", timeout=60, interval=0.3)
+        workflow_id = make_workflow(api, "by hand", [{"id": "end", "type": "end", "config": {"output": 1}}])
+        assert ended(api, execute(api, workflow_id))["status"] == "completed"
+    finally:
+        children = psutil.Process(shell.pid).children()
+        for child in children:
+            child.send_signal(signal.SIGTERM)
+        codes = [child.wait(60) for child in children]
+        shell.wait(10)
+    assert len(codes) == 6
+    assert set(codes) <= {0, None}, (folder / "log").read_text()
+
+
+def looks(text: str, folder: Path) -> bool:
+    done = subprocess.run(["bash", "-eu", "-c", text], cwd=folder, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def test_the_page_starts_what_the_compose_file_starts() -> None:
+    lines = [line.removesuffix(" &") for line in BLOCKS["start"].splitlines() if line.endswith(" &")]
+    commands = [shlex.split(line) for line in lines]
+    assert commands == [on_this_machine(service.command) for name, service in SERVICES.items() if name != "prepare"]
+
+
+def on_this_machine(command: list[str]) -> list[str]:
+    return ["127.0.0.1" if word == "0.0.0.0" else word for word in command]
+
+
+def test_every_unit_runs_what_the_compose_file_runs_with_the_time_to_stop_that_it_gives() -> None:
+    units = {path.name.removeprefix("apg-").removesuffix(".service"): path for path in UNITS if "-" in path.name}
+    assert units.keys() == SERVICES.keys()
+    for name, path in units.items():
+        text = path.read_text()
+        (start,) = re.findall(r"^ExecStart=/opt/apg/.venv/bin/(.*)$", text, re.MULTILINE)
+        assert shlex.split(start) == on_this_machine(SERVICES[name].command)
+        assert "EnvironmentFile=/opt/apg/apg.env" in text
+        if name != "prepare":
+            (seconds,) = re.findall(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
+            assert int(seconds) == SERVICES[name].stop_grace_seconds
+            assert "KillMode=mixed" in text
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_reads_the_units(tmp_path: Path) -> None:
+    # Where the programs are is another machine's matter.
+    for path in UNITS:
+        text = re.sub(r"/opt/apg/\.venv/bin/\w+", "/bin/true", path.read_text()).replace("User=apg", "User=root")
+        (tmp_path / path.name).write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *(tmp_path / path.name for path in UNITS)],
+        env={"PATH": os.environ["PATH"], "SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert [line for line in done.stderr.splitlines() if "apg" in line] == []
+
+
+def test_every_marked_block_is_run_here_but_the_installation() -> None:
+    assert set(BLOCKS) == {"install", "environment", "prepare", "start", "look"}

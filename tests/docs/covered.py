@@ -1,0 +1,79 @@
+"""Which test runs which fenced blocks; `test_blocks.py` fails for a block that is in none of these lists."""
+
+import fnmatch
+from dataclasses import dataclass
+
+from tests.docs.blocks import Block
+
+# Pages whose shell blocks are pasted at a running platform, from the first to the last. A block of `text` or `json`
+# right after one is what it prints.
+WALKED = ("docs/quickstart.md", "docs/rest.md", "docs/accounts.md", "docs/templates.md", "docs/graphql.md")
+
+
+@dataclass(frozen=True)
+class Covered:
+    """Blocks of a page and a language, all or those that begin so, and the test that runs them."""
+
+    page: str
+    language: str
+    by: str
+    begins: str = ""
+
+    def takes(self, block: Block) -> bool:
+        return (
+            fnmatch.fnmatchcase(block.page, self.page)
+            and block.language == self.language
+            and block.text.startswith(self.begins)
+        )
+
+
+REFERENCE = "docs/api-reference.md"
+_EXAMPLES = "test_every_request_and_answer_that_is_printed_has_a_test"
+_MESSAGES = "test_every_printed_message_has_a_test"
+_MODELS = "test_every_model_has_a_test"
+_RECEIVERS = "test_h6_the_receivers_of_the_docs_take_what_is_ours_and_refuse_the_rest"
+_RUN = "test_run_serves_stops_clean_and_finds_its_data_again"
+COVERED = (
+    Covered(REFERENCE, "http", _EXAMPLES),
+    Covered(REFERENCE, "json", _EXAMPLES),
+    Covered(REFERENCE, "json", _MESSAGES),
+    Covered(REFERENCE, "json", _MODELS),
+    Covered(REFERENCE, "", "test_the_addresses_of_the_reference_answer", "https://"),
+    Covered(REFERENCE, "", "test_the_addresses_of_the_reference_answer", "wss://"),
+    Covered(REFERENCE, "graphql", "test_all_types_of_the_page_are_compared"),
+    Covered(REFERENCE, "python", "test_h6_both_kinds_of_receivers_accept", "import"),
+    Covered(REFERENCE, "python", "test_the_example_of_the_reference_runs_as_printed", "from"),
+    Covered(REFERENCE, "javascript", "test_the_printed_example_runs"),
+    Covered(REFERENCE, "bash", "test_the_curl_examples_of_the_reference_run_as_printed", "curl"),
+    Covered("README.md", "sh", _RUN, "BASE="),
+    Covered("docs/quickstart.md", "text", _RUN, "Demo:"),
+    Covered("docs/quickstart.md", "python", "test_the_quickstart_is_followed_in_each_language"),
+    Covered("docs/quickstart.md", "js", "test_the_quickstart_is_followed_in_each_language"),
+    Covered("docs/expressions.md", "expr", "test_the_examples_give_what_the_page_says"),
+    Covered("docs/definition.md", "text", "test_a_problem_is_told_as_the_page_says"),
+    Covered("docs/triggers.md", "json", "test_an_example_can_be_saved", '{"id": "start"'),
+    Covered("docs/triggers.md", "json", "test_what_a_hook_brings_is_as_the_page_says", '{"body"'),
+    Covered("docs/templates.md", "json", "test_the_example_is_a_template"),
+    Covered("docs/webhooks.md", "http", "test_the_body_of_the_docs_is_accepted"),
+    Covered("docs/webhooks.md", "json", "test_the_webhook_that_is_shown_is_the_references"),
+    Covered("docs/webhooks.md", "python", _RECEIVERS),
+    Covered("docs/webhooks.md", "javascript", _RECEIVERS),
+    Covered("docs/websocket.md", "python", "test_the_python_example_goes_on_after_a_killed_server"),
+    Covered("docs/websocket.md", "html", "test_the_page_of_websocket_md_watches_an_execution"),
+    Covered("docs/graphql.md", "js", "test_the_subscription_follows_an_execution"),
+    Covered("docs/graphql.md", "json", "test_refusals_over_graphql_read_as_the_page_says"),
+    Covered("docs/security.md", "http", "test_an_answer_has_the_headers_that_are_shown"),
+    Covered("docs/oauth.md", "sh", "test_the_walk_of_a_person_who_allows_it", "BASE="),
+    Covered("docs/oauth.md", "sh", "test_the_token_of_a_service", "curl"),
+    Covered("docs/api.md", "sh", "test_types_are_made_of_the_document", "curl"),
+    Covered("docs/sdk.md", "sh", "test_the_command_runs_a_file", "apg"),
+    Covered("docs/sdk.md", "sh", "test_the_package_holds_what_is_needed_and_no_more", "npm pack"),
+    Covered("sdk/python/README.md", "sh", "test_the_command_runs_a_file", "apg"),
+    Covered("sdk/python/README.md", "python", "test_the_readmes_examples_print_what_they_say"),
+    Covered("sdk/javascript/README.md", "js", "test_the_examples_of_the_readme_run"),
+    Covered("sdk/javascript/README.md", "html", "test_the_javascript_client_is_found_by_the_import_map"),
+    Covered("sdk/javascript/README.md", "sh", "test_its_own_tests_pass", "npm ci"),
+    Covered("docs/plugin-example/README.md", "", "test_the_plug_in_has_the_files_that_are_listed", "pyproject"),
+    Covered("docs/plugin-example/README.md", "json", "test_the_installed_plug_in_is_listed_checked_and_run"),
+    Covered("docs/plugin-example/README.md", "", "test_the_installed_plug_in_is_listed_checked_and_run", ".venv"),
+)  # fmt: skip

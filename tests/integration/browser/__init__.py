@@ -1,0 +1,1 @@
+"""What people see of the platform, in a real browser."""

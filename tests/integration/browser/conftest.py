@@ -1,0 +1,16 @@
+"""One server for all windows."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.web import Web, web_server
+
+
+@pytest.fixture(scope="session")
+def web(django_db_setup: None, django_db_blocker: Any) -> Iterator[Web]:
+    """In the end it has logged no fault of its own."""
+    with django_db_blocker.unblock(), web_server() as server:
+        yield server
+        assert "Traceback" not in server.log.read_text(), server.log.read_text()
