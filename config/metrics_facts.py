@@ -65,10 +65,13 @@ QUESTIONS: Mapping[str, Callable[[], Iterator[Sample]]] = {
     "queue": engine.queue,
     "component_runs": engine.runs,
     "executions": engine.executions,
+    "maintenance": engine.maintenance,
     "ledger": _lags,
     "deliveries": webhooks.deliveries,
     "schedules": engine.schedules,
     "server": _server,
+    # Last, as it is the one that takes long where the queue is.
+    "oldest_queued": engine.oldest_queued,
 }
 
 

@@ -35,7 +35,8 @@ class ThreadedHandler(ASGIHandler):
     def __init__(self, threads: int) -> None:
         super().__init__()
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="request")
-        self._health_executor = ThreadPoolExecutor(2, thread_name_prefix="health")
+        # Each its own: whoever asks for metrics with a login asks a database that may be frozen.
+        self._aside = {path: ThreadPoolExecutor(2, thread_name_prefix=path[1:]) for path in self.ASIDE}
 
     def load_middleware(self, is_async: bool = False) -> None:
         """The synchronous chain, whatever Django's handler asks for."""
@@ -49,7 +50,8 @@ class ThreadedHandler(ASGIHandler):
         except RequestAborted:
             return
         loop = asyncio.get_running_loop()
-        executor = self._health_executor if scope["path"].rstrip("/").endswith(self.ASIDE) else self._executor
+        last = "/" + scope["path"].rstrip("/").rpartition("/")[2]
+        executor = self._aside.get(last, self._executor)
         # A context of its own: nothing that a request binds is left for the thread's next one.
         answering = loop.run_in_executor(executor, copy_context().run, self._answer, scope, body)
         response = await answering

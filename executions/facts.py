@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from django.conf import settings
-from django.db.models import Count, Max, Min, Sum
+from django.db.models import Count
 from django.db.models.functions import Now
 
 from core import measures
+from core.ages import age_of_oldest, in_seconds
 from core.metrics import Sample
-from executions.models import ComponentRun, Execution, Worker
+from executions.models import ComponentRun, Execution, MaintenanceMode, Worker
 from executions.states import ExecutionStatus, RunStatus
+from workflows.components.base import Kind
 from workflows.models import Trigger
 
 HEARTBEAT_LATE = timedelta(seconds=15)
@@ -22,18 +23,22 @@ def executions() -> Iterator[Sample]:
     rows = Execution.objects.filter(status__in=_OPEN).order_by().values_list("status")
     found = dict(rows.annotate(count=Count("*")))
     for status in _OPEN:
-        yield measures.EXECUTIONS.sample(found.get(status, 0), status)
+        yield measures.EXECUTIONS.sample(found.get(status, 0), str(status))
 
 
 def queue() -> Iterator[Sample]:
-    """How many runs want a worker, by priority, and how long the longest has."""
-    name = settings.CELERY_TASK_DEFAULT_QUEUE
-    rows = ComponentRun.objects.in_queue().order_by().values_list("priority")
-    oldest = 0.0
-    for priority, count, since, now in rows.annotate(count=Count("*"), since=Min("changed_at"), now=Max(Now())):
+    """How many runs want a worker, by queue and priority; within the index of the queue."""
+    rows = ComponentRun.objects.in_queue().order_by().values_list("queue", "priority")
+    for name, priority, count in rows.annotate(count=Count("*")):
         yield measures.QUEUE_DEPTH.sample(count, name, str(priority))
-        oldest = max(oldest, (now - since).total_seconds())
-    yield measures.QUEUE_OLDEST_SECONDS.sample(oldest, name)
+
+
+def oldest_queued() -> Iterator[Sample]:
+    """How long the longest of each queue has; a look at each run."""
+    rows = ComponentRun.objects.in_queue().order_by().values_list("queue")
+    found = dict(rows.annotate(age=age_of_oldest("changed_at")))
+    for name in Kind:
+        yield measures.QUEUE_OLDEST_SECONDS.sample(in_seconds(found.get(name)), str(name))
 
 
 def runs() -> Iterator[Sample]:
@@ -47,17 +52,22 @@ def runs() -> Iterator[Sample]:
 
 
 def workers() -> Iterator[Sample]:
-    """Those that live, and their processes."""
-    alive = Worker.objects.filter(heartbeat_at__gte=Now() - HEARTBEAT_LATE)
-    found = alive.aggregate(count=Count("*"), processes=Sum("processes", default=0))
-    yield measures.WORKERS.sample(found["count"])
-    yield measures.WORKER_PROCESSES.sample(found["processes"])
+    """Those that live, their processes, and how many serve each queue."""
+    alive = list(Worker.objects.filter(heartbeat_at__gte=Now() - HEARTBEAT_LATE).values_list("processes", "queues"))
+    yield measures.WORKERS.sample(len(alive))
+    yield measures.WORKER_PROCESSES.sample(sum(processes for processes, _ in alive))
+    for name in Kind:
+        yield measures.QUEUE_WORKERS.sample(sum(name in queues for _, queues in alive), str(name))
+
+
+def maintenance() -> Iterator[Sample]:
+    """Whether new executions are held back."""
+    yield measures.MAINTENANCE.sample(MaintenanceMode.objects.filter(held=True).count())
 
 
 def schedules() -> Iterator[Sample]:
     """Those with a slot that is due: many for long means that nobody fires them."""
     due = Trigger.objects.filter(live=True, paused_at__isnull=True, next_at__isnull=False, next_at__lte=Now())
-    found = due.aggregate(count=Count("*"), since=Min("next_at"), now=Max(Now()))
+    found = due.aggregate(count=Count("*"), age=age_of_oldest("next_at"))
     yield measures.SCHEDULES_DUE.sample(found["count"])
-    late = (found["now"] - found["since"]).total_seconds() if found["count"] else 0.0
-    yield measures.SCHEDULE_DUE_SECONDS.sample(late)
+    yield measures.SCHEDULE_DUE_SECONDS.sample(in_seconds(found["age"]))

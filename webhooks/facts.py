@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 
 from core import measures
+from core.ages import age_of_oldest, in_seconds
 from core.metrics import Sample
 from webhooks.models import Delivery
 from webhooks.states import DeliveryStatus
@@ -18,13 +19,11 @@ def deliveries() -> Iterator[Sample]:
         due=Count("pk", filter=due),
         held=Count("pk", filter=held),
         all=Count("*"),
-        since=Min("next_attempt_at", filter=due),
-        now=Max(Now()),
+        age=age_of_oldest("next_attempt_at", due),
     )
     state = measures.DELIVERIES_OPEN
     yield state.sample(found["due"], "due")
     yield state.sample(found["all"] - found["due"] - found["held"], "later")
     yield state.sample(found["held"], "held")
     yield state.sample(Delivery.objects.filter(status=DeliveryStatus.DELIVERING).count(), "delivering")
-    since = found["since"]
-    yield measures.DELIVERY_DUE_SECONDS.sample((found["now"] - since).total_seconds() if since else 0.0)
+    yield measures.DELIVERY_DUE_SECONDS.sample(in_seconds(found["age"]))

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.conf import settings
 from django.db import connection, transaction
 
 from core import measures
@@ -69,7 +68,7 @@ WITH locked AS MATERIALIZED (
           OR EXISTS (SELECT 1 FROM executions_componentrun AS other
                      WHERE other.status = 'queued' AND NOT other.held AND other.queue = ANY(%(queues)s::text[])
                        AND other.priority = run.priority AND other.owner_id > run.owner_id)))
-    RETURNING run.id AS run_id, run.component_id, run.component_type, run.waited, run.waiting_for,
+    RETURNING run.id AS run_id, run.component_id, run.component_type, run.queue, run.waited, run.waiting_for,
               run.waiting_for = 'time' OR run.signal IS NOT NULL AS timed_out,
               run.waited AND run.deadline_at <= clock_timestamp() AS overdue,
               run.crashes + run.released AS lost_attempts, run.attempt, run.item_id, run.item_index
@@ -138,8 +137,8 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
 
 
 def _count(claimed: Mapping[str, Any]) -> None:
-    queue, seconds = settings.CELERY_TASK_DEFAULT_QUEUE, claimed["queued_seconds"]
-    measures.QUEUE_WAIT_SECONDS.observe(max(seconds, 0.0), queue, str(claimed["priority"]))
+    seconds = max(claimed["queued_seconds"], 0.0)
+    measures.QUEUE_WAIT_SECONDS.observe(seconds, claimed["queue"], str(claimed["priority"]))
     if claimed["begun"]:
         measures.EXECUTIONS_STARTED.count()
 

@@ -81,3 +81,12 @@ def test_health_is_answered_while_every_thread_is_held(handler: ThreadedHandler,
     assert ask(handler, path)[0]["status"] == 200
     assert not held.done()
     thaw.set()
+
+
+def test_metrics_are_answered_while_every_thread_is_held_those_of_health_too(handler: ThreadedHandler) -> None:
+    thaw = Event()
+    others = [handler._executor, handler._aside["/health"], handler._aside["/health"]]
+    held = [executor.submit(thaw.wait, 30) for executor in others]
+    assert ask(handler, "/metrics")[0]["status"] == 401
+    assert not any(each.done() for each in held)
+    thaw.set()

@@ -9,10 +9,12 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from config.embedded import start_valkey, stop_valkey
+from core import metrics_sending
 from core.times import iso
 from events.models import Announcement
 from executions import interventions, maintenance_mode
 from executions.models import Worker
+from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells, linear, log, start
 from tests.integration.executions.test_engine import failing
 from tests.integration.executions.test_waits import signal
@@ -176,3 +178,20 @@ def test_staff_are_told_that_redis_is_away_and_that_it_is_back(
         start_valkey(folder)
         assert socket.receive()["data"]["data"] == {"component": "redis", "resolved": True}
         assert "Traceback" not in server.log.read_text()
+
+
+def test_open_sockets_and_what_they_watch_are_in_the_metrics(dial: Dial, alice: User) -> None:
+    execution = start(alice, linear(log("a")))
+    first, _ = dial(alice), dial(alice)
+    assert first.subscribe("execution", execution.pk)["type"] == "subscribed"
+    assert first.subscribe("system")["type"] == "subscribed"
+
+    def told() -> tuple[float, ...]:
+        found = list(metrics_sending.read().gauges.values())
+        names = ("apg_web_processes", "apg_sockets_open", "apg_socket_subscriptions")
+        return tuple(sum(each[name] for each in found) for name in names)
+
+    eventually(lambda: told() == (1, 2, 2))
+    (gauges,) = metrics_sending.read().gauges.values()
+    assert gauges["apg_live_look_age_seconds"] < 5
+    assert gauges["apg_socket_slowest_send_seconds"] < 1

@@ -36,8 +36,8 @@ def test_an_execution_is_counted_from_its_acceptance_to_its_end(alice: User, doo
     assert after["apg_component_attempts_total", "completed", "log"] == 1
     assert after["apg_component_seconds_count", "transform"] == 1
     # The second was kept by the worker that ended the first, and never queued.
-    assert after["apg_queue_wait_seconds_count", "5", "apg"] == 1
-    assert after["apg_queue_wait_seconds_bucket", "+Inf", "5", "apg"] == 1
+    assert after["apg_queue_wait_seconds_count", "5", "default"] == 1
+    assert after["apg_queue_wait_seconds_bucket", "+Inf", "5", "default"] == 1
 
 
 def test_a_failure_is_counted_as_one(alice: User, doorbells: Doorbells) -> None:

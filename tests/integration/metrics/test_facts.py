@@ -12,7 +12,7 @@ from accounts.models import User
 from config import metrics_facts
 from core.metrics import Sample
 from events import following
-from executions.models import ComponentRun, Execution, Worker
+from executions.models import ComponentRun, Execution, MaintenanceMode, Worker
 from tests.integration.executions.conftest import linear, log, start
 from tests.integration.triggers.conftest import move_back, schedule
 from webhooks.models import Delivery, Webhook
@@ -40,27 +40,28 @@ def test_the_queue_by_priority_and_how_long_the_oldest_waits(alice: User) -> Non
     oldest = ComponentRun.objects.order_by("pk")[0]
     ComponentRun.objects.filter(pk=oldest.pk).update(changed_at=timezone.now() - timedelta(minutes=7))
     found = facts()
-    depth = {series[2]: value for series, value in found.items() if series[0] == "apg_queue_depth"}
-    assert depth == {"1": 1, "5": 2}
-    assert 420 <= found["apg_queue_oldest_seconds", "apg"] < 425
+    depth = {series[1:]: value for series, value in found.items() if series[0] == "apg_queue_depth"}
+    assert depth == {("default", "1"): 1, ("default", "5"): 2}
+    assert 420 <= found["apg_queue_oldest_seconds", "default"] < 425
     assert found["apg_component_runs", "running"] == 0
 
 
 def test_an_empty_queue_says_that_nobody_waits(db: None) -> None:
     found = facts()
-    assert found["apg_queue_oldest_seconds", "apg"] == 0
+    assert found["apg_queue_oldest_seconds", "default"] == 0
     assert found["apg_webhook_oldest_due_seconds",] == 0
     assert found["apg_schedule_oldest_due_seconds",] == 0
 
 
 def test_workers_that_live_and_their_processes(db: None) -> None:
     late = timezone.now() - timedelta(seconds=20)
-    Worker.objects.create(name="a", processes=4)
-    Worker.objects.create(name="b", processes=2)
-    Worker.objects.create(name="gone", processes=8, heartbeat_at=late)
+    Worker.objects.create(name="a", processes=4, queues=["default", "io"])
+    Worker.objects.create(name="b", processes=2, queues=["io"])
+    Worker.objects.create(name="gone", processes=8, queues=["script"], heartbeat_at=late)
     found = facts()
     assert (found["apg_workers",], found["apg_worker_processes",]) == (2, 6)
     assert found["apg_worker_processes_busy",] == 0
+    assert [found["apg_queue_workers", queue] for queue in ("default", "io", "script")] == [1, 2, 0]
 
 
 def test_how_far_a_follower_is_behind(alice: User) -> None:
@@ -101,6 +102,12 @@ def test_schedules_that_are_due(alice: User) -> None:
     assert 29 <= found["apg_schedule_oldest_due_seconds",] < 35
 
 
+def test_maintenance_mode(db: None) -> None:
+    assert facts()["apg_maintenance",] == 0
+    MaintenanceMode.objects.create(held=True, since=timezone.now())
+    assert facts()["apg_maintenance",] == 1
+
+
 def test_few_questions_whatever_there_is(alice: User) -> None:
     for _ in range(3):
         start(alice, linear(log("a")))
@@ -109,7 +116,7 @@ def test_few_questions_whatever_there_is(alice: User) -> None:
     asked = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
     # One of them says how long each may take.
     assert len([sql for sql in asked if "statement_timeout" in sql]) == len(metrics_facts.QUESTIONS)
-    assert len(asked) - len(metrics_facts.QUESTIONS) == 11
+    assert len(asked) - len(metrics_facts.QUESTIONS) == 13
 
 
 def test_a_question_that_takes_too_long_is_left_out_and_the_others_are_answered(
@@ -123,4 +130,7 @@ def test_a_question_that_takes_too_long_is_left_out_and_the_others_are_answered(
     questions: Any = {"workers": metrics_facts.QUESTIONS["workers"], "slow": slow}
     monkeypatch.setattr(metrics_facts, "QUESTIONS", questions)
     monkeypatch.setattr(metrics_facts, "_QUERIES_SECONDS", 0.3)
-    assert set(facts()) == {("apg_workers",), ("apg_worker_processes",)}
+    assert set(facts()) == {
+        ("apg_workers",), ("apg_worker_processes",),
+        *(("apg_queue_workers", queue) for queue in ("default", "io", "script")),
+    }  # fmt: skip
