@@ -190,9 +190,7 @@ def _celery(app: str, *more: str) -> list[str]:
 
 
 @contextmanager
-def platform(
-    *, plain: bool = False, webhooks: bool = False, pool: int = 0, io_threads: int = 0
-) -> Iterator[Stack]:
+def platform(*, plain: bool = False, webhooks: bool = False, pool: int = 0, io_threads: int = 0) -> Iterator[Stack]:
     """Start everything in a temporary folder; leave nothing behind.
 
     With `plain` also the yardstick's worker, with `webhooks` the one that sends those, to this machine too. With `pool`
