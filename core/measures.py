@@ -33,6 +33,10 @@ QUEUE_WAIT_SECONDS = Histogram(
     "apg_queue_wait_seconds", "From queued to claimed, of component runs that were queued", ("queue", "priority")
 )
 RESCUES = Counter("apg_rescues_total", "Attempts taken over from a process or a worker that was gone")
+OUTPUTS_NOT_STORED = Counter(
+    "apg_outputs_not_stored_total",
+    "Attempts whose large outputs went into their rows because the store of outputs was away",
+)
 SWEEP_FINDS = Counter("apg_sweep_finds_total", "What sweeps moved on, by the sweep", ("sweep",))
 
 # --- schedules

@@ -20,6 +20,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from accounts import vault
+from core import measures
 from core.errors import UnavailableError
 from core.types import JSONObject, JSONValue
 from executions.models import ComponentRun, Execution, LoopItem, StoredOutput
@@ -62,6 +63,43 @@ def sealed_aside(sealed: bytes | None, execution_id: str | None) -> tuple[bytes 
     if limit is None or sealed is None or len(sealed) <= limit:
         return sealed, None
     return None, put_sealed(sealed, execution_id)
+
+
+class Aside:
+    """What one attempt came to, on its way aside. Forbids a transaction.
+
+    The component has run: put off until the store is back it would run once more, and might send again what it sent.
+    So where the store is away the value goes into its row, which every reader takes as well. After its first refusal
+    the store is left alone, for each may take seconds and a loop may have thousands of items.
+    """
+
+    def __init__(self, execution_id: str) -> None:
+        self._execution_id = execution_id
+        self._away = False
+
+    def text(self, text: str | None) -> tuple[str | None, JSONObject | None]:
+        """`aside`, or the text itself and None."""
+        return self._tried(aside, text)
+
+    def sealed(self, sealed: bytes | None) -> tuple[bytes | None, JSONObject | None]:
+        """`sealed_aside`, or the bytes themselves and None."""
+        return self._tried(sealed_aside, sealed)
+
+    def _tried(
+        self, put_aside: Callable[[_T | None, str | None], tuple[_T | None, JSONObject | None]], value: _T | None
+    ) -> tuple[_T | None, JSONObject | None]:
+        if self._away:
+            return value, None
+        try:
+            return put_aside(value, self._execution_id)
+        except OutputUnavailableError:
+            self._away = True
+            measures.OUTPUTS_NOT_STORED.count()
+            logger.warning(
+                "Large outputs of an attempt stay in their rows: the store is away",
+                extra={"action": "output_in_row", "execution_id": self._execution_id},
+            )
+            return value, None
 
 
 def put_sealed(sealed: bytes, execution_id: str | None) -> JSONObject:

@@ -3,7 +3,6 @@
 import logging
 import random
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 from django.conf import settings
@@ -51,13 +50,12 @@ logger = logging.getLogger(__name__)
 
 # How often a worker that keeps successors looks whether somebody else has been waiting.
 _FAIRNESS_SECONDS = 0.025
-# While the store of outputs is away: how long an attempt is put off, and how long one keeps its worker meanwhile; how
+# While what is stored cannot be read: how long an attempt is put off, and how long one keeps its worker meanwhile; how
 # often an output that is missing from the store is looked for, some ten minutes in all.
 _LONGEST_PUT_OFF_SECONDS = 60.0
 _LONGEST_HELD_SECONDS = 2.0
 _MAX_LOST_TRIES = 12
 _MAX_LOST_TRIES_HELD = 300
-_NOTHING = Measured()
 
 
 def run_component(run_id: str, attempt: int, holder: Holder) -> None:
@@ -193,9 +191,6 @@ class Session:
             outcome = Failed(f"Condition of a connection from {component.id}: {error}", permanent=True)
         except (OutputRefusedError, services.ChildRefusedError) as error:
             outcome = Failed(str(error), permanent=True)
-        except OutputUnavailableError as error:
-            self._put_off(run, error, self._lines(attempt), attempt.measured)
-            return None
         if isinstance(outcome, Failed):
             return self._fail(attempt, outcome, keep)
         if isinstance(outcome, CancelledAttempt) and conclude.hand_over(run.key, "The worker let it go; trying again"):
@@ -203,14 +198,9 @@ class Session:
         # Interrupted; or a wait that could not begin because the execution stops.
         return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
 
-    def _put_off(
-        self,
-        run: Held,
-        error: OutputUnavailableError,
-        lines: Sequence[JSONObject] = (),
-        measured: Measured = _NOTHING,
-    ) -> None:
-        """The store of outputs is away: no failure of the component's, so it is tried again until the store is back.
+    def _put_off(self, run: Held, error: OutputUnavailableError) -> None:
+        """What it reads cannot be had: no failure of the component's, which has not run. It is tried again until the
+        store is back.
 
         What is missing from the store may be on a disk that is not mounted; after some tries it counts as gone.
         """
@@ -228,7 +218,7 @@ class Session:
         delay = min(2.0 ** min(run.lost_attempts, 10), _LONGEST_PUT_OFF_SECONDS)
         if run.resumed_from is None:
             wait = Wait(WaitingFor.RETRY, delay_seconds=delay, error=told, lost=True)
-            put_off = waiting.wait(run.key, wait, lines=lines, measured=measured)
+            put_off = waiting.wait(run.key, wait, lines=(), measured=Measured())
         else:
             # It must resume where it is: begun anew it would start its child, or its items, once more.
             time.sleep(min(delay, _LONGEST_HELD_SECONDS))
@@ -255,7 +245,7 @@ class Session:
         return not running.others_wait(self.execution["priority"], self.execution["created_by_id"], self.holder.queues)
 
     def _complete(self, attempt: Attempt, outcome: Completed, keep: bool) -> Held | None:
-        """Raises OutputRefusedError, OutputUnavailableError, and ExpressionError from its connections' conditions."""
+        """Raises OutputRefusedError, and ExpressionError from its connections' conditions."""
         output = shown = outcome.output
         text = output_text(output)
         true_conditions = self._true_conditions(attempt, output)
@@ -271,11 +261,12 @@ class Session:
         return self._end(attempt, ended, true_conditions, output=output, shown=shown, keep=keep)
 
     def _loop(self, attempt: Attempt, outcome: Loop, keep: bool) -> Held | None:
-        """Raises OutputRefusedError and OutputUnavailableError."""
+        """Raises OutputRefusedError."""
         texts = [output_text(item) for item in outcome.items]
         shown = self.telling.items(outcome) if self.telling.hides_anything else outcome.items
+        aside = outputs.Aside(attempt.run.key.execution_id)
         items = [
-            _new_item(attempt.run, outcome.first_index + place, text, item, shown[place])
+            _new_item(attempt.run, aside, outcome.first_index + place, text, item, shown[place])
             for place, (text, item) in enumerate(zip(texts, outcome.items, strict=True))
         ]
         wait = Wait(WaitingFor.ITEMS, max_concurrency=outcome.max_concurrency, stop_on_error=outcome.stop_on_error)
@@ -390,19 +381,20 @@ class Session:
         ]
 
 
-def _new_item(run: Held, index: int, text: str, value: JSONValue, shown: JSONValue) -> NewItem:
+def _new_item(run: Held, aside: outputs.Aside, index: int, text: str, value: JSONValue, shown: JSONValue) -> NewItem:
     sealed = None
     if shown != value:
         text, sealed = storable_dumps(shown), sealing.seal_item(text, loop_run_id=run.key.run_id, index=index)
-    shown_text, shown_ref = outputs.aside(text, run.key.execution_id)
-    sealed, sealed_ref = outputs.sealed_aside(sealed, run.key.execution_id)
+    shown_text, shown_ref = aside.text(text)
+    sealed, sealed_ref = aside.sealed(sealed)
     return NewItem(index, shown_text, sealed, shown_ref, sealed_ref)
 
 
 def _with_large_aside(ended: Ended, execution_id: str) -> Ended:
     """The same with what is too large for the row stored, and referred to."""
-    text, text_ref = outputs.aside(ended.output_text, execution_id)
-    sealed, sealed_ref = outputs.sealed_aside(ended.sealed_output, execution_id)
+    aside = outputs.Aside(execution_id)
+    text, text_ref = aside.text(ended.output_text)
+    sealed, sealed_ref = aside.sealed(ended.sealed_output)
     if text_ref is None and sealed_ref is None:
         return ended
     return replace(ended, output_text=text, output_ref=text_ref, sealed_output=sealed, sealed_output_ref=sealed_ref)

@@ -22,12 +22,14 @@ from accounts.scopes import Scope
 from accounts.secret_store import create_secret
 from config.key_rotation import SEALED_REFERENCES, count_by_key, rotate
 from config.retention import RULES, Turn, take_turn
+from core import metrics
 from executions import execution_page, interventions, outputs, pages, snapshots
 from executions.models import ComponentRun, Execution, LoopItem, StoredOutput
 from executions.states import ExecutionStatus, RunStatus, WaitingFor
 from tests.api import Api
 from tests.graphql import GraphQL
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
+from tests.webhook_receiver import Reply, receiving
 
 LARGE = "x" * 5000
 LIMIT = 2000
@@ -456,24 +458,62 @@ def test_what_stays_missing_fails_the_component_in_the_end(
     assert execution.error["message"] == "A stored output is missing from the store"
 
 
-def test_an_output_that_cannot_be_stored_is_tried_again(alice: User, doorbells: Doorbells, folder: Path) -> None:
-    # A file where the folder should be.
+@pytest.fixture
+def full(folder: Path) -> Path:
+    """A store that takes nothing: a file where the folder should be."""
     folder.write_text("")
-    execution = ran(alice, doorbells, linear(transform("a", LARGE)))
-    run = run_of(execution, "a")
-    assert (execution.status, run.status, run.waiting_for) == (
-        ExecutionStatus.RUNNING,
-        RunStatus.WAITING,
-        WaitingFor.RETRY,
-    )
-    folder.unlink()
-    ComponentRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
-    from executions.maintenance import wake_due
+    return folder
 
-    wake_due()
-    doorbells.work()
-    execution.refresh_from_db()
-    assert outputs.results_of(execution) == LARGE
+
+def test_what_cannot_be_stored_goes_into_its_row_and_nothing_is_run_or_sent_twice(
+    alice: User, doorbells: Doorbells, full: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    call: dict[str, Any] = {"id": "call", "type": "http_request"}
+    definition = linear(
+        call,
+        {"id": "pause", "type": "delay", "config": {"seconds": 0}},
+        transform("b", "{{ call.output.body | length }}"),
+    )
+    metrics.totals.take()
+    with receiving() as far_end:
+        far_end.answer = lambda number, got: Reply(body=json.dumps(LARGE).encode())
+        call["config"] = {"url": far_end.url, "method": "POST"}
+        execution = ran(alice, doorbells, definition)
+    assert len(far_end.got) == 1
+    run = run_of(execution, "call")
+    assert (run.status, run.attempt, run.output_ref) == (RunStatus.COMPLETED, 1, None)
+    assert run.output is not None
+    assert run.output["body"] == LARGE
+    assert (execution.status, outputs.results_of(execution)) == (ExecutionStatus.COMPLETED, 5000)
+    assert metrics.totals.take()["apg_outputs_not_stored_total", ""] == 1
+    [told] = [record for record in caplog.records if getattr(record, "action", "") == "output_in_row"]
+    assert (told.levelname, told.execution_id) == ("WARNING", execution.pk)  # type: ignore[attr-defined]
+
+
+def test_what_holds_a_secret_stays_sealed_in_its_row(
+    alice: User, doorbells: Doorbells, full: Path, secret: str
+) -> None:
+    execution = ran(alice, doorbells, SECRETIVE)
+    assert execution.status == ExecutionStatus.COMPLETED, execution.error
+    run = run_of(execution, "a")
+    assert (run.output, run.output_ref, run.sealed_output_ref) == ({"token": "[REDACTED]", "text": LARGE}, None, None)
+    assert run.sealed_output is not None
+    assert json.loads(vault.unseal(bytes(run.sealed_output), bound_to=f"{run.pk}/output"))["token"] == secret
+
+
+def test_items_that_cannot_be_stored_go_into_their_rows_after_one_try(
+    alice: User, doorbells: Doorbells, full: Path
+) -> None:
+    loop = {
+        "id": "loop",
+        "type": "for_each",
+        "config": {"items": [LARGE, "s", LARGE], "components": [log("body")], "connections": []},
+    }
+    execution = ran(alice, doorbells, linear(loop))
+    assert execution.status == ExecutionStatus.COMPLETED, execution.error
+    items = LoopItem.objects.order_by("index")
+    assert [(item.value, item.value_ref) for item in items] == [(LARGE, None), ("s", None), (LARGE, None)]
+    assert StoredOutput.objects.count() == 1
 
 
 def test_the_child_of_a_resumed_run_is_not_started_twice_while_the_store_is_away(
