@@ -21,7 +21,13 @@ class FileOutputStorage(FileSystemStorage):
     def _save(self, name: str, content: "File[bytes]") -> str:
         path = Path(self.path(name))
         self._make(path.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+        try:
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+        except FileNotFoundError:
+            # The disk was brought back without it, or somebody tidied up.
+            self._durable.discard(path.parent)
+            self._make(path.parent)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
         try:
             with os.fdopen(descriptor, "wb") as file:
                 for chunk in content.chunks():

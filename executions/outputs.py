@@ -120,8 +120,12 @@ def get(reference: Mapping[str, Any]) -> bytes:
     """What was stored. Raises OutputUnavailableError, and OutputLostError where it is not what was written."""
 
     def read() -> bytes:
-        with storages[STORE].open(reference["key"]) as file:
-            return bytes(file.read())
+        try:
+            with storages[STORE].open(reference["key"]) as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            logger.error("A stored output is missing from the store", extra={"action": "output_missing"})
+            raise OutputLostError from None
 
     content = _reaching(read)
     if hashlib.sha256(content).hexdigest() != reference["sha256"]:
@@ -153,9 +157,6 @@ def _reaching(work: Callable[[], _T]) -> _T:
     """Whatever goes wrong is told without a path, a bucket or a host: it may reach a user."""
     try:
         return work()
-    except FileNotFoundError:
-        logger.error("A stored output is missing from the store", extra={"action": "output_missing"})
-        raise OutputLostError from None
     except OSError as error:
         logger.warning(
             "The store of outputs cannot be reached: %s %s",

@@ -516,6 +516,24 @@ def test_items_that_cannot_be_stored_go_into_their_rows_after_one_try(
     assert StoredOutput.objects.count() == 1
 
 
+def test_a_folder_that_went_away_is_made_again(alice: User, doorbells: Doorbells, folder: Path) -> None:
+    ran(alice, doorbells, linear(transform("a", LARGE)))
+    folder.rename(folder.with_suffix(".away"))
+    execution = ran(alice, doorbells, linear(transform("a", LARGE)))
+    assert len(files(folder)) == 1
+    assert outputs.results_of(execution) == LARGE
+
+
+def test_only_what_is_read_can_be_lost(alice: User, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(name: str, content: Any) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(storages["outputs"], "save", refusing)
+    with pytest.raises(outputs.OutputUnavailableError) as refused:
+        outputs.put(b"x", None)
+    assert type(refused.value) is outputs.OutputUnavailableError
+
+
 def test_the_child_of_a_resumed_run_is_not_started_twice_while_the_store_is_away(
     alice: User, doorbells: Doorbells, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
