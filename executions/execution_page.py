@@ -14,7 +14,6 @@ from executions.diagnosis import diagnose
 from executions.models import ComponentRun, Execution
 from executions.outputs import OutputUnavailableError
 from executions.serializers import (
-    component_run_data,
     component_run_summary,
     diagnosis_data,
     event_data,
@@ -70,7 +69,7 @@ def _overview(execution: Execution, caller: Caller, query: Mapping[str, str]) ->
         "children": list(children.order_by("pk")[:MAX_RELATED]),
         "retries": list(execution.retries.order_by("pk")[:MAX_RELATED]),
         "parameters": pretty(execution.parameters),
-        "results": _results(execution),
+        "results": _pretty(outputs.unless_away(outputs.results_of, execution)),
         "error": None if execution.error is None else pretty(execution.error),
         "trigger": pretty(execution.trigger),
     }
@@ -84,13 +83,12 @@ def _components(execution: Execution, caller: Caller, query: Mapping[str, str]) 
         runs = runs.filter(component_id=component)
     found = list(runs[offset : offset + RUNS + 1])
     shown = found[:RUNS]
-    try:
-        outputs.prefetch(shown)
-        inputs, unread = queries.inputs_of(shown), ""
-    except OutputUnavailableError as error:
-        # At three in the morning the rest of the page is needed all the more.
-        inputs, unread = [None] * len(shown), error.message
-    rows = [_component(run, handed, unread) for run, handed in zip(shown, inputs, strict=True)]
+    outputs.prefetch(shown)
+    inputs = queries.inputs_of(shown)
+    made = [outputs.unless_away(outputs.output_of, run) for run in shown]
+    # At three in the morning the rest of the page is needed all the more.
+    unread = next((each.message for each in (*inputs, *made) if isinstance(each, OutputUnavailableError)), "")
+    rows = [_component(run, *values) for run, *values in zip(shown, inputs, made, strict=True)]
     return {
         "rows": rows,
         "unread": unread,
@@ -101,24 +99,22 @@ def _components(execution: Execution, caller: Caller, query: Mapping[str, str]) 
     }
 
 
-def _component(run: ComponentRun, handed: JSONValue, unread: str) -> dict[str, Any]:
-    data = component_run_summary(run) if unread else component_run_data(run, handed)
+def _component(
+    run: ComponentRun, handed: JSONValue | OutputUnavailableError, made: JSONValue | OutputUnavailableError
+) -> dict[str, Any]:
     return {
         "run": run,
-        "data": data,
-        "input": None if unread or run.started_at is None else pretty(handed),
-        "output": None if data.get("output_data") is None else pretty(data["output_data"]),
+        "data": component_run_summary(run),
+        "input": None if run.started_at is None else _pretty(handed),
+        "output": None if made is None else _pretty(made),
         "error": None if run.error is None else pretty(run.error),
         "requeue": run.status == RunStatus.RUNNING or (run.status == RunStatus.QUEUED and not run.held),
         "release": _may_release(run),
     }
 
 
-def _results(execution: Execution) -> str:
-    try:
-        return pretty(outputs.results_of(execution))
-    except OutputUnavailableError as error:
-        return error.message
+def _pretty(value: JSONValue | OutputUnavailableError) -> str:
+    return value.message if isinstance(value, OutputUnavailableError) else pretty(value)
 
 
 def _may_release(run: ComponentRun) -> bool:

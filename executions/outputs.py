@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 STORE = "outputs"
 _READ_AT_ONCE = 8
 _T = TypeVar("_T")
+_Row = TypeVar("_Row", Execution, ComponentRun, LoopItem)
 
 
 class OutputUnavailableError(UnavailableError):
@@ -181,6 +182,24 @@ def whole_sealed(sealed: bytes | memoryview | None, reference: Mapping[str, Any]
     return None if sealed is None else bytes(sealed)
 
 
+def unless_away(read: Callable[[_Row], JSONValue], row: _Row) -> JSONValue | OutputUnavailableError:
+    """What `output_of`, `value_of` or `results_of` gives of the row, or why it cannot be had: the rest is shown."""
+    try:
+        return read(row)
+    except OutputUnavailableError as error:
+        return error
+
+
+def shown(name: str, value: JSONValue | OutputUnavailableError, mark: str) -> JSONObject:
+    """A value of an answer; one that cannot be had is null, with the mark beside it."""
+    return {name: None, mark: True} if isinstance(value, OutputUnavailableError) else {name: value}
+
+
+def shown_results(execution: Execution) -> JSONObject:
+    """The results in an answer: the rest of an execution is shown without them too, its status matters more."""
+    return shown("results", unless_away(results_of, execution), "results_unavailable")
+
+
 def output_of(run: ComponentRun) -> JSONValue:
     """What may be shown of a run's output. Raises as `get`."""
     return run.output if run.output_ref is None else _kept(run, "output", [run.output_ref])[0]
@@ -201,23 +220,48 @@ def results_of(execution: Execution) -> JSONValue:
     return {**execution.results, **dict(zip(parts, _kept(execution, "results", list(parts.values())), strict=True))}
 
 
-def prefetch(rows: Sequence[Execution | ComponentRun]) -> None:
-    """Read what these rows show, several at once. Raises as `get`."""
-    work: list[tuple[Callable[[Any], JSONValue], Execution | ComponentRun]] = []
-    for row in rows:
-        if isinstance(row, Execution):
-            work += [(results_of, row)] if row.results_ref is not None else []
-        elif row.output_ref is not None:
-            work.append((output_of, row))
+def prefetch(rows: Iterable[Execution | ComponentRun | LoopItem]) -> None:
+    """Read what these rows show, several at once; where one cannot be had, its own reader raises that.
+
+    Once the store is away it is not asked for the others: each may take seconds.
+    """
+    work = [(row, *shown) for row in rows if (shown := _stored_part(row)) is not None]
+    away: list[OutputUnavailableError] = []
+
+    def fill(row: Execution | ComponentRun | LoopItem, name: str, read: Callable[[Any], JSONValue]) -> None:
+        if away:
+            row.__dict__.setdefault("_stored", {})[name] = away[0]
+            return
+        try:
+            read(row)
+        except OutputLostError:
+            pass  # this one alone
+        except OutputUnavailableError as error:
+            away.append(error)
+
     if len(work) > 1:
         with ThreadPoolExecutor(min(_READ_AT_ONCE, len(work))) as pool:
-            for reading in [pool.submit(read, row) for read, row in work]:
-                reading.result()
+            for filling in [pool.submit(fill, *each) for each in work]:
+                filling.result()
+
+
+def _stored_part(row: Execution | ComponentRun | LoopItem) -> tuple[str, Callable[[Any], JSONValue]] | None:
+    if isinstance(row, Execution):
+        return None if row.results_ref is None else ("results", results_of)
+    if isinstance(row, ComponentRun):
+        return None if row.output_ref is None else ("output", output_of)
+    return None if row.value_ref is None else ("value", value_of)
 
 
 def _kept(row: Execution | ComponentRun | LoopItem, name: str, references: Sequence[JSONObject]) -> list[JSONValue]:
-    """Read once for each instance of the row."""
-    kept: dict[str, list[JSONValue]] = row.__dict__.setdefault("_stored", {})
+    """Read once for each instance of the row, also where it cannot be had."""
+    kept: dict[str, list[JSONValue] | OutputUnavailableError] = row.__dict__.setdefault("_stored", {})
     if name not in kept:
-        kept[name] = [orjson.loads(get(reference)) for reference in references]
-    return kept[name]
+        try:
+            kept[name] = [orjson.loads(get(reference)) for reference in references]
+        except OutputUnavailableError as error:
+            kept[name] = error
+    found = kept[name]
+    if isinstance(found, OutputUnavailableError):
+        raise found
+    return found

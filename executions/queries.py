@@ -16,6 +16,7 @@ from events.event_types import EventType
 from events.models import Event
 from executions import outputs, plans
 from executions.models import ComponentRun, Execution
+from executions.outputs import OutputUnavailableError
 from executions.states import ExecutionStatus
 from workflows import access
 
@@ -139,26 +140,27 @@ def in_definition_order(runs: QuerySet[ComponentRun]) -> QuerySet[ComponentRun]:
     )
 
 
-def inputs_of(runs: Sequence[ComponentRun]) -> list[JSONValue]:
+def inputs_of(runs: Sequence[ComponentRun]) -> list[JSONValue | OutputUnavailableError]:
     """What each run was handed: the outputs of its taken predecessors, an item's value, or what started all.
 
     As it may be shown; one query however many runs there are, and one for each version that this process has not
     read before. The runs have their executions with them. None where the stored definition can no longer be read: a
-    rule has become stricter since, or the plug-in that has a loop's body is gone.
+    rule has become stricter since, or the plug-in that has a loop's body is gone. The error where what is stored
+    cannot be had.
     """
     homes = {version_id: _homes(version_id) for version_id in {run.execution.version_id for run in runs}}
     homes_of = {run.scope_id: homes[run.execution.version_id] for run in runs}
     sources = ComponentRun.objects.filter(scope_id__in=list(homes_of)).exclude(taken_out=[]).exclude(taken_out=None)
-    handed: dict[tuple[str, str], dict[str, JSONValue]] = {}
+    handed: dict[tuple[str, str], dict[str, JSONValue | OutputUnavailableError]] = {}
     found = list(sources.only("component_id", "scope_id", "output", "output_ref", "taken_out").order_by("completed_at"))
-    outputs.prefetch(found)
+    outputs.prefetch([*found, *(run.item for run in runs if run.item is not None)])
     for source in found:
         home = homes_of[source.scope_id].get(source.component_id)
         if home is None:
             continue
         for index in source.taken_out or ():
             key = (source.scope_id, home.definition.connections[index].target)
-            handed.setdefault(key, {})[source.component_id] = outputs.output_of(source)
+            handed.setdefault(key, {})[source.component_id] = outputs.unless_away(outputs.output_of, source)
     return [_handed_to(run, homes_of[run.scope_id].get(run.component_id), handed) for run in runs]
 
 
@@ -170,14 +172,19 @@ def _homes(version_id: str) -> Mapping[str, plans.Home]:
 
 
 def _handed_to(
-    run: ComponentRun, home: plans.Home | None, handed: Mapping[tuple[str, str], dict[str, JSONValue]]
-) -> JSONValue:
+    run: ComponentRun,
+    home: plans.Home | None,
+    handed: Mapping[tuple[str, str], dict[str, JSONValue | OutputUnavailableError]],
+) -> JSONValue | OutputUnavailableError:
     if home is None:
         return None
     if not home.definition.incoming[run.component_id]:
-        execution = run.execution
-        return execution.trigger.get("input", execution.parameters) if run.item is None else outputs.value_of(run.item)
+        if run.item is not None:
+            return outputs.unless_away(outputs.value_of, run.item)
+        return run.execution.trigger.get("input", run.execution.parameters)
     sources = handed.get((run.scope_id, run.component_id))
-    if sources is None or (len(sources) > 1 and not run.join_any):
-        return sources
+    if sources is None:
+        return None
+    if len(sources) > 1 and not run.join_any:
+        return next((each for each in sources.values() if isinstance(each, OutputUnavailableError)), sources)
     return next(iter(sources.values()))

@@ -21,6 +21,7 @@ from events.event_types import LOG_LEVELS
 from events.models import Event
 from executions import interventions, listing, models, outputs, queries, services, states
 from executions.filters import execution_filter
+from executions.outputs import OutputUnavailableError
 from executions.serializers import (
     ExecuteSerializer,
     RetrySerializer,
@@ -157,7 +158,10 @@ class ComponentExecution(graphene.ObjectType):
     def resolve_input_data(root: Node[models.ComponentRun], info: Info) -> JSONValue:
         if root.row.started_at is None:
             return None
-        return root.siblings.load("inputs", _inputs)[root.row.pk]
+        handed = root.siblings.load("inputs", _inputs)[root.row.pk]
+        if isinstance(handed, OutputUnavailableError):
+            raise handed
+        return handed
 
     @staticmethod
     def resolve_output_data(root: Node[models.ComponentRun], info: Info) -> JSONValue:
@@ -174,7 +178,7 @@ class ComponentExecution(graphene.ObjectType):
         return duration
 
 
-def _inputs(runs: Sequence[models.ComponentRun]) -> dict[str, JSONValue]:
+def _inputs(runs: Sequence[models.ComponentRun]) -> dict[str, JSONValue | OutputUnavailableError]:
     return dict(zip((run.pk for run in runs), queries.inputs_of(runs), strict=True))
 
 

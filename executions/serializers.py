@@ -21,6 +21,7 @@ from executions import outputs
 from executions.batch import MAX_ITEMS
 from executions.diagnosis import Finding
 from executions.models import ComponentRun, Execution
+from executions.outputs import OutputUnavailableError
 from executions.states import ExecutionStatus, RunStatus
 
 MAX_TAGS = 50
@@ -148,14 +149,8 @@ def started_data(execution: Execution, *, estimated_duration: int | None, queue_
 
 
 def execution_data(execution: Execution, *, current_component: str | None) -> JSONObject:
-    """An execution as `GET executions/{id}` shows it (API reference, contract §7).
-
-    Raises outputs.OutputUnavailableError.
-    """
-    return {
-        **execution_summary(execution, current_component=current_component),
-        "results": outputs.results_of(execution),
-    }
+    """An execution as `GET executions/{id}` shows it (API reference, contract §7)."""
+    return {**execution_summary(execution, current_component=current_component), **outputs.shown_results(execution)}
 
 
 def execution_summary(execution: Execution, *, current_component: str | None) -> JSONObject:
@@ -222,12 +217,12 @@ def event_data(event: Event) -> JSONObject:
     }
 
 
-def component_run_data(run: ComponentRun, input_data: JSONValue) -> JSONObject:
-    """A component run with what went in and came out. Raises outputs.OutputUnavailableError."""
+def component_run_data(run: ComponentRun, input_data: JSONValue | OutputUnavailableError) -> JSONObject:
+    """A component run with what went in and came out; what cannot be had is null, and marked."""
     return {
         **component_run_summary(run),
-        "input_data": input_data if run.started_at is not None else None,
-        "output_data": outputs.output_of(run),
+        **outputs.shown("input_data", input_data if run.started_at is not None else None, "input_unavailable"),
+        **outputs.shown("output_data", outputs.unless_away(outputs.output_of, run), "output_unavailable"),
     }
 
 

@@ -134,6 +134,7 @@ EXECUTION = Named(
             ),
             "parameters": any_object("Secrets read [REDACTED]"),
             "results": anything("The end's output; null until the execution has completed"),
+            "results_unavailable": boolean("Where the results are stored aside and cannot be had; they read null"),
             "error_message": nullable(text()),
             "error": nullable(_ERROR),
             "trigger": _TRIGGER,
@@ -146,7 +147,8 @@ EXECUTION = Named(
             "resource_usage": _USAGE,
             "created_by": ID,
             "created_at": TIME,
-        }
+        },
+        optional=("results_unavailable",),
     ),
     example={
         "id": "01HQNZ2G5XKJ8P7M9N6V3R4T5Y",
@@ -243,7 +245,9 @@ COMPONENT_RUN = Named(
             "attempt": integer("The number of the current try"),
             "item_index": nullable(integer("Of the loop's item that it belongs to")),
             "input_data": anything(),
+            "input_unavailable": boolean("Where the input is stored aside and cannot be had; it reads null"),
             "output_data": anything(),
+            "output_unavailable": boolean("Where the output is stored aside and cannot be had; it reads null"),
             "error": nullable(
                 record(
                     {"code": _CODE, "message": text(), "details": any_object()},
@@ -254,7 +258,8 @@ COMPONENT_RUN = Named(
             "completed_at": nullable(TIME),
             "duration_seconds": _DURATION,
             "resource_usage": _USAGE,
-        }
+        },
+        optional=("input_unavailable", "output_unavailable"),
     ),
 )
 _FINDING: Schema = {

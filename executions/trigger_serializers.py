@@ -74,7 +74,7 @@ def hook_result_data(execution: Execution) -> JSONObject:
     return {
         **run_data(execution),
         "completed_at": execution.completed_at,
-        "results": outputs.results_of(execution),
+        **outputs.shown_results(execution),
         "error": execution.error,
     }
 

@@ -100,8 +100,10 @@ HOOK_RESULT = Named(
             "created_at": TIME,
             "completed_at": TIME,
             "results": anything("The end's output; null unless it has completed"),
+            "results_unavailable": boolean("Where the results are stored aside and cannot be had; they read null"),
             "error": nullable(any_object("Why it failed: `code`, `message`, `component_id`")),
-        }
+        },
+        optional=("results_unavailable",),
     ),
 )
 EXAMPLE_BACKFILL: JSONObject = {"from": "2025-01-01T00:00:00Z", "to": "2025-01-02T00:00:00Z", "overlap": "queue"}

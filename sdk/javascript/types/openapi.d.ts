@@ -1611,7 +1611,11 @@ export interface components {
             /** @description Of the loop's item that it belongs to */
             item_index: number | null;
             input_data: unknown;
+            /** @description Where the input is stored aside and cannot be had; it reads null */
+            input_unavailable?: boolean;
             output_data: unknown;
+            /** @description Where the output is stored aside and cannot be had; it reads null */
+            output_unavailable?: boolean;
             error: {
                 /**
                  * @description One of the error codes, or what a `fail` component names
@@ -2045,6 +2049,8 @@ export interface components {
             };
             /** @description The end's output; null until the execution has completed */
             results: unknown;
+            /** @description Where the results are stored aside and cannot be had; they read null */
+            results_unavailable?: boolean;
             error_message: string | null;
             error: components["schemas"]["ExecutionError"] | null;
             trigger: components["schemas"]["ExecutionTrigger"];
@@ -2233,6 +2239,8 @@ export interface components {
             completed_at: components["schemas"]["Time"];
             /** @description The end's output; null unless it has completed */
             results: unknown;
+            /** @description Where the results are stored aside and cannot be had; they read null */
+            results_unavailable?: boolean;
             /** @description Why it failed: `code`, `message`, `component_id` */
             error: {
                 [key: string]: unknown;

@@ -370,19 +370,56 @@ def test_a_worker_that_dies_between_the_store_and_the_row_leaves_the_run_to_anot
     assert len(files(folder)) == 1
 
 
-def test_a_read_says_503_where_the_store_is_away_and_names_no_path(
+def test_what_cannot_be_had_reads_null_and_takes_nothing_else_with_it(
     alice: User, alice_api: Api, doorbells: Doorbells, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    execution = ran(alice, doorbells, linear(transform("a", LARGE)))
-    [file] = files(folder)
-    file.rename(file.with_suffix(".away"))
-    for path in ("", "/components"):
-        answer = alice_api.get(f"/executions/{execution.pk}{path}")
-        assert (answer.status, answer.body["errors"][0]["code"]) == (503, "SYSTEM_ERROR")
-        assert answer.body["message"] == "A stored output is missing from the store"
-        assert str(folder) not in json.dumps(answer.body)
-    assert str(folder) not in caplog.text
-    assert alice_api.get(f"/executions/{execution.pk}/events").status == 200
+    lost = ran(alice, doorbells, linear(transform("a", LARGE), transform("b", "{{ a.output }}"), transform("c", LARGE)))
+    whole = ran(alice, doorbells, linear(transform("a", LARGE)))
+    for component_id in ("a", "c"):
+        (folder / run_of(lost, component_id).output_ref["key"]).unlink()
+    one = alice_api.get(f"/executions/{lost.pk}")
+    assert (one.status, one.data["status"]) == (200, "completed")
+    assert (one.data["results"], one.data["results_unavailable"]) == (None, True)
+    listed = {each["id"]: each for each in alice_api.get("/executions").data}
+    assert (listed[lost.pk]["results"], listed[lost.pk]["results_unavailable"]) == (None, True)
+    assert (listed[whole.pk]["results"], "results_unavailable" in listed[whole.pk]) == (LARGE, False)
+    runs = alice_api.get(f"/executions/{lost.pk}/components").data
+    names = ("input_data", "input_unavailable", "output_data", "output_unavailable")
+    assert [tuple(run.get(name) for name in names) for run in runs] == [
+        ({}, None, None, True),
+        (None, True, LARGE, None),
+        (LARGE, None, None, True),
+    ]
+    query = "query {executions {id results componentExecutions {inputData outputData}}}"
+    graph = GraphQL(alice_api.token).ask(query)
+    shown = {each["id"]: each for each in graph.body["data"]["executions"]}
+    assert (shown[lost.pk]["results"], shown[whole.pk]["results"]) == (None, LARGE)
+    handed = [(run["inputData"], run["outputData"]) for run in shown[lost.pk]["componentExecutions"]]
+    assert handed == [({}, None), (None, LARGE), (LARGE, None)]
+    assert {error["extensions"]["code"] for error in graph.body["errors"]} == {"SYSTEM_ERROR"}
+    assert len(graph.body["errors"]) == 4
+    caller = Caller(alice, frozenset({Scope.EXECUTION_READ}))
+    assert snapshots.of_execution(caller, lost.pk)[1]["execution"]["results_unavailable"] is True
+    assert str(folder) not in caplog.text + json.dumps([one.body, runs, graph.body])
+
+
+def test_a_store_that_is_away_is_asked_once_for_a_page(
+    alice: User, alice_api: Api, doorbells: Doorbells, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(30):
+        start(alice, linear(transform("a", LARGE)))
+    doorbells.work()
+    asked: list[str] = []
+
+    def refusing(name: str, mode: str = "rb") -> Any:
+        asked.append(name)
+        raise OSError("away")
+
+    monkeypatch.setattr(storages["outputs"], "open", refusing)
+    page = alice_api.get("/executions")
+    assert [each["results_unavailable"] for each in page.data] == [True] * 30
+    # By the threads that read at once, each at most once.
+    assert len(asked) <= outputs._READ_AT_ONCE
 
 
 def test_the_admin_shows_the_rest_of_a_page_whose_outputs_cannot_be_had(
@@ -406,7 +443,9 @@ def test_an_altered_output_is_found_out(alice: User, alice_api: Api, doorbells: 
     [file] = files(folder)
     file.write_bytes(file.read_bytes().replace(b"x", b"y", 1))
     answer = alice_api.get(f"/executions/{execution.pk}")
-    assert (answer.status, answer.body["message"]) == (503, "A stored output is not what was written")
+    assert (answer.data["results"], answer.data["results_unavailable"]) == (None, True)
+    with pytest.raises(outputs.OutputLostError, match="not what was written"):
+        outputs.output_of(run_of(execution, "a"))
 
 
 def test_a_component_waits_for_the_store_and_goes_on_when_it_is_back(
@@ -615,18 +654,22 @@ def test_outputs_go_to_a_bucket_and_leave_it_with_their_execution(
     assert list(bucket.objects.all()) == []
 
 
-def test_a_bucket_that_is_gone_is_503_and_is_not_named(
+def test_a_bucket_that_is_gone_is_not_named(
     alice: User, alice_api: Api, doorbells: Doorbells, bucket: Any, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     execution = ran(alice, doorbells, linear(transform("a", LARGE)))
     bucket.objects.all().delete()
     missing = alice_api.get(f"/executions/{execution.pk}")
+    with pytest.raises(outputs.OutputLostError):
+        outputs.output_of(run_of(execution, "a"))
     options = {**settings.STORAGES["outputs"]["OPTIONS"], "endpoint_url": "http://127.0.0.1:9"}
     settings.STORAGES = {**settings.STORAGES, "outputs": {**settings.STORAGES["outputs"], "OPTIONS": options}}
     away = alice_api.get(f"/executions/{execution.pk}")
-    assert [(answer.status, answer.body["message"]) for answer in (missing, away)] == [
-        (503, "A stored output is missing from the store"),
-        (503, "A stored output cannot be reached at the moment"),
+    with pytest.raises(outputs.OutputUnavailableError, match=r"^A stored output cannot be reached at the moment$"):
+        outputs.output_of(run_of(execution, "a"))
+    assert [(answer.data["status"], answer.data["results_unavailable"]) for answer in (missing, away)] == [
+        ("completed", True),
+        ("completed", True),
     ]
     assert "127.0.0.1:9" not in caplog.text + json.dumps(away.body)
     assert "outputs/" not in json.dumps([missing.body, away.body])

@@ -308,6 +308,7 @@ class Execution(ExecutionState):
     resource_usage: ResourceUsage
     created_by: str
     created_at: datetime
+    results_unavailable: bool = False
 
     def raise_if_failed(self) -> None:
         """Raises ExecutionFailedError, ComponentError or ExecutionTimeoutError if it failed, and only then."""
@@ -340,6 +341,8 @@ class ComponentRun(Model):
     completed_at: datetime | None
     duration_seconds: int | None
     resource_usage: ResourceUsage
+    input_unavailable: bool = False
+    output_unavailable: bool = False
 
 
 class ExecutionEvent(Model):
@@ -555,6 +558,7 @@ class HookResult(AcceptedExecution):
     completed_at: datetime
     results: Any
     error: dict[str, Any] | None
+    results_unavailable: bool = False
 
 
 class BackfilledSlot(Model):
