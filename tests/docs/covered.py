@@ -103,5 +103,11 @@ COVERED = (
     Covered(_DEPLOYMENT, "sh", _BY_HAND, "set"),
     Covered(_DEPLOYMENT, "sh", _BY_HAND, "curl"),
     Covered(_DEPLOYMENT, "sh", "test_what_the_page_installs_is_there", "useradd"),
+    Covered(
+        "docs/operations/upgrade.md",
+        "sh",
+        "test_the_page_on_upgrades_says_how_to_see_whether_anything_is_stored_aside",
+        "python manage.py shell",
+    ),
     Covered("docs/operations/upgrade.md", "sh", "test_commands_of_kubectl_name_what_the_manifests_make", "kubectl"),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import storages
+from django.core.management import call_command
 from django.utils import timezone
 
 from accounts import vault
@@ -27,6 +29,7 @@ from executions import execution_page, interventions, outputs, pages, snapshots
 from executions.models import ComponentRun, Execution, LoopItem, StoredOutput
 from executions.states import ExecutionStatus, RunStatus, WaitingFor
 from tests.api import Api
+from tests.docs.blocks import blocks_of
 from tests.graphql import GraphQL
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.webhook_receiver import Reply, receiving
@@ -606,6 +609,23 @@ def test_in_the_database_everything_stays_in_its_row(
     assert execution.results == LARGE * 100
     assert not folder.exists()
     assert StoredOutput.objects.count() == 0
+
+
+def test_the_page_on_upgrades_says_how_to_see_whether_anything_is_stored_aside(
+    alice: User, doorbells: Doorbells, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [block] = [each for each in blocks_of("docs/operations/upgrade.md") if "StoredOutput" in each.text]
+    python, manage, *arguments = shlex.split(block.text)
+    assert (python, manage) == ("python", "manage.py")
+    call_command(*arguments)
+    assert capsys.readouterr().out.endswith("\n0 outputs are stored aside\n")
+    execution = ran(alice, doorbells, linear(transform("a", LARGE)))
+    call_command(*arguments)
+    assert capsys.readouterr().out.endswith("\n1 outputs are stored aside\n")
+    execution.delete()
+    prune()
+    call_command(*arguments)
+    assert capsys.readouterr().out.endswith("\n0 outputs are stored aside\n")
 
 
 @pytest.fixture(scope="module")
