@@ -1,7 +1,7 @@
 """Which executions are old enough to go, and with them all that is theirs; what else of the engine's grows."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -16,7 +16,7 @@ from executions.models import BulkCancel, ExecutionTally, IdempotencyKey, Stored
 from executions.outputs import OutputUnavailableError
 from executions.services import IDEMPOTENCY_LIFETIME
 from executions.transitions import pruning
-from executions.transitions.pruning import Member, Old
+from executions.transitions.pruning import FIRST, Member, Old
 from workflows.models import Slot, Workflow
 
 FOUND = 200
@@ -38,58 +38,57 @@ def _days(name: str, now: datetime) -> datetime:
     return now - timedelta(days=settings.RETENTION[name])
 
 
-def _by_age(now: datetime) -> Iterator[Old]:
+def _by_age(now: datetime, _: str = "") -> Iterator[tuple[str, Old]]:
     if settings.RETENTION["EXECUTION_DAYS"]:
-        yield pruning.by_age(_days("EXECUTION_DAYS", now))
+        yield "", pruning.by_age(_days("EXECUTION_DAYS", now))
 
 
-def _prune_by_age(now: datetime) -> Pruned:
-    return _prune_executions(_by_age(now))
+def _by_workflow(_: datetime, first: str = "") -> Iterator[tuple[str, Old]]:
+    """Workflow by workflow, from this one on, of those that keep less than the platform and have any.
+
+    All are asked if the platform itself keeps so many of each.
+    """
+    keep_count = settings.RETENTION["EXECUTIONS_PER_WORKFLOW"]
+    keeping = Workflow.objects.all() if keep_count else Workflow.objects.exclude(keep_days=None, keep_count=None)
+    ids = keeping.order_by("pk").values_list("pk", flat=True)
+    some = list((ids.filter(pk__gte=first) if first else ids)[:_WORKFLOWS])
+    while some:
+        for workflow_id in sorted(pruning.workflows_with_old(some, keep_count)):
+            yield workflow_id, pruning.by_workflow(workflow_id, keep_count)
+        some = list(ids.filter(pk__gt=some[-1])[:_WORKFLOWS])
 
 
 @dataclass(slots=True)
-class _Workflows:
-    """The workflows that keep less than the platform, in rounds: where this process is in the present one."""
+class _Executions:
+    """What is old by a rule, in rounds: the workflow and the execution up to which this process has looked.
 
-    after: str = ""
+    What somebody holds, or is still needed, is passed over. But not without end: where very much has to wait (for a
+    follower of the ledger, say), the next turn goes on behind it, so that it keeps nothing else from going.
+    """
+
+    olds: Callable[[datetime, str], Iterator[tuple[str, Old]]]
+    workflow_id: str = ""
+    after: str = FIRST
 
     def prune(self, now: datetime) -> Pruned:
-        began = self.after
-        pruned = _prune_executions(self.olds())
-        if not pruned.more:
-            # This round is over. One that began in the middle has not seen those before.
-            self.after = ""
-        return Pruned(pruned.rows, more=pruned.more or bool(began))
-
-    def olds(self) -> Iterator[Old]:
-        """Workflow by workflow, of those that have any; all are asked if the platform itself keeps so many of each."""
-        keep_count = settings.RETENTION["EXECUTIONS_PER_WORKFLOW"]
-        keeping = Workflow.objects.all() if keep_count else Workflow.objects.exclude(keep_days=None, keep_count=None)
-        ids = keeping.order_by("pk").values_list("pk", flat=True)
-        while some := list((ids.filter(pk__gt=self.after) if self.after else ids)[:_WORKFLOWS]):
-            for workflow_id in pruning.workflows_with_old(some, keep_count):
-                yield pruning.by_workflow(workflow_id, keep_count)
-            self.after = some[-1]
-
-
-def _prune_executions(olds: Iterator[Old]) -> Pruned:
-    """The first batch that finds something to delete; what somebody holds, or is still needed, is passed over.
-
-    But not without end: where very much has to wait (for a follower of the ledger, say), the next turn looks again.
-    """
-    looks = 0
-    for old in olds:
-        if looks >= _LOOKS:
-            break
-        ids = pruning.found(old, limit=FOUND)
-        while ids and looks < _LOOKS:
-            looks += 1
-            with batch():
-                rows = _delete_some(ids)
-            if rows:
-                return Pruned(rows, more=True)
-            ids = pruning.found(old, limit=FOUND, after=max(ids))
-    return Pruned()
+        """The first batch that finds something to delete."""
+        within = (self.workflow_id, self.after) != ("", FIRST)
+        looks = 0
+        for workflow_id, old in self.olds(now, self.workflow_id):
+            if workflow_id != self.workflow_id:
+                self.workflow_id, self.after = workflow_id, FIRST
+            while ids := pruning.found(old, limit=FOUND, after=self.after):
+                if looks == _LOOKS:
+                    return Pruned()
+                looks += 1
+                with batch():
+                    rows = _delete_some(ids)
+                if rows:
+                    return Pruned(rows, more=True)
+                self.after = max(ids)
+        # The round is over. One that began in the middle has not seen those before.
+        self.workflow_id, self.after = "", FIRST
+        return Pruned(more=within)
 
 
 def _delete_some(ids: Sequence[str]) -> dict[str, int]:
@@ -126,11 +125,11 @@ def _may_go(roots: Collection[str], floor: int, enough: int) -> Iterator[Member]
             yield from tree
 
 
-def _count_executions(olds: Iterator[Old]) -> Mapping[str, int]:
+def _count_executions(olds: Iterator[tuple[str, Old]]) -> Mapping[str, int]:
     """What would go by now: executions, and the runs and ledger rows that are theirs."""
     rows: Counter[str] = Counter()
     floor = pruning.floor()
-    for old in olds:
+    for _, old in olds:
         ids = pruning.found(old, limit=_PREVIEWED)
         while ids:
             for member in _may_go(ids, floor, 10**9):
@@ -218,7 +217,8 @@ def _empty_tallies(now: datetime) -> "QuerySet[ExecutionTally]":
 
 
 _ledger = _LedgerReader()
-_workflows = _Workflows()
+_old = _Executions(_by_age)
+_more_than_kept = _Executions(_by_workflow)
 
 RULES = (
     Rule(
@@ -226,14 +226,14 @@ RULES = (
         "executions_execution",
         "APG_KEEP_EXECUTION_DAYS after their end",
         lambda now: _count_executions(_by_age(now)),
-        _prune_by_age,
+        _old.prune,
     ),
     Rule(
         "executions by workflow",
         "executions_execution",
         "settings.retention of their workflow, APG_KEEP_EXECUTIONS_PER_WORKFLOW",
-        lambda now: _count_executions(_Workflows().olds()),
-        _workflows.prune,
+        lambda now: _count_executions(_by_workflow(now)),
+        _more_than_kept.prune,
     ),
     Rule(
         "stored outputs",

@@ -137,7 +137,8 @@ class Old:
     parameters: dict[str, Any]
 
 
-_FIRST = "0" * 26
+FIRST = "0" * 26
+"""Below every id."""
 
 
 def by_age(ended_before: datetime) -> Old:
@@ -154,7 +155,7 @@ def by_workflow(workflow_id: str, keep_count: int) -> Old:
 def workflows_with_old(workflow_ids: Sequence[str], keep_count: int) -> list[str]:
     """Those of the workflows for which `by_workflow` would find any."""
     workflows = [to_uuid(id_) for id_ in workflow_ids]
-    parameters = {"workflows": workflows, "keep_count": keep_count, "limit": 1, "after": to_uuid(_FIRST)}
+    parameters = {"workflows": workflows, "keep_count": keep_count, "limit": 1, "after": to_uuid(FIRST)}
     return [from_uuid(row["id"]) for row in fetch_all(_WITH_OLD, parameters)]
 
 
@@ -165,7 +166,7 @@ def floor() -> int:
     return int(row["floor"])
 
 
-def found(old: Old, *, limit: int, after: str = _FIRST) -> list[str]:
+def found(old: Old, *, limit: int, after: str = FIRST) -> list[str]:
     """Ids of executions that are old, the oldest first."""
     rows = fetch_all(old.sql, {**old.parameters, "limit": limit, "after": to_uuid(after)})
     return [from_uuid(row["id"]) for row in rows]

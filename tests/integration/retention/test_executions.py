@@ -1,6 +1,7 @@
 """Which executions go, what goes with them, and what is never touched."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -211,6 +212,29 @@ def test_what_somebody_holds_is_passed_over(workflow: Workflow) -> None:
             assert not Execution.objects.filter(pk=free.pk).exists()
     finally:
         other.close()
+
+
+@pytest.mark.parametrize("olds", [retention._by_age, retention._by_workflow])
+def test_many_that_have_to_wait_keep_no_others_from_going(
+    alice: User, transactional_db: None, monkeypatch: pytest.MonkeyPatch, olds: Any
+) -> None:
+    monkeypatch.setattr(retention, "FOUND", 2)
+    monkeypatch.setattr(retention, "_LOOKS", 2)
+    process = replace(retention.RULES[0], prune=retention._Executions(olds).prune)
+    first, second = (workflow_of(alice, retention={"days": 10}) for _ in range(2))
+    held = [ended(first, 100 + number) for number in range(5)]
+    for execution in held:
+        unfinished(first, 1, retry_of=execution)
+    behind, elsewhere = ended(first, 99), ended(second, 98)
+    take_turn([process])
+    assert Execution.objects.filter(pk__in=[behind.pk, elsewhere.pk]).count() == 2
+    take_turn([process])
+    assert not Execution.objects.filter(pk__in=[behind.pk, elsewhere.pk]).exists()
+    Execution.objects.filter(retry_of=held[-1]).update(status=ExecutionStatus.COMPLETED, completed_at=timezone.now())
+    take_turn([process])
+    take_turn([process])
+    assert not Execution.objects.filter(pk=held[-1].pk).exists(), "those before are looked at again"
+    assert Execution.objects.filter(pk__in=[execution.pk for execution in held]).count() == 4
 
 
 def test_one_that_is_too_large_for_a_batch_goes_in_several(workflow: Workflow, settings: Any) -> None:
