@@ -1,7 +1,6 @@
 """Outputs as files: what `save` returned from is on the disk, and nobody else on the machine reads it."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage
 
 _FOLDER_MODE = 0o700
+_FILE_MODE = 0o600
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 class FileOutputStorage(FileSystemStorage):
@@ -21,28 +22,34 @@ class FileOutputStorage(FileSystemStorage):
     def _save(self, name: str, content: "File[bytes]") -> str:
         path = Path(self.path(name))
         self._make(path.parent)
+        unfinished = _unfinished(path)
         try:
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+            descriptor = os.open(unfinished, _NEW, _FILE_MODE)
         except FileNotFoundError:
-            # The disk was brought back without it, or somebody tidied up.
+            # The disk was brought back without the folder, or somebody tidied up.
             self._durable.discard(path.parent)
             self._make(path.parent)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+            descriptor = os.open(unfinished, _NEW, _FILE_MODE)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 for chunk in content.chunks():
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).rename(path)
+            unfinished.rename(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
         _sync(path.parent)
         return name
 
     def _open(self, name: str, mode: str = "rb") -> "File[bytes]":
         return ContentFile(Path(self.path(name)).read_bytes(), name)
+
+    def delete(self, name: str) -> None:
+        """With what a process that was killed has left of it."""
+        super().delete(name)
+        _unfinished(Path(self.path(name))).unlink(missing_ok=True)
 
     def _make(self, folder: Path) -> None:
         """The folder with those around it, each written down in the one that it is in; once a process."""
@@ -56,6 +63,11 @@ class FileOutputStorage(FileSystemStorage):
                 break
         root.chmod(_FOLDER_MODE)
         self._durable.add(folder)
+
+
+def _unfinished(path: Path) -> Path:
+    """The name until it is whole; of the key, so that whoever knows the key finds it too."""
+    return path.with_name(f".{path.name}")
 
 
 def _sync(folder: Path) -> None:

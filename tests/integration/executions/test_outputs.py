@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shlex
+import signal
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.utils import timezone
@@ -564,6 +566,30 @@ def test_a_folder_that_went_away_is_made_again(alice: User, doorbells: Doorbells
     execution = ran(alice, doorbells, linear(transform("a", LARGE)))
     assert len(files(folder)) == 1
     assert outputs.results_of(execution) == LARGE
+
+
+def test_what_a_killed_process_had_half_written_goes_too(
+    alice: User, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            monkeypatch.setattr(os, "fsync", dying)
+            storages["outputs"].save("2026/01/01/half", ContentFile(b"x"))
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    assert [file.read_bytes() for file in files(folder)] == [b"x"]
+    assert not storages["outputs"].exists("2026/01/01/half")
+    StoredOutput.objects.create(key="2026/01/01/half", bytes=1)
+    StoredOutput.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    assert prune().total == 1
+    assert files(folder) == []
 
 
 def test_only_what_is_read_can_be_lost(alice: User, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
