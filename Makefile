@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help check-javascript docs docs-scripts tables openapi graphql graphiql run test test-packages faults soak check bench bench-size bench-memory bench-million migrate lock clean
+.PHONY: help check-javascript docs docs-scripts tables screenshots openapi graphql graphiql run test test-packages faults soak check bench bench-size bench-memory bench-million bench-admin migrate lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -65,6 +65,10 @@ openapi: $(VENV)/dev.installed ## write docs/openapi.yaml anew
 graphql: $(VENV)/dev.installed ## write docs/schema.graphql anew
 	$(GRAPHQL_SCHEMA) --out=-.graphql > docs/schema.graphql
 
+screenshots: export APG_SCREENSHOTS = 1
+screenshots: $(VENV)/dev.installed ## take the pictures of docs/images anew (needs Chromium)
+	$(BIN)/python -m pytest -q tests/integration/browser
+
 docs: $(VENV)/dev.installed ## build the documentation as a site in var/site, which opens without a server
 	@$(MKDOCS) build
 
@@ -89,6 +93,9 @@ bench-memory: $(VENV)/dev.installed ## whether memory grows over 100,000 executi
 # Takes 12 GB of disk and some ten minutes to fill, the first time; MILLION takes arguments of `python -m benchmarks.million`.
 bench-million: $(VENV)/dev.installed ## whether lists keep their bars with a million executions; kept in var/million
 	$(BIN)/python -m benchmarks.million $(MILLION)
+
+bench-admin: $(VENV)/dev.installed ## the same of the pages of the admin, on the same database; some ten minutes
+	$(BIN)/python -m benchmarks.admin $(MILLION)
 
 migrate: $(VENV)/runtime.installed ## bring the database of DATABASE_URL up to date
 	$(BIN)/python manage.py migrate

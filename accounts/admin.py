@@ -7,14 +7,18 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from accounts import oauth_admin as oauth_admin  # registers the applications
 from accounts.access_end import end_access
+from accounts.api_keys import delete_api_key
 from accounts.audit import Action
-from accounts.audited_admin import AuditedAdmin
+from accounts.audited_admin import AuditedAdmin, admin_user
 from accounts.big_lists import BigListAdmin, MadeFilter
-from accounts.models import ApiKey, AuditEntry, Secret, Session, User
+from accounts.models import ApiKey, AuditEntry, Secret, Session, Tier, User
+from accounts.users import update_user
+from core.errors import APGError
 
 admin.site.unregister(Group)
 
@@ -50,6 +54,7 @@ class APGUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]  # not ge
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
         ("Times", {"fields": ("created_at", "last_login")}),
     )
+    actions = ("to_free", "to_pro", "to_enterprise")
     add_fieldsets = ((None, {"fields": ("email", "username", "password1", "password2", "tier")}),)
 
     # As over the API: whoever is no superuser makes none, themselves included, and leaves superusers alone.
@@ -61,6 +66,32 @@ class APGUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]  # not ge
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _may_touch(request, obj) and super().has_delete_permission(request, obj)
+
+    @admin.action(description="Set tier: free", permissions=["operate"])
+    def to_free(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Its own limits, of a custom tier, go."""
+        self._set_tier(request, queryset, Tier.FREE)
+
+    @admin.action(description="Set tier: pro", permissions=["operate"])
+    def to_pro(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """The same."""
+        self._set_tier(request, queryset, Tier.PRO)
+
+    @admin.action(description="Set tier: enterprise", permissions=["operate"])
+    def to_enterprise(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """The same."""
+        self._set_tier(request, queryset, Tier.ENTERPRISE)
+
+    def _set_tier(self, request: HttpRequest, queryset: QuerySet[User], tier: Tier) -> None:
+        done, failed = 0, []
+        changes = {"tier": tier.value, "requests_per_hour": None, "concurrent_executions": None}
+        for user in queryset.exclude(tier=tier):
+            try:
+                update_user(user=user, by=admin_user(request), changes=changes)
+                done += 1
+            except APGError as error:
+                failed.append(f"{user.email}: {error.message}")
+        self.tell(request, done=f"Users now of the tier {tier.value}: {done}", failed=failed)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
@@ -94,7 +125,7 @@ class SessionAdmin(BigListAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(AuditedAdmin):
-    """Which keys there are; deleted here, made over the API by their owners."""
+    """Which keys there are; revoked here, made over the API by their owners."""
 
     list_display = ("prefix", "name", "owner", "expires_at", "last_used_at")
     list_select_related = ("owner",)
@@ -104,9 +135,42 @@ class ApiKeyAdmin(AuditedAdmin):
         *("created_at", "expires_at", "last_used_at"),
     )
     exclude = ("key_hash",)
+    actions = ("revoke",)
+
+    def name_of(self, obj: ApiKey) -> str:
+        return f"{obj.name} ({obj.prefix}…) of {obj.owner}"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        actions = super().get_actions(request)
+        # The same under another name, past the service.
+        actions.pop("delete_selected", None)
+        return actions
+
+    @admin.action(description="Revoke the chosen keys", permissions=["delete"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> TemplateResponse | None:
+        """No request with them passes any more."""
+        asked = self.ask(
+            request,
+            queryset.select_related("owner"),
+            action="revoke",
+            question="Revoke these API keys?",
+            effect="Requests with them are refused at once, for good. Their owners can make new ones.",
+            button="Revoke",
+        )
+        if asked is not None:
+            return asked
+        done, failed = 0, []
+        for key in queryset.select_related("owner"):
+            try:
+                delete_api_key(owner=key.owner, key_id=key.pk)
+                done += 1
+            except APGError as error:
+                failed.append(f"{key.name}: {error.message}")
+        self.tell(request, done=f"API keys revoked: {done}", failed=failed)
+        return None
 
 
 class ActionFilter(admin.SimpleListFilter):

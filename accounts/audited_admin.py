@@ -5,12 +5,16 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst, slugify
 
 from accounts import audit
 from accounts.audit import Action
@@ -20,6 +24,8 @@ from accounts.models import User
 from accounts.scopes import Scope
 
 CREDENTIAL = "admin"
+# Messages lie in a cookie until they are shown.
+_MAX_TOLD = 10
 
 
 def admin_user(request: HttpRequest) -> User:
@@ -33,6 +39,11 @@ def admin_caller(request: HttpRequest) -> Caller:
     return Caller(admin_user(request), frozenset(Scope), CREDENTIAL)
 
 
+def badge(state: str) -> SafeString:
+    """A state as lists show it, in its colour (`accounts/admin.css`)."""
+    return format_html('<span class="status status-{}">{}</span>', slugify(state), state)
+
+
 class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Records what Django's own log of the admin records: who, which object, and the names of the changed fields.
 
@@ -44,6 +55,17 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic a
     # Each choice of a filter would be counted, and the whole table beside what was found.
     show_facets = admin.ShowFacets.NEVER
     show_full_result_count = False
+    list_per_page = 50
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        found = super().get_changelist_instance(request)
+        if not found.is_popup:
+            found.title = capfirst(str(self.opts.verbose_name_plural))
+        return found
+
+    def name_of(self, obj: Any) -> str:
+        """What an object is called where people are asked about it."""
+        return str(obj)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         codename = get_permission_codename("change", self.opts)
@@ -62,7 +84,7 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic a
             **self.admin_site.each_context(request),
             "title": question,
             "opts": self.opts,
-            "objects": list(chosen),
+            "objects": [(each.pk, self.name_of(each)) for each in chosen],
             "action": action,
             "effect": effect,
             "button": button,
@@ -72,8 +94,10 @@ class AuditedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic a
 
     def tell(self, request: HttpRequest, *, done: str, failed: Sequence[str] = ()) -> None:
         """Say what an action has done, and of each object with which it failed, why."""
-        for each in failed:
-            self.message_user(request, each, messages.WARNING)
+        for each in failed[:_MAX_TOLD]:
+            self.message_user(request, f"Not done: {each}", messages.WARNING)
+        if len(failed) > _MAX_TOLD:
+            self.message_user(request, f"And {len(failed) - _MAX_TOLD} more that failed", messages.WARNING)
         self.message_user(request, done, messages.WARNING if failed else messages.SUCCESS)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *more: Any) -> Any:

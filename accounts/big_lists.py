@@ -112,11 +112,9 @@ class BigListAdmin(ReadOnlyAdmin):
     `list_filter` is for what has its choices without asking the table.
     """
 
-    list_per_page = 50
     list_max_show_all = 0
     sortable_by = ()
     ordering = ("-pk",)
-    show_full_result_count = False
     # Not False, of which Django makes a join of every table that is referred to.
     list_select_related: ClassVar[Any] = ()
     account_field: ClassVar[str] = ""

@@ -190,11 +190,12 @@ def _celery(app: str, *more: str) -> list[str]:
 
 
 @contextmanager
-def platform(*, plain: bool = False, webhooks: bool = False, pool: int = 0) -> Iterator[Stack]:
+def platform(*, plain: bool = False, webhooks: bool = False, pool: int = 0, io_threads: int = 0) -> Iterator[Stack]:
     """Start everything in a temporary folder; leave nothing behind.
 
     With `plain` also the yardstick's worker, with `webhooks` the one that sends those, to this machine too. With `pool`
-    the processes reach PostgreSQL through PgBouncer and so many connections.
+    the processes reach PostgreSQL through PgBouncer and so many connections. With `io_threads` what waits for others
+    has a worker of that many threads, and the other one serves the other queues.
     """
     folder = Path(tempfile.mkdtemp(prefix="apg-bench-"))
     processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -231,7 +232,8 @@ def platform(*, plain: bool = False, webhooks: bool = False, pool: int = 0) -> I
             environment |= {"DATABASE_URL": url, "APG_PGBOUNCER": "true"}
         commands = {
             "web": [sys.executable, "-m", "config.web", "--port", str(port)],
-            "worker": _celery("config"),
+            "worker": _celery("config", *(("-Q", "default,script") if io_threads else ())),
+            **({"io": _celery("config", "-Q", "io", "-P", "threads", "-c", str(io_threads))} if io_threads else {}),
             **({"plain": plain_worker()} if plain else {}),
             **({"webhooks": _WEBHOOKS_WORKER} if webhooks else {}),
         }

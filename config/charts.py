@@ -8,6 +8,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 12, 24
 _PLOT_WIDTH, _PLOT_HEIGHT = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 _GAP = 0.28
 _LABEL_EVERY = 4
+# Per cent at the foot of the axis of success rates; each leaves four round steps to a hundred.
+_LOWS = (90, 80, 60, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +98,15 @@ def throughput(hours: Sequence[Hour]) -> Chart:
 
 
 def success_rates(hours: Sequence[Hour]) -> Chart:
-    """A point for each hour in which something completed or failed; neighbouring hours are joined."""
+    """A point for each hour in which something completed or failed; neighbouring hours are joined.
+
+    The axis begins where the worst hour can still be told from the others.
+    """
     slot = _slot(hours)
-    points = tuple(
-        Point(_middle(index, slot), _y(rate), f"{hour.label}: {rate:.1%} of {hour.completed + hour.failed:,}")
-        if (rate := hour.success_rate) is not None
-        else None
-        for index, hour in enumerate(hours)
-    )
-    ticks = tuple(Tick(_y(percent / 100), f"{percent} %") for percent in (0, 25, 50, 75, 100))
+    worst = min((rate for hour in hours if (rate := hour.success_rate) is not None), default=0)
+    low = next(low for low in _LOWS if low <= worst * 100)
+    points = tuple(_point(index, hour, slot, low) for index, hour in enumerate(hours))
+    ticks = tuple(Tick(_y(part / 4), f"{low + (100 - low) * part / 4:g} %") for part in range(5))
     return Chart(_x_ticks(hours), ticks, points=tuple(point for point in points if point), lines=tuple(_lines(points)))
 
 
@@ -127,6 +129,14 @@ def _bar(index: int, hour: Hour, slot: float, top: int) -> Bar:
             segments.append(Segment(kind, _y(below / top), height))
     title = f"{hour.label}: {hour.completed:,} completed, {hour.failed:,} failed, {hour.cancelled:,} cancelled"
     return Bar(round(_LEFT + index * slot + slot * _GAP / 2, 2), title, tuple(segments))
+
+
+def _point(index: int, hour: Hour, slot: float, low: int) -> Point | None:
+    rate = hour.success_rate
+    if rate is None:
+        return None
+    title = f"{hour.label}: {hour.success_text} of {hour.completed + hour.failed:,}"
+    return Point(_middle(index, slot), _y((rate * 100 - low) / (100 - low)), title)
 
 
 def _lines(points: Sequence[Point | None]) -> Iterator[str]:

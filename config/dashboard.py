@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
-from django.urls import NoReverseMatch, reverse
+from django.db import OperationalError, connection, transaction
+from django.urls import reverse
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -25,7 +25,7 @@ from config import charts, machine, probes
 from config.charts import Chart, Hour
 from core.ids import first_id
 from core.table_facts import database_size_bytes, largest_tables
-from executions import diagnosis
+from executions import diagnosis, maintenance_mode
 from executions.diagnosis import Finding
 from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Execution, Worker
@@ -58,8 +58,9 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much of the queue a priority has; `share` of the longest, 0–100."""
+    """How much of a queue a priority has; `share` of the longest, 0–100."""
 
+    queue: str
     priority: int
     count: int
     share: int
@@ -71,6 +72,7 @@ class Waiting:
 
     execution: Execution
     finding: Finding
+    reason: str
     since: datetime
     age: str
     url: str
@@ -96,7 +98,7 @@ class WorkerLine:
     busy: int
     processes: int
     load: int
-    types: tuple[str, ...]
+    serves: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class History:
     hours: tuple[Hour, ...]
     throughput: Chart
     success: Chart
+    total: str
     completed: int
     failed: int
     cancelled: int
@@ -181,6 +184,7 @@ def panels(caller: Caller) -> dict[str, Any]:
             "queue": lambda: _queue(caller),
             "history": lambda: _history(now),
             "failures": lambda: _failures(now),
+            "maintenance": maintenance_mode.current,
         }
     if user.has_perm("executions.view_worker"):
         wanted["workers"] = lambda: _workers(now)
@@ -214,7 +218,8 @@ def _read(name: str, read: Callable[[], T]) -> T | None:
     try:
         with transaction.atomic():
             return read()
-    except DatabaseError as error:
+    except OperationalError as error:
+        # It took too long, or the server is about to go; a mistake of ours is no such thing.
         logger.warning(
             "A panel of the dashboard could not be read: %s",
             name,
@@ -251,18 +256,23 @@ def _queue(caller: Caller) -> Queue:
     depth = sum(each.count for each in depths)
     longest = max((each.count for each in depths), default=1)
     depth_text = f"{watching.QUEUE_CAP:,} or more" if depth >= watching.QUEUE_CAP else f"{depth:,}"
-    executions, waiting = "executions_execution", "waiting" if depth or counts.without_slot else ""
+    executions = "executions_execution"
     return Queue(
         (
             Number("executions run", _capped(counts.running), _list(executions, status="running"), "running"),
-            Number("wait for a slot", _capped(counts.without_slot), _list(executions, status="queued"), waiting),
+            Number(
+                "wait for a slot",
+                _capped(counts.without_slot),
+                _list(executions, status="queued"),
+                "waiting" if counts.without_slot else "",
+            ),
             Number("wait for their time", _capped(counts.scheduled), _list(executions, status="pending")),
             Number("components run", _capped(counts.running_components), "", "running"),
-            Number("components queued", depth_text, "", waiting),
+            Number("components queued", depth_text, "", "waiting" if depth else ""),
             Number("components wait for something", _capped(counts.waiting_components), ""),
             Number("held by max_parallel", _capped(counts.held_components), ""),
         ),
-        tuple(Depth(each.priority, each.count, _percent(each.count, longest)) for each in depths),
+        tuple(Depth(each.queue, each.priority, each.count, _percent(each.count, longest)) for each in depths),
         depth_text,
         tuple(_oldest(caller)),
     )
@@ -286,7 +296,8 @@ def _oldest(caller: Caller) -> Sequence[Waiting]:
 
 def _waiting(execution: Execution, finding: Finding, since: datetime) -> Waiting:
     begun = finding.since or since
-    return Waiting(execution, finding, begun, _age(timezone.now() - begun), _page("executions_execution", execution.pk))
+    reason, url = finding.reason.replace("_", " "), _page("executions_execution", execution.pk)
+    return Waiting(execution, finding, reason, begun, _age(timezone.now() - begun), url)
 
 
 def _history(now: datetime) -> History:
@@ -300,6 +311,7 @@ def _history(now: datetime) -> History:
         hours,
         charts.throughput(hours),
         charts.success_rates(hours),
+        f"{whole.total:,}",
         whole.completed,
         whole.failed,
         whole.cancelled,
@@ -340,7 +352,7 @@ def _workers(now: datetime) -> tuple[WorkerLine, ...]:
             busy.get(worker.name, 0),
             worker.processes,
             min(_percent(busy.get(worker.name, 0), max(worker.processes, 1)), 100),
-            tuple(worker.component_types),
+            ", ".join(worker.queues),
         )
         for worker in known[:_MAX_WORKERS]
     ]
@@ -439,16 +451,9 @@ def _bytes(size: float) -> str:
 
 
 def _list(name: str, **filters: object) -> str:
-    return _address(f"admin:{name}_changelist", (), filters)
+    address = reverse(f"admin:{name}_changelist")
+    return f"{address}?{urlencode(filters)}" if filters else address
 
 
 def _page(name: str, key: str) -> str:
-    return _address(f"admin:{name}_change", (key,), {})
-
-
-def _address(name: str, keys: Sequence[str], filters: dict[str, object]) -> str:
-    try:
-        address = reverse(name, args=keys)
-    except NoReverseMatch:
-        return ""
-    return f"{address}?{urlencode(filters)}" if filters else address
+    return reverse(f"admin:{name}_change", args=[key])

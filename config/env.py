@@ -96,7 +96,7 @@ def token(name: str) -> str:
 
 def one_of(name: str, choices: tuple[str, ...]) -> str:
     """One of the words; the first where nothing is set. Raises ImproperlyConfigured."""
-    value = os.environ.get(name, "").strip().lower() or choices[0]
+    value = (read(name) or "").strip().lower() or choices[0]
     if value not in choices:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, got {value[:40]!r}")
     return value
@@ -107,10 +107,9 @@ def collector(*names: str) -> str:
 
     Raises ImproperlyConfigured for another address, and where the extra that speaks to it is not installed.
     """
-    name = next((name for name in names if os.environ.get(name, "").strip()), "")
+    name, value = next(((name, value) for name in names if (value := (read(name) or "").strip())), ("", ""))
     if not name:
         return ""
-    value = os.environ[name].strip()
     url = urlsplit(value)
     if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or url.username:
         raise ImproperlyConfigured(f"{name} must be an address as in http://collector:4318")
@@ -225,7 +224,7 @@ def amqp_url(name: str) -> str:
 
     Raises ImproperlyConfigured, without the URL's text: it holds a password.
     """
-    value = os.environ.get(name, "").strip()
+    value = (read(name) or "").strip()
     if not value:
         return ""
     try:
@@ -308,7 +307,7 @@ def output_storage(name: str, folder: Path) -> dict[str, object] | None:
     `file` (the default), `database`, or `s3://bucket/prefix?endpoint_url=…&region=…`, whose credentials boto3 finds in
     the environment. Raises ImproperlyConfigured for anything else.
     """
-    value = os.environ.get(name, "").strip() or "file"
+    value = (read(name) or "").strip() or "file"
     if value == "database":
         return None
     if value == "file":

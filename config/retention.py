@@ -20,6 +20,7 @@ from accounts import retention as accounts_retention
 from core.pruning import NotMyTurnError, Pruned, Rule, rule_of_rows
 from events.models import Announcement
 from executions import retention as executions_retention
+from executions.models import BulkCancel
 from webhooks import maintenance as webhooks_maintenance
 
 logger = logging.getLogger(__name__)
@@ -29,11 +30,16 @@ def _old_announcements(now: datetime) -> QuerySet[Announcement]:
     return Announcement.objects.filter(ends_at__lt=now - timedelta(days=settings.RETENTION["AUDIT_DAYS"]))
 
 
+def _old_bulk_cancels(now: datetime) -> QuerySet[BulkCancel]:
+    return BulkCancel.objects.filter(completed_at__lt=now - timedelta(days=settings.RETENTION["AUDIT_DAYS"]))
+
+
 RULES: tuple[Rule, ...] = (
     *executions_retention.RULES,
     *webhooks_maintenance.RULES,
     *accounts_retention.RULES,
     rule_of_rows("announcements", Announcement, "APG_KEEP_AUDIT_DAYS after their end", _old_announcements),
+    rule_of_rows("bulk_cancels", BulkCancel, "APG_KEEP_AUDIT_DAYS after their end", _old_bulk_cancels),
 )
 
 _EXECUTION = "goes with its execution"
@@ -54,6 +60,7 @@ OWNERS: dict[str, str] = {
     # One row for each of something.
     "events_follower": _ONE_EACH,
     "executions_tallystate": _ONE_EACH,
+    "executions_maintenancemode": _ONE_EACH,
     "workflows_workflowtally": _ONE_EACH,
     "workflows_trigger": _ONE_EACH,
     # What people make, and delete.

@@ -108,6 +108,7 @@ TEMPLATES = [
 ]
 LANGUAGE_CODE = "en"
 USE_I18N = False
+FORMAT_MODULE_PATH = "config.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
@@ -250,7 +251,13 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 # One for each kind of component (docs/operations/queues.md); a worker without -Q serves all of them.
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("default", "io", "script")]
+# Messages that a queue keeps (in Redis, of each priority): each makes a worker ask whose turn it is, whichever run it
+# names, so that more would only fill the broker while workers are busy for long.
+MAX_DOORBELLS = 5_000
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name, queue_arguments={"x-max-length": MAX_DOORBELLS})
+    for name in ("default", "io", "script")
+]
 # RabbitMQ's classic queues with the contract's priorities, all queues alike, and beat's ticks among the urgent.
 CELERY_TASK_QUEUE_MAX_PRIORITY = 10
 CELERY_TASK_DEFAULT_PRIORITY = 10 if AMQP_URL else 0
@@ -290,7 +297,7 @@ _REDIS_OPTIONS: dict[str, Any] = {
 CELERY_BROKER_TRANSPORT_OPTIONS = _AMQP_OPTIONS if AMQP_URL else _REDIS_OPTIONS
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "config.beat:StatelessScheduler"
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": {"task": "executions.sweep", "schedule": 5.0, "options": {"ignore_result": True}},
     # One that comes late has nothing to do: the next one, or a worker's own sweep, has done it.
     "fire_schedules": {"task": "executions.fire_schedules", "schedule": 1.0, "options": {"expires": 5}},
@@ -302,6 +309,10 @@ CELERY_BEAT_SCHEDULE = {
     },
     "forget_ended_access": {"task": "accounts.forget_ended_access", "schedule": 3600.0},
 }
+if AMQP_URL:
+    # Beat keeps one connection, and makes a new one only when it tries again.
+    for _entry in CELERY_BEAT_SCHEDULE.values():
+        _entry["options"] = {**_entry.get("options", {}), "retry": True, "retry_policy": {"max_retries": 1}}
 MAX_OUTPUT_BYTES = env.integer("APG_MAX_OUTPUT_BYTES", 1024 * 1024, low=1024, high=2**28)
 MAX_RESULTS_BYTES = env.integer("APG_MAX_RESULTS_BYTES", 16 * 1024 * 1024, low=1024, high=2**27)
 # What is larger is stored beside the database; None: nothing is.

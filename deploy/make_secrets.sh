@@ -15,5 +15,6 @@ missing() {
 ! missing secret_key || openssl rand -base64 48 > "$folder/secret_key"
 ! missing encryption_keys || openssl rand -base64 32 > "$folder/encryption_keys"
 ! missing admin_password || openssl rand -base64 18 > "$folder/admin_password"
+! missing metrics_token || openssl rand -hex 32 > "$folder/metrics_token"
 # To be filled in by hand, as in smtp+tls://user:password@mail.example.com (.env.example).
 ! missing email_url || : > "$folder/email_url"

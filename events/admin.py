@@ -1,9 +1,10 @@
-"""Announcements in the admin; the ledger is read through the API."""
+"""Announcements and the ledger in the admin."""
 
 from django.contrib import admin
 
 from accounts.audited_admin import AuditedAdmin
-from events.models import Announcement
+from accounts.big_lists import BigListAdmin
+from events.models import Announcement, Event
 
 
 @admin.register(Announcement)
@@ -12,3 +13,12 @@ class AnnouncementAdmin(AuditedAdmin):
 
     list_display = ("title", "starts_at", "ends_at", "created_at")
     ordering = ("-starts_at",)
+
+
+@admin.register(Event)
+class EventAdmin(BigListAdmin):
+    """The ledger, to look at: what happened to whom, in order."""
+
+    list_display = ("id", "timestamp", "type", "subject_id", "sequence", "workflow_id")
+    search_fields = ("pk", "subject_id")
+    link_lookups = ("subject_id",)

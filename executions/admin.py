@@ -16,7 +16,7 @@ from django.utils.safestring import mark_safe
 from accounts.audited_admin import admin_caller, admin_user
 from accounts.big_lists import BigListAdmin, KeysetChangeList
 from accounts.throttling import client_address
-from core.errors import APGError
+from core.errors import APGError, BadRequestError
 from core.ids import parse_id
 from executions import bulk_cancel, execution_page, interventions, maintenance_mode, operating, queries
 from executions import maintenance_admin as maintenance_admin  # registers maintenance mode
@@ -98,7 +98,7 @@ class ExecutionChangeList(KeysetChangeList):
 class ExecutionAdmin(BigListAdmin):
     """What runs, waits and has ended: to look at, and to stop, start again and get going."""
 
-    list_display = ("id", "state", "workflow", "kind", "started_by", "made", "took")
+    list_display = ("id", "state", "workflow", "made", "took", "kind", "started_by")
     list_select_related = ("workflow", "created_by")
     list_filter = (StatusFilter, TriggerFilter, AgeFilter)
     search_fields = ("pk", "workflow")
@@ -139,14 +139,18 @@ class ExecutionAdmin(BigListAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         # What a list does not show may be megabytes a row.
-        large = ("parameters", "sealed_parameters", "sealed_hidden", "sealed_input", "results")
+        large = ("parameters", "sealed_parameters", "sealed_hidden", "sealed_input", "results", "results_ref")
         return super().get_queryset(request).defer(*large)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return ExecutionChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {"may_operate": self.has_operate_permission(request), "maintenance": maintenance_mode.current()}
+        context = {
+            "title": "Executions",
+            "may_operate": self.has_operate_permission(request),
+            "maintenance": maintenance_mode.current(),
+        }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def get_urls(self) -> list[URLPattern]:
@@ -165,7 +169,7 @@ class ExecutionAdmin(BigListAdmin):
         query = {name: str(value) for name, value in request.GET.items()}
         try:
             found = execution_page.page(execution, admin_caller(request), query)
-        except APGError as error:
+        except BadRequestError as error:
             self.message_user(request, error.message, messages.ERROR)
             return HttpResponseRedirect(self._page_of(execution))
         context = {
@@ -338,6 +342,7 @@ class BulkCancelAdmin(BigListAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *more: Any, **named: Any) -> HttpResponse:
         response: HttpResponse = super().change_view(request, object_id, *more, **named)
-        if BulkCancel.objects.filter(pk=object_id, completed_at=None).exists():
+        asked = self.get_object(request, object_id)
+        if asked is not None and asked.completed_at is None:
             response["Refresh"] = "2"
         return response

@@ -9,10 +9,18 @@ from core.errors import BadRequestError
 from core.types import JSONValue
 from events import ledger
 from events.event_types import LOG_LEVELS
-from executions import picture, queries
+from executions import outputs, picture, queries
 from executions.diagnosis import diagnose
 from executions.models import ComponentRun, Execution
-from executions.serializers import component_run_data, diagnosis_data, event_data, execution_data, log_data
+from executions.outputs import OutputUnavailableError
+from executions.serializers import (
+    component_run_data,
+    component_run_summary,
+    diagnosis_data,
+    event_data,
+    execution_summary,
+    log_data,
+)
 from executions.states import FINAL_EXECUTION, RunStatus, WaitingFor
 
 RUNS, LINES = 25, 200
@@ -26,7 +34,7 @@ def page(execution: Execution, caller: Caller, query: Mapping[str, str]) -> dict
     read = _TABS.get(tab)
     if read is None:
         raise BadRequestError("There is no such tab")
-    data = execution_data(execution, current_component=getattr(execution, "current_component", None))
+    data = execution_summary(execution, current_component=getattr(execution, "current_component", None))
     return {
         "tab": tab,
         "tabs": list(_TABS),
@@ -46,7 +54,8 @@ def pretty(value: JSONValue) -> str:
 
 def _overview(execution: Execution, caller: Caller, query: Mapping[str, str]) -> dict[str, Any]:
     # What components made may be megabytes, and is not drawn.
-    runs = list(execution.runs.filter(item=None).defer("output", "sealed_output").order_by("position"))
+    large = ("output", "output_ref", "sealed_output", "sealed_output_ref")
+    runs = list(execution.runs.filter(item=None).defer(*large).order_by("position"))
     timeline, count = picture.timeline_svg(execution, runs)
     parent = execution.parent_run
     children = Execution.objects.filter(parent_run__execution=execution).select_related("workflow", "parent_run")
@@ -61,7 +70,7 @@ def _overview(execution: Execution, caller: Caller, query: Mapping[str, str]) ->
         "children": list(children.order_by("pk")[:MAX_RELATED]),
         "retries": list(execution.retries.order_by("pk")[:MAX_RELATED]),
         "parameters": pretty(execution.parameters),
-        "results": pretty(execution.results),
+        "results": _results(execution),
         "error": None if execution.error is None else pretty(execution.error),
         "trigger": pretty(execution.trigger),
     }
@@ -75,25 +84,41 @@ def _components(execution: Execution, caller: Caller, query: Mapping[str, str]) 
         runs = runs.filter(component_id=component)
     found = list(runs[offset : offset + RUNS + 1])
     shown = found[:RUNS]
-    rows = [
-        {
-            "run": run,
-            "data": component_run_data(run, handed),
-            "input": pretty(handed) if run.started_at is not None else None,
-            "output": None if run.output is None else pretty(run.output),
-            "error": None if run.error is None else pretty(run.error),
-            "requeue": run.status == RunStatus.RUNNING or (run.status == RunStatus.QUEUED and not run.held),
-            "release": _may_release(run),
-        }
-        for run, handed in zip(shown, queries.inputs_of(shown), strict=True)
-    ]
+    try:
+        outputs.prefetch(shown)
+        inputs, unread = queries.inputs_of(shown), ""
+    except OutputUnavailableError as error:
+        # At three in the morning the rest of the page is needed all the more.
+        inputs, unread = [None] * len(shown), error.message
+    rows = [_component(run, handed, unread) for run, handed in zip(shown, inputs, strict=True)]
     return {
         "rows": rows,
+        "unread": unread,
         "component": component,
         "first": offset + 1,
         "earlier": max(offset - RUNS, 0) if offset else None,
         "later": offset + RUNS if len(found) > RUNS else None,
     }
+
+
+def _component(run: ComponentRun, handed: JSONValue, unread: str) -> dict[str, Any]:
+    data = component_run_summary(run) if unread else component_run_data(run, handed)
+    return {
+        "run": run,
+        "data": data,
+        "input": None if unread or run.started_at is None else pretty(handed),
+        "output": None if data.get("output_data") is None else pretty(data["output_data"]),
+        "error": None if run.error is None else pretty(run.error),
+        "requeue": run.status == RunStatus.RUNNING or (run.status == RunStatus.QUEUED and not run.held),
+        "release": _may_release(run),
+    }
+
+
+def _results(execution: Execution) -> str:
+    try:
+        return pretty(outputs.results_of(execution))
+    except OutputUnavailableError as error:
+        return error.message
 
 
 def _may_release(run: ComponentRun) -> bool:

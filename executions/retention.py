@@ -1,7 +1,7 @@
 """Which executions are old enough to go, and with them all that is theirs; what else of the engine's grows."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -12,7 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from core.ids import first_id
 from core.pruning import Pruned, Rule, batch, rule_of_rows
 from executions import outputs
-from executions.models import ExecutionTally, IdempotencyKey, StoredOutput
+from executions.models import BulkCancel, ExecutionTally, IdempotencyKey, StoredOutput
 from executions.outputs import OutputUnavailableError
 from executions.services import IDEMPOTENCY_LIFETIME
 from executions.transitions import pruning
@@ -27,6 +27,7 @@ STORED = 200
 
 _GRACE = timedelta(days=1)
 _LOOKS = 50
+_LOCKED = 50
 _PREVIEWED = 2_000
 _WORKFLOWS = 200
 _LEDGER_ROWS = 5_000
@@ -78,6 +79,8 @@ def _prune_executions(olds: Iterator[Old]) -> Pruned:
     """
     looks = 0
     for old in olds:
+        if looks >= _LOOKS:
+            break
         ids = pruning.found(old, limit=FOUND)
         while ids and looks < _LOOKS:
             looks += 1
@@ -90,9 +93,10 @@ def _prune_executions(olds: Iterator[Old]) -> Pruned:
 
 
 def _delete_some(ids: Sequence[str]) -> dict[str, int]:
+    """Rows by table of as many of the executions as make a batch, or of a part of one; none if all have to wait."""
     limit = settings.RETENTION["BATCH_ROWS"]
     chosen, weight = list[str](), 0
-    for member in _going(pruning.lock(ids), limit):
+    for member in _going(ids, limit):
         if chosen and weight + member.weight > limit:
             break
         weight += member.weight
@@ -105,9 +109,17 @@ def _delete_some(ids: Sequence[str]) -> dict[str, int]:
     return pruning.delete(chosen) if chosen else {}
 
 
-def _going(roots: set[str], enough: int) -> Iterator[Member]:
-    """The executions that may go now, after everything that they started."""
-    members = pruning.trees(roots, floor=pruning.floor(), enough=enough + 1)
+def _going(ids: Sequence[str], enough: int) -> Iterator[Member]:
+    """Those of the executions that may go now, each after everything that it started. Needs a transaction: they are
+    locked, a few at a time, for large ones are a batch by themselves.
+    """
+    floor = pruning.floor()
+    for start in range(0, len(ids), _LOCKED):
+        yield from _may_go(pruning.lock(ids[start : start + _LOCKED]), floor, enough)
+
+
+def _may_go(roots: Collection[str], floor: int, enough: int) -> Iterator[Member]:
+    members = pruning.trees(roots, floor=floor, enough=enough + 1)
     for _, group in groupby(members, key=lambda member: member.root_id):
         tree = list(group)
         if all(member.may_go for member in tree):
@@ -117,10 +129,11 @@ def _going(roots: set[str], enough: int) -> Iterator[Member]:
 def _count_executions(olds: Iterator[Old]) -> Mapping[str, int]:
     """What would go by now: executions, and the runs and ledger rows that are theirs."""
     rows: Counter[str] = Counter()
+    floor = pruning.floor()
     for old in olds:
         ids = pruning.found(old, limit=_PREVIEWED)
         while ids:
-            for member in _going(set(ids), 10**9):
+            for member in _may_go(ids, floor, 10**9):
                 rows["executions_execution"] += 1
                 rows["executions_componentrun"] += member.runs
                 rows["events_event"] += member.told
@@ -195,6 +208,10 @@ def _old_slots(now: datetime) -> "QuerySet[Slot]":
     return Slot.objects.filter(execution_id__lt=first_id(_days("SLOT_DAYS", now))).exclude(pk=Subquery(last))
 
 
+def _old_cancels(now: datetime) -> "QuerySet[BulkCancel]":
+    return BulkCancel.objects.filter(completed_at__lt=_days("AUDIT_DAYS", now))
+
+
 def _empty_tallies(now: datetime) -> "QuerySet[ExecutionTally]":
     """Sealed days none of whose executions is left."""
     return ExecutionTally.objects.filter(count=0)
@@ -228,5 +245,6 @@ RULES = (
     Rule("ledger by age", "events_event", "APG_KEEP_LEDGER_DAYS", _count_ledger, _ledger.prune),
     rule_of_rows("idempotency keys", IdempotencyKey, "24 hours", _old_keys),
     rule_of_rows("slots", Slot, "APG_KEEP_SLOT_DAYS, but for a schedule's last", _old_slots, first=_SLOTS),
+    rule_of_rows("cancels by filter", BulkCancel, "APG_KEEP_AUDIT_DAYS after their end", _old_cancels),
     rule_of_rows("days without executions", ExecutionTally, "while an execution of the day is kept", _empty_tallies),
 )

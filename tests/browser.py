@@ -55,10 +55,10 @@ class Screen:
         self.page.get_by_role("button", name="Log in").click()
         self.page.wait_for_url("**/admin/")
 
-    def document(self, name: str) -> None:
+    def document(self, name: str, *, whole: bool = False) -> None:
         """A picture for the documentation, `docs/images/NAME.png`; written by `make screenshots` alone."""
         if os.environ.get("APG_SCREENSHOTS"):
-            self.shoot(IMAGES / f"{name}.png")
+            self.shoot(IMAGES / f"{name}.png", whole=whole)
 
     def shoot(self, path: Path, *, whole: bool = True) -> None:
         """Write what is seen as a PNG; the `whole` page, or what fits into the window."""

@@ -102,6 +102,12 @@ def dockerfile() -> list[Instruction]:
     return found
 
 
+def image_environment() -> dict[str, str]:
+    """The variables that the image sets by itself."""
+    (text,) = [each.text for each in dockerfile() if each.name == "ENV"]
+    return dict(pair.split("=", 1) for pair in text.split())
+
+
 def in_context(name: str) -> bool:
     """Whether .dockerignore leaves this file of the repository to the image's build: the last line that fits says."""
     kept = True

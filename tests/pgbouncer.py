@@ -12,25 +12,31 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from tests.deployment import ROOT
 from tests.eventually import eventually
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 needed = pytest.mark.skipif(PROGRAM is None, reason="PgBouncer is not installed: apt-get install pgbouncer")
 
-_SETTINGS = """
-[databases]
-* = host={host} port={port} user={user}{password}
-[pgbouncer]
+# Of this machine, in the place of the page's.
+_HERE = """
 listen_addr = 127.0.0.1
 listen_port = {listen}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
-default_pool_size = {size}
-max_client_conn = 200
-admin_users = {user}
 logfile = {folder}/log
 """
+
+
+def _settings(folder: Path, where: str, listen: int, size: int) -> str:
+    """Those of docs/operations/pgbouncer.md with another server, port and size of the pool."""
+    page = (ROOT / "docs" / "operations" / "pgbouncer.md").read_text()
+    printed = page.partition("```ini\n")[2].partition("```")[0]
+    text = printed.replace("apg = host=postgres port=5432 dbname=apg", f"* = {where}")
+    text = text.replace("default_pool_size = 20", f"default_pool_size = {size}")
+    assert f"* = {where}" in text
+    assert f"default_pool_size = {size}" in text
+    return text + _HERE.format(listen=listen, folder=folder)
 
 
 @contextmanager
@@ -42,9 +48,9 @@ def pgbouncer(database_url: str, folder: Path, *, size: int) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         listen = int(probe.getsockname()[1])
-    password = f" password={url.password}" if url.password else ""
-    values = {"host": host, "port": url.port or 5432, "user": url.username or "postgres", "password": password}
-    (folder / "pgbouncer.ini").write_text(_SETTINGS.format(**values, listen=listen, size=size, folder=folder))
+    user = url.username or "postgres"
+    where = f"host={host} port={url.port or 5432} user={user}" + (f" password={url.password}" if url.password else "")
+    (folder / "pgbouncer.ini").write_text(_settings(folder, where, listen, size))
     # It does not run as root; the tests' PostgreSQL does not either, and lets nobody else in.
     owner = Path(host).stat().st_uid if host.startswith("/") and os.geteuid() == 0 else os.geteuid()
     os.chown(folder, owner, -1)
@@ -53,7 +59,7 @@ def pgbouncer(database_url: str, folder: Path, *, size: int) -> Iterator[str]:
     process = subprocess.Popen(
         [PROGRAM, "-q", folder / "pgbouncer.ini"], user=owner, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    found = f"postgresql://{values['user']}@127.0.0.1:{listen}{url.path}"
+    found = f"postgresql://{user}@127.0.0.1:{listen}{url.path}"
 
     def answers() -> bool:
         assert process.poll() is None, (folder / "log").read_text()

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Tier, User
@@ -98,15 +99,27 @@ def seed(now: datetime | None = None) -> Seeded:
     _executions(workflows, chance, now)
     _slots(now)
     Worker.objects.bulk_create(
-        Worker(name=name, processes=processes, started_at=now - timedelta(hours=hours), heartbeat_at=now - seen)
-        for name, processes, hours, seen in (
-            ("celery@worker-1", 8, 31, timedelta(seconds=1)),
-            ("celery@worker-2", 8, 31, timedelta(seconds=2)),
-            ("celery@worker-io-1", 4, 6, timedelta(seconds=1)),
-            ("celery@worker-3", 8, 29, timedelta(minutes=47)),
+        Worker(
+            name=name, queues=queues, processes=processes, started_at=now - timedelta(hours=hours),
+            heartbeat_at=now - seen,
         )
-    )
-    return Seeded(people, workflows, _webhooks(people, chance, now))
+        for name, queues, processes, hours, seen in (
+            ("celery@worker-1", ["default", "script"], 8, 31, timedelta(seconds=1)),
+            ("celery@worker-2", ["default", "script"], 8, 31, timedelta(seconds=2)),
+            ("celery@worker-io-1", ["io"], 4, 6, timedelta(seconds=1)),
+            ("celery@worker-3", ["default"], 8, 29, timedelta(minutes=47)),
+        )
+    )  # fmt: skip
+    webhooks = _webhooks(people, chance, now)
+    with connection.cursor() as cursor:
+        # As PostgreSQL does by itself within minutes: the estimates of rows.
+        cursor.execute("ANALYZE")
+    return Seeded(people, workflows, webhooks)
+
+
+def beat() -> None:
+    """The hearts of all workers but the one that is gone beat now."""
+    Worker.objects.exclude(name="celery@worker-3").update(heartbeat_at=timezone.now())
 
 
 def _workflow(kind: _Kind, owner: User) -> Workflow:
@@ -133,7 +146,10 @@ def _plain(kind: _Kind) -> JSONObject:
     }
 
 
+_QUEUES = {"http_request": "io", "postgres": "io", "email": "io", "script": "script"}
 _LOG = {"message": "done"}
+# Older ones that completed have none: nobody looks at so many, and rows take time.
+_WITH_RUNS = timedelta(hours=1)
 
 
 def _executions(workflows: Sequence[Workflow], chance: random.Random, now: datetime) -> None:
@@ -156,10 +172,17 @@ def _executions(workflows: Sequence[Workflow], chance: random.Random, now: datet
             if age <= 3:
                 status = "running" if chance.random() < 0.6 else "queued"
             _one(executions, runs, workflow, kind, versions[workflow.pk], made_at, status, chance)
-    waiting, kind = workflows[1], _KINDS[1]
+
+    def add(place: int, made_at: datetime, status: str, **more: int) -> None:
+        version = versions[workflows[place].pk]
+        _one(executions, runs, workflows[place], _KINDS[place], version, made_at, status, chance, **more)
+
     for number in range(37):
-        made_at = now - timedelta(minutes=6, seconds=-number)
-        _one(executions, runs, waiting, kind, versions[waiting.pk], made_at, "queued", chance, priority=3 + number % 6)
+        made_at, priority = now - timedelta(minutes=6, seconds=-number), 5 + number % 2 * 3
+        status, queued_at = ("running", 2) if number % 3 else ("queued", 0)
+        add((1, 3, 5, 5)[number % 4], made_at, status, priority=priority, queued_at=queued_at)
+    for number in range(7):
+        add(number % 6, now - timedelta(seconds=40 - number), "running")
     Execution.objects.bulk_create(executions, batch_size=500)
     ComponentRun.objects.bulk_create(runs, batch_size=500)
 
@@ -174,12 +197,15 @@ def _one(
     status: str,
     chance: random.Random,
     priority: int = 5,
+    queued_at: int | None = None,
 ) -> None:
+    """One execution; `queued_at` is which of its components wants a worker."""
     took = timedelta(seconds=chance.expovariate(1 / 9) + 0.4)
     final = status in {"completed", "failed", "cancelled"}
     error = {"code": kind.code, "message": kind.message, "component_id": kind.fails_in} if status == "failed" else None
     started = None if status == "queued" else made_at + timedelta(seconds=chance.random())
     at = {"completed": len(kind.components), "cancelled": 1, "running": 1, "queued": 0}.get(status)
+    at = at if queued_at is None else queued_at
     done = next(i for i, (id_, _) in enumerate(kind.components) if id_ == kind.fails_in) if at is None else at
     execution = Execution(
         pk=_id_at(made_at),
@@ -201,10 +227,12 @@ def _one(
         completed_at=made_at + took if final else None,
     )
     executions.append(execution)
+    if status == "completed" and made_at < timezone.now() - _WITH_RUNS:
+        return
     for place, (id_, type_) in enumerate(kind.components):
         state = "completed" if place < done else "skipped" if final else "blocked"
         if place == done and not final:
-            state = status
+            state = status if queued_at is None else "queued"
         if place == done and status in {"failed", "cancelled"}:
             state = status
         over = state in {"completed", "failed", "skipped", "cancelled"}
@@ -212,7 +240,7 @@ def _one(
         runs.append(
             ComponentRun(
                 pk=new_id(), execution=execution, component_id=id_, component_type=type_, position=place,
-                owner_id=workflow.created_by_id, priority=priority, status=state,
+                owner_id=workflow.created_by_id, priority=priority, status=state, queue=_QUEUES.get(type_, "default"),
                 error=error if state == "failed" else None, changed_at=began,
                 worker=f"celery@worker-{chance.choice(['1', '1', '2', 'io-1'])}" if state == "running" else "",
                 lease_until=timezone.now() + timedelta(seconds=15) if state == "running" else None,

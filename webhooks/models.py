@@ -94,6 +94,7 @@ class Delivery(models.Model):
     completed_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name_plural = "deliveries"
         constraints = [
             models.UniqueConstraint(fields=["webhook", "event_id"], name="delivery_once_per_event"),
             models.CheckConstraint(

@@ -155,11 +155,11 @@ def test_webhook(*, webhook: Webhook) -> Delivery:
     return delivery
 
 
-def redeliver(*, delivery: Delivery, actor: User | None = None) -> Delivery:
+def redeliver(*, delivery: Delivery) -> Delivery:
     """Send a delivery that has ended once more: the same body under the same id, at once, by the policy as it is now.
 
-    To a webhook that is off, too. `actor` where it is not the request's caller. Opens its own transaction. Raises
-    ConflictError for one that has not ended, and NotFoundError if it has been deleted meanwhile.
+    To a webhook that is off, too. Opens its own transaction. Raises ConflictError for one that has not ended, and
+    NotFoundError if it has been deleted meanwhile.
     """
     with transaction.atomic():
         current = Delivery.objects.select_for_update(of=("self",), no_key=True).filter(pk=delivery.pk).first()
@@ -174,7 +174,7 @@ def redeliver(*, delivery: Delivery, actor: User | None = None) -> Delivery:
             attempts_before=current.attempts,
             attempts_log=current.attempts_log[-_MAX_LOG:],
         )
-        audit.record(Action.WEBHOOK_REDELIVERED, current, actor=actor, webhook_id=current.webhook_id)
+        audit.record(Action.WEBHOOK_REDELIVERED, current, webhook_id=current.webhook_id)
     dispatch.ring([current.webhook_id])
     current.refresh_from_db()
     return current

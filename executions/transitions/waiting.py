@@ -146,7 +146,7 @@ WITH {LOCKED}, woken AS (
     FROM locked
     WHERE run.id = %(run)s AND run.execution_id = locked.id AND locked.stop_as IS NULL
       AND run.status = 'waiting' AND run.waiting_for IN ('time', 'retry') AND run.attempt = %(attempt)s
-    RETURNING run.id, run.component_id, run.attempt, run.priority, run.item_index
+    RETURNING run.id, run.component_id, run.attempt, run.priority, run.queue, run.item_index
 ), event AS (
     SELECT 1 AS rank, 0 AS position, 'log' AS type,
            jsonb_strip_nulls(jsonb_build_object(
@@ -160,7 +160,7 @@ WITH {LOCKED}, woken AS (
     FROM locked, woken WHERE execution.id = locked.id
     RETURNING execution.id
 )
-SELECT woken.id, woken.attempt, woken.priority FROM woken, touched
+SELECT woken.id, woken.attempt, woken.priority, woken.queue FROM woken, touched
 """
 
 

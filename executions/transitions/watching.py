@@ -38,7 +38,7 @@ _LIVE = {
     "held_components": "executions_componentrun WHERE status = 'queued' AND held",
 }
 _COUNTS = "SELECT " + ", ".join(
-    f"(SELECT count(*) FROM (SELECT FROM {rows} LIMIT {CAP + 1}) AS some) AS {name}" for name, rows in _LIVE.items()
+    f"(SELECT count(*) FROM (SELECT FROM {rows} LIMIT {CAP + 1}) AS counted) AS {name}" for name, rows in _LIVE.items()
 )
 
 
@@ -51,23 +51,24 @@ def live_counts() -> LiveCounts:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """How many component runs of a priority want a worker; all of them together up to QUEUE_CAP."""
+    """How many component runs of a queue and priority want a worker; all of them together up to QUEUE_CAP."""
 
+    queue: str
     priority: int
     count: int
 
 
 _DEPTHS = f"""
-SELECT priority, count(*) AS count FROM (
-    SELECT priority FROM executions_componentrun WHERE status = 'queued' AND NOT held LIMIT {QUEUE_CAP}
-) AS queue
-GROUP BY priority ORDER BY priority DESC
+SELECT queue, priority, count(*) AS count FROM (
+    SELECT queue, priority FROM executions_componentrun WHERE status = 'queued' AND NOT held LIMIT {QUEUE_CAP}
+) AS waiting
+GROUP BY queue, priority ORDER BY queue, priority DESC
 """
 
 
 def queue_depths() -> list[QueueDepth]:
-    """What wants a worker, the most urgent first."""
-    return [QueueDepth(row["priority"], row["count"]) for row in fetch_all(_DEPTHS, {})]
+    """What wants a worker, by queue, the most urgent first."""
+    return [QueueDepth(**row) for row in fetch_all(_DEPTHS, {})]
 
 
 # Ids of runs are in the order in which their executions began.

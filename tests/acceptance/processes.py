@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 
 from config.demo import Client, DemoError
-from tests.deployment import ROOT, Service, compose
+from tests.deployment import ROOT, Service, compose, image_environment
 from tests.eventually import eventually
 
 EMAIL = "admin@example.com"
@@ -105,10 +105,11 @@ class Platform:
 
     def environment(self, service: Service, home: Path) -> dict[str, str]:
         """What a process of the service gets, and nothing of what the tests run with."""
-        given = {name: self.here(value, home) for name, value in service.environment.items()}
+        both = {**image_environment(), **service.environment}
+        given = {name: self.here(value, home) for name, value in both.items()}
         return {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             **given,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             **self.more,

@@ -62,8 +62,11 @@ def backup(make_platform: MakePlatform) -> Iterator[Backup]:
         api.call("POST", "/secrets", {"name": "TOKEN", "value": "only-sealed"})
         sealed = {"id": "end", "type": "transform", "config": {"output": "{{ secrets.TOKEN }}"}}
         made.uses_a_secret = make_workflow(api, "sealed", [sealed])
-        done = [execute(api, light) for _ in range(5)]
+        # Larger than what is kept in rows.
+        large = make_workflow(api, "large", [{"id": "end", "type": "end", "config": {"output": "x" * 100_000}}])
+        done = [*(execute(api, light) for _ in range(5)), execute(api, large)]
         made.completed = {each: ended(api, each)["results"] for each in done}
+        assert [path.stat().st_size for path in (source.folder / "data" / "outputs").rglob("*") if path.is_file()]
         made.under_way = [execute(api, make_workflow(api, "calls", [call])) for _ in range(1)]
         made.under_way += [execute(api, make_workflow(api, "pauses", [pause]))]
         eventually(lambda: service.seen)
@@ -174,7 +177,7 @@ createdb --host={folder} --username=apg apg
     finally:
         for data in (folder / "old", folder / "new"):
             if (data / "postmaster.pid").exists():
-                run_block(f"pg_ctl stop --mode=immediate --pgdata={data}", environment, **who, cwd=folder)
+                run_block(f"pg_ctl stop --mode=fast --pgdata={data}", environment, **who, cwd=folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -128,3 +128,24 @@ def test_systemd_reads_the_units(tmp_path: Path) -> None:
 
 def test_every_marked_block_is_run_here_but_the_installation() -> None:
     assert set(BLOCKS) == {"install", "environment", "prepare", "start", "look"}
+
+
+def fence(begins: str) -> str:
+    """The block of the page that begins so."""
+    page = (ROOT / "docs" / "operations" / "deployment.md").read_text()
+    (text,) = [each for each in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if each.startswith(begins)]
+    return str(text)
+
+
+def test_what_the_page_installs_is_there() -> None:
+    # Asking a registry, and changing the machine, are no test's to do.
+    assert (ROOT / re.findall(r"--requirement (\S+)", BLOCKS["install"])[0]).is_file()
+    assert os.access(ROOT / "deploy" / "make_secrets.sh", os.X_OK)
+    text = fence("useradd")
+    assert f"cp deploy/systemd/*.service deploy/systemd/{UNITS[-1].name} /etc/systemd/system/" in text
+    assert {path.suffix for path in UNITS} == {".service", ".target"}
+    assert f"systemctl enable --now {UNITS[-1].name}" in text
+    for path in UNITS[:-1]:
+        assert f"WantedBy={UNITS[-1].name}" in path.read_text()
+    for program in ("useradd", "chown", "cp", "systemctl"):
+        assert program in text

@@ -33,6 +33,7 @@ _MESSAGES = "test_every_printed_message_has_a_test"
 _MODELS = "test_every_model_has_a_test"
 _RECEIVERS = "test_h6_the_receivers_of_the_docs_take_what_is_ours_and_refuse_the_rest"
 _RUN = "test_run_serves_stops_clean_and_finds_its_data_again"
+_BACKUP, _DEPLOYMENT = "docs/operations/backup.md", "docs/operations/deployment.md"
 COVERED = (
     Covered(REFERENCE, "http", _EXAMPLES),
     Covered(REFERENCE, "json", _EXAMPLES),
@@ -73,6 +74,24 @@ COVERED = (
     Covered("sdk/javascript/README.md", "js", "test_the_examples_of_the_readme_run"),
     Covered("sdk/javascript/README.md", "html", "test_the_javascript_client_is_found_by_the_import_map"),
     Covered("sdk/javascript/README.md", "sh", "test_its_own_tests_pass", "npm ci"),
+    # What is marked there and installs packages is left out by that test: it would ask a registry.
+    Covered(_BACKUP, "sh", "test_every_marked_block_of_the_page_is_run_here", marked=True),
+    Covered(_BACKUP, "ini", "test_a_base_backup_and_the_log_lead_back_to_before_a_mistake"),
+    Covered(_DEPLOYMENT, "sh", "test_every_marked_block_is_run_here_but_the_installation", marked=True),
+    Covered(_DEPLOYMENT, "sh", "test_what_compose_is_given_is_what_it_reads", "deploy/make_secrets.sh"),
+    Covered(_DEPLOYMENT, "dockerfile", "test_a_plug_in_is_copied_to_where_the_image_looks"),
+    Covered(_DEPLOYMENT, "sh", "test_the_database_is_made_as_the_page_says", "createuser"),
+    Covered(_DEPLOYMENT, "sh", "test_systemd_reads_the_units", "useradd"),
+    Covered("docs/operations/maintenance.md", "console", "test_maintenance_mode_is_switched_as_the_page_says"),
+    Covered("docs/operations/monitoring.md", "yaml", "test_prometheus_takes_the_configuration_of_the_page"),
+    Covered("docs/operations/monitoring.md", "json", "test_a_line_of_the_log_reads_as_the_page_says"),
+    Covered("docs/operations/pgbouncer.md", "ini", "test_pgbouncer_takes_the_configuration_of_the_page"),
+    Covered("docs/operations/queues.md", "sh", "test_the_worker_of_the_page_is_the_one_of_make_run", "celery"),
+    Covered("docs/operations/queues.md", "sql", "test_postgresql_takes_the_statements_of_the_pages"),
+    Covered("docs/operations/queues.md", "sh", "test_the_address_of_the_broker_is_understood", "APG_BROKER_URL"),
+    Covered("docs/operations/retention.md", "sh", "test_pruning_takes_the_commands_of_the_page"),
+    Covered("docs/operations/retention.md", "sql", "test_postgresql_takes_the_statements_of_the_pages"),
+    Covered("docs/operations/storage.md", "sh", "test_the_addresses_of_stores_are_understood"),
     Covered("docs/plugin-example/README.md", "", "test_the_plug_in_has_the_files_that_are_listed", "pyproject"),
     Covered("docs/plugin-example/README.md", "json", "test_the_installed_plug_in_is_listed_checked_and_run"),
     Covered("docs/plugin-example/README.md", "", "test_the_installed_plug_in_is_listed_checked_and_run", ".venv"),

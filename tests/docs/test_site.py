@@ -45,6 +45,13 @@ def test_bold_lines_between_the_marks_become_tabs() -> None:
     assert HOOKS["with_tabs"](text) == '=== "One"\n\n    ```sh\n    a\n    ```\n\n=== "Two"\n\n    b\n\n'
 
 
+def test_an_example_of_an_expression_is_shown_as_text() -> None:
+    text = '```expr\ngiven: {"a": "<b>"}\nexpression: {{ a | upper }}\nresult: "<B>"\n```\n'
+    shown = HOOKS["with_examples"](text)
+    assert "<dt>expression</dt><dd><code>{{ a | upper }}</code></dd>" in shown
+    assert "<dt>given</dt><dd><code>{&quot;a&quot;: &quot;&lt;b&gt;&quot;}</code></dd>" in shown
+
+
 def test_a_folder_in_the_navigation_is_its_pages_with_the_index_first() -> None:
     expanded = HOOKS["_expanded"]({"Inside": ["architecture.md", {"Components": "components/"}]})
     first, second, *_ = expanded["Inside"][1]["Components"]

@@ -146,9 +146,9 @@ def test_the_times_of_components_stand_on_one_axis() -> None:
     drawn = ElementTree.fromstring(draw_timeline(rows, start, start + 10 * second, label="times"))
     bars = [(bar.get("class"), bar.get("x"), bar.get("width")) for bar in drawn.iter(f"{SVG}rect")]
     assert bars == [
-        ("bar queued", "220.0", "90.0"),
-        ("bar running", "310.0", "360.0"),
-        ("bar waiting", "670.0", "450.0"),
+        ("bar queued", "200.0", "60.0"),
+        ("bar running", "260.0", "240.0"),
+        ("bar waiting", "500.0", "300.0"),
     ]
     titles = [title.text for title in drawn.iter(f"{SVG}title")]
     assert "a: running, attempt 1, 4 s from 1 s" in titles

@@ -50,7 +50,7 @@ def test_the_compose_file_has_no_password_and_no_key_of_its_own() -> None:
         compose()
     for service in compose(**MADE_UP).values():
         for name, value in service.environment.items():
-            if re.search(r"PASSWORD|SECRET|_KEYS?|EMAIL_URL", name):
+            if re.search(r"PASSWORD|SECRET|_KEYS?|EMAIL_URL|TOKEN", name):
                 assert name.endswith("_FILE"), name
                 assert value.removeprefix("/run/secrets/") in service.keys["secrets"]
                 assert value.removeprefix("/run/secrets/") in compose_secrets()

@@ -4,6 +4,7 @@ The pages are plain Markdown that a code host shows as well: links are relative 
 is linked where it stands. A file that a page links to is on the site too, as a page that shows its text.
 """
 
+import html
 import posixpath
 import re
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ _FENCE = re.compile(r"^( *)(`{3,}|~{3,}).*?^\1\2[ \t]*$", re.MULTILINE | re.DOTA
 _LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=(?:\s+\"[^\"]*\")?\))")
 _ITEM = re.compile(r"^(?:[-*+]|\d+\.) ")
 _TABS = re.compile(r"^<!-- tabs -->\n(.*?)^<!-- end tabs -->$", re.MULTILINE | re.DOTALL)
+_EXPR = re.compile(r"^```expr\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
 _TAB = re.compile(r"^\*\*([^*\n]+)\*\*\n", re.MULTILINE)
 
 
@@ -111,6 +113,17 @@ def with_tabs(text: str) -> str:
     return _TABS.sub(tabs, text)
 
 
+def with_examples(text: str) -> str:
+    """Examples of expressions as a list of what is given, the expression, and the result, whose long lines break."""
+
+    def shown(match: re.Match[str]) -> str:
+        pairs = (line.split(": ", 1) for line in match[1].splitlines())
+        rows = "".join(f"<dt>{name}</dt><dd><code>{html.escape(value)}</code></dd>" for name, value in pairs)
+        return f'<dl class="expr">{rows}</dl>'
+
+    return _EXPR.sub(shown, text)
+
+
 def source_page(path: str) -> str:
     """A page that shows a file of the repository, or lists a folder."""
     place = ROOT / path
@@ -159,4 +172,5 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if here.startswith("source/"):
         return markdown
     origins = {site_path(path): path for path in OUTSIDE}
-    return with_tabs(with_loose_lists(with_links(markdown, origins.get(here, f"docs/{here}"), here)))
+    linked = with_links(markdown, origins.get(here, f"docs/{here}"), here)
+    return with_examples(with_tabs(with_loose_lists(linked)))

@@ -8,6 +8,7 @@ class Migration(migrations.Migration):
     atomic = False
     dependencies = [("webhooks", "0001_initial")]
     operations = [
+        migrations.AlterModelOptions("delivery", {"verbose_name_plural": "deliveries"}),
         AddIndexConcurrently(
             "delivery",
             models.Index(

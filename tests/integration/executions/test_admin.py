@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -15,8 +16,8 @@ from accounts.models import AuditEntry, User
 from accounts.secret_store import create_secret
 from core.ids import first_id, to_uuid
 from events.models import Event
-from executions import bulk_cancel, maintenance, maintenance_mode, operating
-from executions.models import BulkCancel, ComponentRun, Execution
+from executions import bulk_cancel, maintenance, maintenance_mode, operating, outputs
+from executions.models import BulkCancel, ComponentRun, Execution, StoredOutput
 from executions.selection import Selection
 from executions.states import RunStatus
 from executions.transitions import running
@@ -238,6 +239,23 @@ def test_nothing_secret_is_shown_on_any_tab(alice: User, staff: Client, doorbell
         assert secret not in page
         assert "another-s3cr3t" not in page
     assert "[REDACTED]" in read(staff, page_of(execution, "?tab=components"))
+
+
+def test_outputs_of_the_store_are_shown_and_a_store_that_is_away_hides_nothing_else(
+    alice: User, staff: Client, doorbells: Doorbells, settings: Any
+) -> None:
+    settings.OUTPUT_INLINE_BYTES = 1024
+    execution = start(alice, linear(transform("a", "x" * 2000), transform("z", "y" * 2000)))
+    doorbells.work()
+    assert StoredOutput.objects.exists()
+    assert "yyyy" in read(staff, page_of(execution))
+    assert "xxxx" in read(staff, page_of(execution, "?tab=components"))
+    for stored in ComponentRun.objects.exclude(output_ref=None):
+        outputs.remove([stored.output_ref["key"]])
+    assert "A stored output is missing from the store" in read(staff, page_of(execution))
+    page = read(staff, page_of(execution, "?tab=components"))
+    assert "inputs and outputs are not shown" in page
+    assert page.count('class="panel run"') == 2
 
 
 def test_a_definition_that_can_no_longer_run_is_still_drawn(alice: User, staff: Client, doorbells: Doorbells) -> None:

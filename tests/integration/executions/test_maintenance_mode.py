@@ -82,7 +82,7 @@ def test_a_batch_is_held(alice: User, alice_api: Api, doorbells: Doorbells) -> N
     workflow = make_workflow(alice, linear(log("a")))
     on()
     answer = alice_api.post("/api/v2/workflows/execute-batch", {"executions": [{"workflow_id": workflow.pk}] * 3})
-    assert answer.status == 201
+    assert answer.status == 200
     assert [is_held(execution) for execution in Execution.objects.all()] == [True] * 3
 
 
@@ -174,6 +174,16 @@ def test_a_child_does_not_stand_behind_what_has_no_slot(alice: User, doorbells: 
     doorbells.work()
     maintenance.sweep()
     assert slots(root, Execution.objects.get(parent_run__execution=parent)) == [False, True]
+
+
+def test_nothing_under_way_is_cancelled_for_what_is_held(alice: User, doorbells: Doorbells) -> None:
+    keyed = make_workflow(alice, limited("cancel_running"))
+    under_way = run(keyed, alice)
+    doorbells.work()
+    on()
+    first, second = run(keyed, alice), run(keyed, alice)
+    statuses = [Execution.objects.get(pk=one.pk).status for one in (under_way, first, second)]
+    assert statuses == ["running", "cancelled", "queued"]
 
 
 def test_the_load_counts_what_is_under_way_and_what_waits(alice: User, doorbells: Doorbells) -> None:

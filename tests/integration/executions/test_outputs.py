@@ -22,9 +22,8 @@ from accounts.scopes import Scope
 from accounts.secret_store import create_secret
 from config.key_rotation import SEALED_REFERENCES, count_by_key, rotate
 from config.retention import RULES, Turn, take_turn
-from executions import interventions, outputs, snapshots
+from executions import execution_page, interventions, outputs, pages, snapshots
 from executions.models import ComponentRun, Execution, LoopItem, StoredOutput
-from executions.pages import execution_page
 from executions.states import ExecutionStatus, RunStatus, WaitingFor
 from tests.api import Api
 from tests.graphql import GraphQL
@@ -157,7 +156,7 @@ def test_a_socket_begins_with_the_same_and_sends_no_output_that_is_too_long_for_
     execution = ran(alice, doorbells, linear(transform("a", {"text": LARGE * 4})))
     caller = Caller(alice, frozenset({Scope.EXECUTION_READ}))
     assert snapshots.of_execution(caller, execution.pk)[1]["execution"]["results"] == {"text": LARGE * 4}
-    told = [json.loads(message)["data"] for message in execution_page(execution.pk, 0, ()).messages]
+    told = [json.loads(message)["data"] for message in pages.execution_page(execution.pk, 0, ()).messages]
     [ended] = [each for each in told if each.get("component_id") == "a" and "output_data" in each]
     assert (ended["output_data"], ended["output_omitted"]) == (None, True)
 
@@ -382,6 +381,22 @@ def test_a_read_says_503_where_the_store_is_away_and_names_no_path(
         assert str(folder) not in json.dumps(answer.body)
     assert str(folder) not in caplog.text
     assert alice_api.get(f"/executions/{execution.pk}/events").status == 200
+
+
+def test_the_admin_shows_the_rest_of_a_page_whose_outputs_cannot_be_had(
+    alice: User, doorbells: Doorbells, folder: Path
+) -> None:
+    execution = ran(alice, doorbells, linear(transform("a", LARGE), transform("b", "{{ a.output }}")))
+    caller = Caller(alice, frozenset())
+    rows = execution_page.page(execution, caller, {"tab": "components"})["rows"]
+    assert (rows[0]["output"], rows[1]["input"]) == (json.dumps(LARGE), json.dumps(LARGE))
+    for file in files(folder):
+        file.unlink()
+    fresh = Execution.objects.get(pk=execution.pk)
+    missing = "A stored output is missing from the store"
+    rows = execution_page.page(fresh, caller, {"tab": "components"})["rows"]
+    assert (rows[0]["output"], rows[1]["input"], rows[1]["data"]["status"]) == (missing, missing, "completed")
+    assert execution_page.page(fresh, caller, {})["results"] == missing
 
 
 def test_an_altered_output_is_found_out(alice: User, alice_api: Api, doorbells: Doorbells, folder: Path) -> None:

@@ -14,7 +14,7 @@ from accounts.models import AuditEntry, Session, User
 from config.janitor import Janitor
 from config.retention import RULES, take_turn
 from events.models import Announcement
-from executions.models import Execution
+from executions.models import BulkCancel, Execution
 from tests.integration.retention.conftest import days_ago, ended, left
 from webhooks.models import Delivery, Webhook
 from workflows.models import Workflow
@@ -135,6 +135,14 @@ def test_ended_sessions_go_and_others_stay(alice: User, transactional_db: None) 
         Session.objects.create(user=alice, refresh_id=Session().pk, expires_at=days_ago(days))
     assert prune("sessions") == 1
     assert Session.objects.get().expires_at > timezone.now()
+
+
+def test_bulk_cancels_of_last_year_go(alice: User, transactional_db: None) -> None:
+    for matched, days in ((1, 1), (2, 400)):
+        BulkCancel.objects.create(actor=alice, matched=matched, completed_at=days_ago(days))
+    BulkCancel.objects.create(actor=alice, matched=3, created_at=days_ago(400))
+    assert prune("bulk_cancels") == 1
+    assert set(BulkCancel.objects.values_list("matched", flat=True)) == {1, 3}
 
 
 def test_announcements_of_last_year_go(transactional_db: None) -> None:

@@ -101,7 +101,11 @@ def test_outputs_of_a_loop_s_items_are_each_their_own(alice: User, hook: Hook, d
     assert components[-1]["output_data"] == [10, 20, 30]
 
 
-def test_h7_a_megabyte_of_results_is_left_out_and_never_read(alice: User, hook: Hook, doorbells: Doorbells) -> None:
+@pytest.mark.parametrize("inline_bytes", [None, 64 * 1024])
+def test_h7_a_megabyte_of_results_is_left_out_and_never_read(
+    alice: User, hook: Hook, doorbells: Doorbells, settings: Any, inline_bytes: int | None
+) -> None:
+    settings.OUTPUT_INLINE_BYTES = inline_bytes
     hook(events=["execution.completed", "component.completed"])
     large = transform("a", "{{ range(10000) | join('--------') }}")
     workflow = create_workflow(user=alice, name="w", definition=linear(large))

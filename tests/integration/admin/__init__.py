@@ -1,0 +1,1 @@
+"""The admin above the accounts: its dashboard, and what operators do with it."""
