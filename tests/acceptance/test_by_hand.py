@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
+import yaml
 
 from tests.acceptance.conftest import MakePlatform
-from tests.acceptance.processes import Platform, ended, execute, make_workflow
-from tests.deployment import ROOT, compose
+from tests.acceptance.processes import Platform, ended, execute, make_workflow, with_database
+from tests.acceptance.test_backup import PATH
+from tests.deployment import ROOT, compose, compose_secrets
 from tests.documented import blocks, run_block
 from tests.eventually import eventually
 from tests.unit.test_image import tracked
@@ -149,3 +152,38 @@ def test_what_the_page_installs_is_there() -> None:
         assert f"WantedBy={UNITS[-1].name}" in path.read_text()
     for program in ("useradd", "chown", "cp", "systemctl"):
         assert program in text
+
+
+def test_the_user_and_the_database_are_made_as_the_page_says(tmp_path: Path) -> None:
+    # There is a database `apg` on the suite's server.
+    text = re.sub(r"\bapg\b", "apg_by_hand", fence("createuser"))
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "postgres_password").write_text("ab12\n")
+    server = psycopg.conninfo.conninfo_to_dict(os.environ["DATABASE_URL"])
+    environment = {"PATH": PATH, "PGHOST": str(server["host"]), "PGUSER": str(server.get("user", "postgres"))}
+    drop = "dropdb --if-exists apg_by_hand; dropuser --if-exists apg_by_hand"
+    run_block(drop, environment)
+    try:
+        run_block(text, {**environment, "PGDATABASE": "postgres"}, cwd=tmp_path)
+        with psycopg.connect(with_database(os.environ["DATABASE_URL"], "apg_by_hand")) as database:
+            facts = "SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding) FROM pg_database WHERE datname = %s"
+            assert database.execute(facts, ["apg_by_hand"]).fetchone() == ("apg_by_hand", "UTF8")
+            assert database.execute("SHOW random_page_cost").fetchone() == ("1.1",)
+    finally:
+        run_block(drop, environment)
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+def test_compose_accepts_the_variables_of_the_page(tmp_path: Path) -> None:
+    # All but the last line, which needs an engine; what it would read is asked for instead.
+    *lines, up = fence("deploy/make_secrets.sh").splitlines()
+    for name in ("docker-compose.yml", "deploy/make_secrets.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / name, tmp_path / name)
+    asked = up.partition(" up ")[0].replace("docker compose", "docker-compose") + " config"
+    done = run_block("\n".join([*lines, asked]), {"PATH": os.environ["PATH"]}, cwd=tmp_path)
+    web = yaml.safe_load(done.stdout)["services"]["web"]["environment"]
+    assert web["APG_ALLOWED_HOSTS"] == "apg.example.com,127.0.0.1"
+    assert web["APG_TRUSTED_ORIGINS"] == "https://apg.example.com"
+    assert shlex.split(up) == ["docker", "compose", "up", "--build", "--detach", "--scale", "worker=4"]
+    assert all((tmp_path / path).is_file() for path in compose_secrets().values())

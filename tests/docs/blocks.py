@@ -18,17 +18,13 @@ _SHELL = {"sh", "bash", "shell", "console"}
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block; `line` is that of its opening fence, `answers` whether it is what the block before prints.
-
-    `name` is that of a mark before it, `<!-- run: name -->`: tests/documented.py reads such blocks.
-    """
+    """One fenced block; `line` is that of its opening fence, `answers` whether it is what the block before prints."""
 
     page: str
     line: int
     language: str
     text: str
     answers: bool = False
-    name: str = ""
 
     @property
     def is_shell(self) -> bool:
@@ -50,9 +46,7 @@ def blocks_of(page: str) -> list[Block]:
         follows = bool(found) and found[-1].is_shell and "\n" not in between and not between.startswith("#")
         inner = re.sub(rf"^{fence[1]}", "", fence[4], flags=re.MULTILINE)
         line = text.count("\n", 0, fence.start()) + 1
-        mark = re.search(r"<!-- run: ([^>]+?) -->$", between)
-        answers = follows and fence[3] in {"text", "json"}
-        found.append(Block(page, line, fence[3], inner, answers, mark[1] if mark else ""))
+        found.append(Block(page, line, fence[3], inner, follows and fence[3] in {"text", "json"}))
         end = fence.end()
     return found
 

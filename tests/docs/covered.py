@@ -12,23 +12,18 @@ WALKED = ("docs/quickstart.md", "docs/rest.md", "docs/accounts.md", "docs/templa
 
 @dataclass(frozen=True)
 class Covered:
-    """Blocks of a page and a language, and the test that runs them.
-
-    All of them, those that begin so, or those that carry a mark (`<!-- run: … -->`).
-    """
+    """Blocks of a page and a language, all or those that begin so, and the test that runs them."""
 
     page: str
     language: str
     by: str
     begins: str = ""
-    marked: bool = False
 
     def takes(self, block: Block) -> bool:
         return (
             fnmatch.fnmatchcase(block.page, self.page)
             and block.language == self.language
             and block.text.startswith(self.begins)
-            and bool(block.name) is self.marked
         )
 
 
@@ -38,7 +33,10 @@ _MESSAGES = "test_every_printed_message_has_a_test"
 _MODELS = "test_every_model_has_a_test"
 _RECEIVERS = "test_h6_the_receivers_of_the_docs_take_what_is_ours_and_refuse_the_rest"
 _RUN = "test_run_serves_stops_clean_and_finds_its_data_again"
-_BACKUP, _DEPLOYMENT = "docs/operations/backup.md", "docs/operations/deployment.md"
+_RESTORED = "test_on_a_restored_dump_and_an_empty_valkey_everything_goes_on"
+_POINT_IN_TIME = "test_a_base_backup_and_the_log_lead_back_to_before_a_mistake"
+_DEPLOYMENT = "docs/operations/deployment.md"
+_BY_HAND = "test_the_commands_of_the_page_bring_the_platform_up_and_sigterm_takes_it_down"
 COVERED = (
     Covered(REFERENCE, "http", _EXAMPLES),
     Covered(REFERENCE, "json", _EXAMPLES),
@@ -79,24 +77,31 @@ COVERED = (
     Covered("sdk/javascript/README.md", "js", "test_the_examples_of_the_readme_run"),
     Covered("sdk/javascript/README.md", "html", "test_the_javascript_client_is_found_by_the_import_map"),
     Covered("sdk/javascript/README.md", "sh", "test_its_own_tests_pass", "npm ci"),
-    # What is marked there and installs packages is left out by that test: it would ask a registry.
-    Covered(_BACKUP, "sh", "test_every_marked_block_of_the_page_is_run_here", marked=True),
-    Covered(_BACKUP, "ini", "test_a_base_backup_and_the_log_lead_back_to_before_a_mistake"),
-    Covered(_DEPLOYMENT, "sh", "test_every_marked_block_is_run_here_but_the_installation", marked=True),
-    Covered(_DEPLOYMENT, "sh", "test_what_compose_is_given_is_what_it_reads", "deploy/make_secrets.sh"),
-    Covered(_DEPLOYMENT, "dockerfile", "test_a_plug_in_is_copied_to_where_the_image_looks"),
-    Covered(_DEPLOYMENT, "sh", "test_the_database_is_made_as_the_page_says", "createuser"),
-    Covered(_DEPLOYMENT, "sh", "test_systemd_reads_the_units", "useradd"),
     Covered("docs/operations/maintenance.md", "console", "test_maintenance_mode_is_switched_as_the_page_says"),
     Covered("docs/operations/monitoring.md", "yaml", "test_prometheus_takes_the_configuration_of_the_page"),
     Covered("docs/operations/monitoring.md", "json", "test_a_line_of_the_log_reads_as_the_page_says"),
     Covered("docs/operations/pgbouncer.md", "ini", "test_pgbouncer_takes_the_configuration_of_the_page"),
-    Covered("docs/operations/queues.md", "sh", "test_the_worker_of_the_page_is_the_one_of_make_run"),
+    Covered("docs/operations/queues.md", "sh", "test_the_worker_of_the_page_is_the_one_of_make_run", "celery"),
+    Covered("docs/operations/queues.md", "sql", "test_postgresql_takes_the_statements_of_the_pages"),
+    Covered("docs/operations/queues.md", "sh", "test_the_address_of_the_broker_is_understood", "APG_BROKER_URL"),
     Covered("docs/operations/retention.md", "sh", "test_pruning_takes_the_commands_of_the_page"),
-    Covered("docs/operations/retention.md", "sql", "test_postgresql_takes_the_statements_of_the_page"),
+    Covered("docs/operations/retention.md", "sql", "test_postgresql_takes_the_statements_of_the_pages"),
     Covered("docs/operations/storage.md", "sh", "test_the_addresses_of_stores_are_understood"),
-    Covered("docs/operations/upgrade.md", "sh", "test_what_the_upgrade_waits_for_is_in_the_manifests"),
     Covered("docs/plugin-example/README.md", "", "test_the_plug_in_has_the_files_that_are_listed", "pyproject"),
     Covered("docs/plugin-example/README.md", "json", "test_the_installed_plug_in_is_listed_checked_and_run"),
     Covered("docs/plugin-example/README.md", "", "test_the_installed_plug_in_is_listed_checked_and_run", ".venv"),
+    Covered("docs/operations/backup.md", "sh", _RESTORED, "pg_dump"),
+    Covered("docs/operations/backup.md", "sh", _RESTORED, "pg_restore"),
+    Covered("docs/operations/backup.md", "ini", _POINT_IN_TIME),
+    Covered("docs/operations/backup.md", "sh", _POINT_IN_TIME, "pg_basebackup"),
+    Covered("docs/operations/backup.md", "sh", _POINT_IN_TIME, "cp"),
+    Covered(_DEPLOYMENT, "sh", "test_compose_accepts_the_variables_of_the_page", "deploy/make_secrets.sh"),
+    Covered(_DEPLOYMENT, "dockerfile", "test_a_plug_in_goes_where_the_image_looks_for_it"),
+    Covered(_DEPLOYMENT, "sh", "test_what_the_page_installs_is_there", "python3"),
+    Covered(_DEPLOYMENT, "sh", "test_the_user_and_the_database_are_made_as_the_page_says", "createuser"),
+    Covered(_DEPLOYMENT, "sh", _BY_HAND, "cat"),
+    Covered(_DEPLOYMENT, "sh", _BY_HAND, "set"),
+    Covered(_DEPLOYMENT, "sh", _BY_HAND, "curl"),
+    Covered(_DEPLOYMENT, "sh", "test_what_the_page_installs_is_there", "useradd"),
+    Covered("docs/operations/upgrade.md", "sh", "test_commands_of_kubectl_name_what_the_manifests_make", "kubectl"),
 )  # fmt: skip

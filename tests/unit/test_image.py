@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment import ROOT, Instruction, copy_context, dockerfile, in_context
+from tests.deployment import ROOT, Instruction, compose, copy_context, dockerfile, in_context
 from tests.unit.test_safe_settings import compose_environment
 
 FILE = dockerfile()
@@ -113,3 +113,14 @@ def test_what_is_in_the_context_runs_by_itself(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("System check identified no issues")
+
+
+def test_a_plug_in_goes_where_the_image_looks_for_it() -> None:
+    page = (ROOT / "docs" / "operations" / "deployment.md").read_text()
+    ((base, image, target),) = re.findall(
+        r"```dockerfile\nFROM (\S+) AS plugin\n.*?FROM (\S+)\nCOPY --from=plugin /plugin (\S+)\n```", page, re.DOTALL
+    )
+    (version,) = [each.text.partition("=")[2] for each in FILE if each.text.startswith("PYTHON_VERSION=")]
+    assert base == f"python:{version}-slim"
+    assert image == compose(APG_ADMIN_EMAIL="a@example.com")["web"].keys["image"].partition(":")[0]
+    assert target == f"/venv/lib/python{version}/site-packages"

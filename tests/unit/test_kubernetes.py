@@ -181,3 +181,17 @@ def test_the_workers_of_each_queue_are_scaled_by_what_waits_in_it() -> None:
     assert len(scaled) == len(hpas) == 3
     # A number beside an autoscaler would undo what it does at each apply.
     assert {each["metadata"]["name"] for each in of_kind("Deployment") if "replicas" not in each["spec"]} == set(queues)
+
+
+def test_commands_of_kubectl_name_what_the_manifests_make() -> None:
+    made = {
+        f"{document['kind'].lower()}/{document['metadata']['name']}"
+        for _, document in DOCUMENTS
+        if "metadata" in document
+    }
+    page = (ROOT / "docs" / "operations" / "upgrade.md").read_text()
+    (text,) = re.findall(r"```sh\n(kubectl.*?)```", page, re.DOTALL)
+    named = set(re.findall(r"\b(?:job|deployment)[/ ]apg-\w+", text))
+    assert {each.replace(" ", "/") for each in named} == {"job/apg-prepare", "deployment/apg-web"} <= made
+    assert set(re.findall(r"--namespace (\w+)", text)) == {each["metadata"]["name"] for each in of_kind("Namespace")}
+    assert re.findall(r"--kustomize (\S+)", text) == [str(FOLDER.relative_to(ROOT))]

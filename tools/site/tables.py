@@ -98,7 +98,7 @@ def titled(path: Path) -> tuple[str, str]:
     """A page's title and the first sentence below it."""
     title, _, rest = path.read_text().partition("\n")
     first = next((part for part in rest.split("\n\n") if part.strip() and not part.strip().startswith(("<", "|"))), "")
-    sentence = re.split(r"(?<=[.:;])\s", first.strip().replace("\n", " "), maxsplit=1)[0]
+    sentence = re.split(r"(?<=\.)\s", first.strip().replace("\n", " "), maxsplit=1)[0]
     return title.removeprefix("# ").strip(), sentence.rstrip(".:;")
 
 
