@@ -256,14 +256,19 @@ def _queue(caller: Caller) -> Queue:
     depth = sum(each.count for each in depths)
     longest = max((each.count for each in depths), default=1)
     depth_text = f"{watching.QUEUE_CAP:,} or more" if depth >= watching.QUEUE_CAP else f"{depth:,}"
-    executions, waiting = "executions_execution", "waiting" if depth or counts.without_slot else ""
+    executions = "executions_execution"
     return Queue(
         (
             Number("executions run", _capped(counts.running), _list(executions, status="running"), "running"),
-            Number("wait for a slot", _capped(counts.without_slot), _list(executions, status="queued"), waiting),
+            Number(
+                "wait for a slot",
+                _capped(counts.without_slot),
+                _list(executions, status="queued"),
+                "waiting" if counts.without_slot else "",
+            ),
             Number("wait for their time", _capped(counts.scheduled), _list(executions, status="pending")),
             Number("components run", _capped(counts.running_components), "", "running"),
-            Number("components queued", depth_text, "", waiting),
+            Number("components queued", depth_text, "", "waiting" if depth else ""),
             Number("components wait for something", _capped(counts.waiting_components), ""),
             Number("held by max_parallel", _capped(counts.held_components), ""),
         ),

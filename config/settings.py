@@ -251,7 +251,13 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
 # One for each kind of component (docs/operations/queues.md); a worker without -Q serves all of them.
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("default", "io", "script")]
+# Messages that a queue keeps (in Redis, of each priority): each makes a worker ask whose turn it is, whichever run it
+# names, so that more would only fill the broker while workers are busy for long.
+MAX_DOORBELLS = 5_000
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name, queue_arguments={"x-max-length": MAX_DOORBELLS})
+    for name in ("default", "io", "script")
+]
 # RabbitMQ's classic queues with the contract's priorities, all queues alike, and beat's ticks among the urgent.
 CELERY_TASK_QUEUE_MAX_PRIORITY = 10
 CELERY_TASK_DEFAULT_PRIORITY = 10 if AMQP_URL else 0

@@ -342,6 +342,7 @@ class BulkCancelAdmin(BigListAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, *more: Any, **named: Any) -> HttpResponse:
         response: HttpResponse = super().change_view(request, object_id, *more, **named)
-        if BulkCancel.objects.filter(pk=object_id, completed_at=None).exists():
+        asked = self.get_object(request, object_id)
+        if asked is not None and asked.completed_at is None:
             response["Refresh"] = "2"
         return response

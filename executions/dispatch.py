@@ -85,6 +85,7 @@ def _push(runs: Sequence[QueuedRun]) -> None:
     with guarded() as redis, redis.pipeline(transaction=False) as pipe:
         for name, messages in queues.items():
             pipe.lpush(name, *messages)
+            pipe.ltrim(name, 0, settings.MAX_DOORBELLS - 1)
         pipe.execute()
 
 

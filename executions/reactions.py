@@ -22,7 +22,7 @@ from core.types import JSONObject
 from events import following
 from events.event_types import EventType
 from events.models import Event
-from executions import outputs, plans, services, trigger_parameters
+from executions import plans, services, trigger_parameters
 from executions.models import ComponentRun, Execution, Reaction
 from executions.services import NewExecution, StartRequest, Stop
 from executions.transitions import triggering
@@ -203,12 +203,14 @@ def _prepared(trigger: Trigger, event: Event) -> NewExecution | None:
 def input_of(event: Event, cause: Execution | None) -> JSONObject:
     """`{event, data}` with the data of a webhook's payload (API reference, "Webhook Payload"), as it may be shown.
 
-    Over what an input may hold, results, output and errors read null, and `data.truncated` is true.
+    Results, output and errors over what an input may hold read null, and `data.truncated` is true; so do those that
+    are stored beside the database: a store that is slow must not hold up who asks, which is every worker's keeper.
     """
     told: dict[str, Any] = event.data
     name = Workflow.objects.filter(pk=event.workflow_id).values_list("name", flat=True).first()
     about: JSONObject = {"id": event.workflow_id, "name": told.get("name") if name is None else name}
     data: JSONObject
+    stored = False
     if event.type.startswith("workflow."):
         data = {"workflow": {**about, "status": told.get("status"), "version": told.get("version")}}
     elif event.type.startswith("component."):
@@ -218,9 +220,10 @@ def input_of(event: Event, cause: Execution | None) -> JSONObject:
         component = {
             "component_id": told["component_id"],
             "status": told.get("status"),
-            "output_data": None if run is None else outputs.output_of(run),
+            "output_data": None if run is None else run.output,
             "error": told.get("error"),
         }
+        stored = run is not None and run.output_ref is not None
         execution = {"id": event.subject_id, "workflow_id": event.workflow_id, "status": "running"}
         data = {"execution": execution, "workflow": about, "component": component}
     else:
@@ -229,11 +232,12 @@ def input_of(event: Event, cause: Execution | None) -> JSONObject:
             seconds = told.get("duration_seconds")
             execution["duration_seconds"] = None if seconds is None else int(seconds)
         if event.type == EventType.EXECUTION_COMPLETED:
-            execution["results"] = None if cause is None else outputs.results_of(cause)
+            stored = cause is not None and cause.results_ref is not None
+            execution["results"] = None if cause is None or stored else cause.results
         if event.type == EventType.EXECUTION_FAILED:
             execution["error"] = told.get("error") or (None if cause is None else cause.error)
         data = {"execution": execution, "workflow": about}
-    return {"event": str(event.type), "data": _bounded(data)}
+    return {"event": str(event.type), "data": _bounded({**data, "truncated": True} if stored else data)}
 
 
 def _bounded(data: JSONObject) -> JSONObject:

@@ -73,7 +73,9 @@ def run_component(run_id: str, attempt: int, holder: Holder) -> None:
         logger.exception("Attempt not recorded", extra={"action": "attempt_lost", "run_id": run_id})
         _let_go(holder)
     finally:
+        # What the process logs while it waits for the next message is nobody's.
         bind_facts(NOTHING)
+        set_request_id("")
 
 
 def _claim_and_work(run_id: str, attempt: int, holder: Holder) -> None:

@@ -28,7 +28,7 @@ from core.json_text import dumps
 from core.prepared_query import PreparedQuery
 from core.request_id import current_request_id
 from core.types import JSONObject, JSONValue
-from executions import admission, conclude, plans, sealing
+from executions import admission, conclude, maintenance_mode, plans, sealing
 from executions.dispatch import ring_on_commit
 from executions.failpoints import failpoint
 from executions.models import Execution, IdempotencyKey
@@ -232,7 +232,7 @@ def store(new: NewExecution) -> list[Stop]:
         if new.strategy == "skip" and len(holders) >= limit and new.facts["due"]:
             raise ConflictError(_SKIPPED.format(limit=limit))
         if new.strategy == "cancel_running" and new.facts["due"]:
-            stops = _make_room(holders, limit)
+            stops = _make_room(holders, limit, is_child=new.facts["parent_run"] is not None)
     started = starting.start(execution_id=new.execution_id, account_id=new.account_id, **new.facts)
     ring_on_commit(started.queued)
     trigger: str = new.facts["trigger"]["type"]
@@ -241,8 +241,14 @@ def store(new: NewExecution) -> list[Stop]:
     return stops
 
 
-def _make_room(holders: Sequence[str], limit: int) -> list[Stop]:
-    """Cancel the oldest holders of a key so that one more has a place. Needs the key's lock."""
+def _make_room(holders: Sequence[str], limit: int, *, is_child: bool = False) -> list[Stop]:
+    """Cancel the oldest holders of a key so that one more has a place. Needs the key's lock.
+
+    In maintenance mode, where the new one would not start, only among those that wait like it.
+    """
+    if not is_child and maintenance_mode.current().held:
+        waiting = set(Execution.objects.filter(pk__in=holders, admitted_at=None).values_list("pk", flat=True))
+        holders = [holder for holder in holders if holder in waiting]
     stops: list[Stop] = []
     for holder in holders[: max(len(holders) + 1 - limit, 0)]:
         ends = conclude.stop_in_transaction(holder, ExecutionStatus.CANCELLED)

@@ -172,10 +172,17 @@ def _executions(workflows: Sequence[Workflow], chance: random.Random, now: datet
             if age <= 3:
                 status = "running" if chance.random() < 0.6 else "queued"
             _one(executions, runs, workflow, kind, versions[workflow.pk], made_at, status, chance)
-    waiting, kind = workflows[1], _KINDS[1]
+
+    def add(place: int, made_at: datetime, status: str, **more: int) -> None:
+        version = versions[workflows[place].pk]
+        _one(executions, runs, workflows[place], _KINDS[place], version, made_at, status, chance, **more)
+
     for number in range(37):
-        made_at = now - timedelta(minutes=6, seconds=-number)
-        _one(executions, runs, waiting, kind, versions[waiting.pk], made_at, "queued", chance, priority=3 + number % 6)
+        made_at, priority = now - timedelta(minutes=6, seconds=-number), 5 + number % 2 * 3
+        status, queued_at = ("running", 2) if number % 3 else ("queued", 0)
+        add((1, 3, 5, 5)[number % 4], made_at, status, priority=priority, queued_at=queued_at)
+    for number in range(7):
+        add(number % 6, now - timedelta(seconds=40 - number), "running")
     Execution.objects.bulk_create(executions, batch_size=500)
     ComponentRun.objects.bulk_create(runs, batch_size=500)
 
@@ -190,12 +197,15 @@ def _one(
     status: str,
     chance: random.Random,
     priority: int = 5,
+    queued_at: int | None = None,
 ) -> None:
+    """One execution; `queued_at` is which of its components wants a worker."""
     took = timedelta(seconds=chance.expovariate(1 / 9) + 0.4)
     final = status in {"completed", "failed", "cancelled"}
     error = {"code": kind.code, "message": kind.message, "component_id": kind.fails_in} if status == "failed" else None
     started = None if status == "queued" else made_at + timedelta(seconds=chance.random())
     at = {"completed": len(kind.components), "cancelled": 1, "running": 1, "queued": 0}.get(status)
+    at = at if queued_at is None else queued_at
     done = next(i for i, (id_, _) in enumerate(kind.components) if id_ == kind.fails_in) if at is None else at
     execution = Execution(
         pk=_id_at(made_at),
@@ -222,7 +232,7 @@ def _one(
     for place, (id_, type_) in enumerate(kind.components):
         state = "completed" if place < done else "skipped" if final else "blocked"
         if place == done and not final:
-            state = status
+            state = status if queued_at is None else "queued"
         if place == done and status in {"failed", "cancelled"}:
             state = status
         over = state in {"completed", "failed", "skipped", "cancelled"}

@@ -69,7 +69,10 @@ WITH RECURSIVE tree (root_id, id, depth) AS (
 SELECT tree.root_id, tree.id, tree.depth,
        COALESCE(last.id, 0) <= %(floor)s AND execution.completed_at IS NOT NULL AND NOT EXISTS (
            SELECT 1 FROM executions_execution AS retry
-           WHERE retry.retry_of_id = tree.id AND retry.completed_at IS NULL) AS may_go,
+           WHERE retry.retry_of_id = tree.id AND retry.completed_at IS NULL) AND NOT EXISTS (
+           -- Who repeats their request within the day that a key is honoured must find what it made.
+           SELECT 1 FROM executions_idempotencykey AS kept
+           WHERE kept.execution_id = tree.id AND kept.created_at > clock_timestamp() - interval '24 hours') AS may_go,
        COALESCE(last.sequence - first.sequence + 1, 0) AS told,
        (SELECT count(*) FROM (SELECT 1 FROM executions_componentrun WHERE execution_id = tree.id LIMIT %(enough)s)
             AS run) AS runs

@@ -8,12 +8,21 @@ from django.conf import settings
 from core.ids import from_uuid, to_uuid
 from executions.transitions.statements import Item, QueuedRun, RunKey, fetch_all, fetch_one, queued_runs
 
+# Not for a queue that none of the workers alive serves: nobody would take the messages, and they would fill the broker.
+# A worker that names no queues is one of before there were any.
+_HEARTBEAT_LATE_SECONDS = 15
 _RING_AGAIN = """
+WITH served AS MATERIALIZED (
+    SELECT worker.queues FROM executions_worker AS worker
+    WHERE worker.heartbeat_at > clock_timestamp() - make_interval(secs => %(alive)s)
+)
 UPDATE executions_componentrun AS run
 SET rung_at = clock_timestamp()
 FROM (
-    SELECT id FROM executions_componentrun
+    SELECT id FROM executions_componentrun AS waiting
     WHERE status = 'queued' AND NOT held AND rung_at < clock_timestamp() - make_interval(secs => %(after)s)
+      AND (NOT EXISTS (SELECT 1 FROM served)
+           OR EXISTS (SELECT 1 FROM served WHERE queues = '{}' OR waiting.queue = ANY(queues)))
     ORDER BY rung_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 ) AS unclaimed
 WHERE run.id = unclaimed.id AND run.status = 'queued'
@@ -23,7 +32,9 @@ RETURNING run.id, run.attempt, run.priority, run.queue
 
 def ring_again(limit: int) -> list[QueuedRun]:
     """Queued runs that nobody claimed for a while: their message was lost, or the fleet is busy."""
-    return queued_runs(fetch_all(_RING_AGAIN, {"limit": limit, "after": settings.ENGINE["RING_AGAIN_SECONDS"]}))
+    again: float = settings.ENGINE["RING_AGAIN_SECONDS"]
+    parameters = {"limit": limit, "after": again, "alive": _HEARTBEAT_LATE_SECONDS}
+    return queued_runs(fetch_all(_RING_AGAIN, parameters))
 
 
 _RENEW = """

@@ -143,3 +143,31 @@ def test_the_example_file_names_no_key() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     for name in ("APG_SECRET_KEY", "APG_ENCRYPTION_KEYS", "APG_ADMIN_PASSWORD"):
         assert f"#{name}=" in lines
+
+
+@pytest.mark.parametrize("value", ["short", "x" * 31, "with a space " * 4, "ungültig-" * 8, "line\n" * 10])
+def test_a_metrics_token_that_could_be_guessed_or_not_be_sent_is_refused(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("APG_METRICS_TOKEN", value)
+    with pytest.raises(ImproperlyConfigured, match="at least 32 printable characters without a space") as caught:
+        env.token("APG_METRICS_TOKEN")
+    assert value not in str(caught.value)
+
+
+def test_a_metrics_token_may_come_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("APG_METRICS_TOKEN", raising=False)
+    assert env.token("APG_METRICS_TOKEN") == ""
+    (tmp_path / "token").write_text("t" * 40 + "\n")
+    monkeypatch.setenv("APG_METRICS_TOKEN_FILE", str(tmp_path / "token"))
+    assert env.token("APG_METRICS_TOKEN") == "t" * 40
+
+
+def test_lines_are_text_or_json_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("APG_LOG_FORMAT", raising=False)
+    assert env.one_of("APG_LOG_FORMAT", ("text", "json")) == "text"
+    monkeypatch.setenv("APG_LOG_FORMAT", "JSON")
+    assert env.one_of("APG_LOG_FORMAT", ("text", "json")) == "json"
+    monkeypatch.setenv("APG_LOG_FORMAT", "xml")
+    with pytest.raises(ImproperlyConfigured, match="APG_LOG_FORMAT must be one of text, json, got 'xml'"):
+        env.one_of("APG_LOG_FORMAT", ("text", "json"))

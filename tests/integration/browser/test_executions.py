@@ -63,7 +63,7 @@ def orders(alice: User, alice_api: object, doorbells: Doorbells) -> Execution:
 
 
 def test_the_page_of_an_execution(web: Web, admin: User, orders: Execution) -> None:
-    with chromium(web.port, width=1680) as screen:
+    with chromium(web.port, width=1680, height=1240) as screen:
         screen.log_in(admin)
         page = screen.page
         screen.open(f"/admin/executions/execution/{orders.pk}/change/")
@@ -95,7 +95,7 @@ def test_the_page_of_an_execution(web: Web, admin: User, orders: Execution) -> N
         }.items():  # fmt: skip
             page.locator(".tabs").get_by_role("link", name=tab).click()
             assert page.get_by_text(text).first.is_visible()
-    with chromium(web.port, dark=True, width=1680) as screen:
+    with chromium(web.port, dark=True, width=1680, height=1240) as screen:
         screen.log_in(admin)
         screen.open(f"/admin/executions/execution/{orders.pk}/change/")
         screen.document("admin-execution-dark")

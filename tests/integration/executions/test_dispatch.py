@@ -57,6 +57,14 @@ def test_messages_are_served_in_the_order_of_the_runs() -> None:
     assert [message["body"][0] for message in pushed("default")] == [[runs[1].run_id, 1]]
 
 
+def test_messages_that_nobody_takes_do_not_fill_the_broker(settings: Any) -> None:
+    settings.MAX_DOORBELLS = 3
+    runs = [QueuedRun(new_id(), 1, 5) for _ in range(5)]
+    for run in runs:
+        dispatch.ring([run])
+    assert [message["body"][0][0] for message in pushed("default:5")] == [run.run_id for run in runs[2:]]
+
+
 def test_a_broker_that_is_away_is_logged_and_left_to_the_sweep(caplog: Any) -> None:
     with caplog.at_level(logging.WARNING), override_settings(REDIS_URL="unix:///nowhere/valkey.sock"):
         dispatch.ring([QueuedRun(new_id(), 1, 5)])

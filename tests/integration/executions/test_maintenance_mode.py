@@ -176,6 +176,16 @@ def test_a_child_does_not_stand_behind_what_has_no_slot(alice: User, doorbells: 
     assert slots(root, Execution.objects.get(parent_run__execution=parent)) == [False, True]
 
 
+def test_nothing_under_way_is_cancelled_for_what_is_held(alice: User, doorbells: Doorbells) -> None:
+    keyed = make_workflow(alice, limited("cancel_running"))
+    under_way = run(keyed, alice)
+    doorbells.work()
+    on()
+    first, second = run(keyed, alice), run(keyed, alice)
+    statuses = [Execution.objects.get(pk=one.pk).status for one in (under_way, first, second)]
+    assert statuses == ["running", "cancelled", "queued"]
+
+
 def test_the_load_counts_what_is_under_way_and_what_waits(alice: User, doorbells: Doorbells) -> None:
     start(alice, linear(approval()))
     doorbells.work()

@@ -11,7 +11,7 @@ from core.ids import to_uuid
 from core.redis import client
 from core.types import JSONObject
 from executions import maintenance, runner
-from executions.models import ComponentRun, Execution
+from executions.models import ComponentRun, Execution, Worker
 from executions.states import RunStatus
 from executions.transitions import running
 from executions.transitions.statements import Holder
@@ -132,6 +132,18 @@ def test_the_sweep_rings_in_the_queue_of_the_run(alice: User, doorbells: Doorbel
     ComponentRun.objects.update(rung_at="2000-01-01T00:00:00Z")
     assert maintenance.ring_unclaimed() == 1
     assert (rung("io"), rung("default")) == (1, 0)
+
+
+def test_the_sweep_rings_for_no_queue_that_no_worker_alive_serves(alice: User, doorbells: Doorbells) -> None:
+    start(alice, linear(call("a")))
+    Worker.objects.create(name="w1", queues=["default", "script"])
+    ComponentRun.objects.update(rung_at="2000-01-01T00:00:00Z")
+    client().flushdb()
+    assert maintenance.ring_unclaimed() == 0
+    assert rung("io") == 0
+    Worker.objects.create(name="w2", queues=["io"])
+    assert maintenance.ring_unclaimed() == 1
+    assert rung("io") == 1
 
 
 def test_finding_whose_turn_it_is_does_not_read_the_queue(alice: User, doorbells: Doorbells) -> None:

@@ -49,4 +49,4 @@ def test_a_line_from_inside_an_attempt_says_whose_it_is(
         "action": "component_raised",
     }  # fmt: skip
     assert last["message"] == "Afterwards"
-    assert {"execution_id", "component_id", "attempt"}.isdisjoint(last)
+    assert {"request_id", "execution_id", "component_id", "attempt"}.isdisjoint(last)

@@ -50,6 +50,16 @@ def test_what_ended_longer_ago_than_it_is_kept_goes_with_all_that_is_its(workflo
     }
 
 
+def test_what_an_idempotency_key_may_still_ask_for_stays(alice: User, workflow: Workflow) -> None:
+    asked, forgotten = ended(workflow, 91), ended(workflow, 91)
+    for execution, hours in ((asked, 23), (forgotten, 25)):
+        IdempotencyKey.objects.create(
+            user=alice, key=execution.pk, request_digest=b"", execution=execution, created_at=days_ago(hours / 24)
+        )
+    prune()
+    assert left() == {asked.pk}
+
+
 def test_what_has_not_ended_stays_however_old_it_is(workflow: Workflow) -> None:
     waiting = unfinished(workflow, 400)
     assert prune().total == 0

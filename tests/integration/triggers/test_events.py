@@ -13,7 +13,7 @@ from events.event_types import EventType
 from executions import maintenance, reactions
 from executions.models import Execution, Reaction
 from executions.services import StartRequest, start_execution
-from tests.integration.executions.conftest import Doorbells
+from tests.integration.executions.conftest import Doorbells, linear, make_workflow, transform
 from tests.integration.triggers.conftest import activate, reasons_of_events, set_status, skips, started_by
 from workflows.models import Role, Share, Trigger, Workflow
 from workflows.services import create_workflow, delete_workflow, update_workflow
@@ -248,6 +248,19 @@ def test_results_that_are_too_large_are_left_out_and_said_so(alice: User, doorbe
     Execution.objects.all().delete()
     cause = run(other, doorbells)
     Execution.objects.filter(pk=cause.pk).update(results={"a": "x" * 1_100_000})
+    settle()
+    data = started(trigger)[0].trigger["input"]["data"]
+    assert (data["execution"]["results"], data["truncated"]) == (None, True)
+
+
+def test_what_is_stored_beside_the_database_is_not_read_for_an_input(
+    alice: User, doorbells: Doorbells, settings: Any
+) -> None:
+    settings.OUTPUT_INLINE_BYTES = 1024
+    other = make_workflow(alice, linear(transform("large", "x" * 5000)))
+    trigger = waits_for(alice, "execution.completed", workflow_id=other.pk)
+    cause = run(other, doorbells)
+    assert cause.results_ref is not None
     settle()
     data = started(trigger)[0].trigger["input"]["data"]
     assert (data["execution"]["results"], data["truncated"]) == (None, True)
