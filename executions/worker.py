@@ -134,8 +134,12 @@ class Keeper(threading.Thread):
     def _leave(self) -> None:
         """The pool has ended, so whatever is still held in its name is held by nobody."""
         try:
-            for _, run in sweeping.held_by(self.worker_name):
-                conclude.let_go(run, "The worker stopped; trying again")
+            for pid, run in sweeping.held_by(self.worker_name):
+                if pid in self.warden.verdicts:
+                    # Ended for its own doing a moment ago, and no tick has come since.
+                    self._see_to(pid, run)
+                else:
+                    conclude.let_go(run, "The worker stopped; trying again")
             workers.leave(self.worker_name)
         except DatabaseError as error:
             logger.warning("Keeper cannot say goodbye: %s", type(error).__name__)
