@@ -136,7 +136,7 @@ class Keeper(threading.Thread):
         try:
             for pid, run in sweeping.held_by(self.worker_name):
                 if pid in self.warden.verdicts:
-                    # Killed after the last tick: what timed out must not go to the next worker.
+                    # Ended for its own doing a moment ago, and no tick has come since.
                     self._see_to(pid, run)
                 else:
                     conclude.let_go(run, "The worker stopped; trying again")

@@ -114,6 +114,16 @@ def test_schedules_that_are_due(alice: User) -> None:
     assert 29 <= found["apg_schedule_oldest_due_seconds",] < 35
 
 
+def test_the_server_s_size_and_connections(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database()), current_setting('max_connections')::int")
+        size, most = cursor.fetchone()
+    found = facts()
+    assert abs(found["apg_database_size_bytes",] - size) < 2**20
+    assert found["apg_database_connections_max",] == most
+    assert 1 <= found["apg_database_connections",] <= most
+
+
 def test_maintenance_mode(db: None) -> None:
     assert facts()["apg_maintenance",] == 0
     MaintenanceMode.objects.create(held=True, since=timezone.now())
