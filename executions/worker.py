@@ -165,6 +165,10 @@ def prepare_parent(sender: Any, **_: Any) -> None:
         sys.exit(f"-Q names none of the queues {', '.join(Kind)}")
     if Kind.DEFAULT in _queues and not settings.AMQP_URL:
         consumed.select_add(_LEGACY_QUEUE)
+    sizes = [sender.concurrency, *(sender.options.get("autoscale") or ())]
+    most = max((size for size in sizes if isinstance(size, int)), default=0)
+    if most > interrupts.SLOTS:
+        sys.exit(f"A worker has {interrupts.SLOTS} processes or threads at most, not {most}: start several workers")
     threads = issubclass(get_implementation(sender.pool_cls), TaskPool)
     if threads:
         if _queues != (Kind.IO,):
