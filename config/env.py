@@ -54,11 +54,9 @@ def given(name: str) -> bool:
 
 
 def text(name: str, default: str | None = None) -> str:
-    """A string. Without a default the variable is required. Raises ImproperlyConfigured."""
-    value = read(name)
+    """A string; an empty one is none. Without a default the variable is required. Raises ImproperlyConfigured."""
+    value = read(name) or default
     if value is None:
-        value = default
-    if value is None or (value == "" and default is None):
         raise ImproperlyConfigured(f"{name} is not set; see .env.example")
     return value
 

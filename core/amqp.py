@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from amqp.exceptions import AMQPError
 from django.conf import settings
 from kombu import Connection
 from kombu.exceptions import KombuError
+
+from core.task_messages import task_body, task_headers
 
 PAUSE_SECONDS = 5.0
 TIMEOUT_SECONDS = 1.0
@@ -120,22 +121,9 @@ def _connection() -> "Connection":
 
 def _on_the_wire(channel: Any, message: TaskMessage) -> Any:
     id_ = str(uuid.uuid4())
-    canvas = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    headers = {
-        "lang": "py",
-        "task": message.task,
-        "id": id_,
-        "root_id": id_,
-        "parent_id": None,
-        "group": None,
-        "retries": 0,
-        "eta": None,
-        "expires": None,
-        "timelimit": [None, None],
-        "ignore_result": True,
-    }
+    headers = task_headers(message.task, id_)
     return channel.prepare_message(
-        orjson.dumps([message.arguments, {}, canvas]),
+        task_body(message.arguments),
         priority=message.priority,
         content_type="application/json",
         content_encoding="utf-8",

@@ -109,7 +109,7 @@ def send(
     both packed and unpacked. `query` is added to the URL's own. Redirects switch methods as browsers do; on a change
     of origin (scheme, host, port) credentials are dropped: Authorization, Cookie, headers whose name looks secret and
     those in `sensitive_headers`. `on_progress` is called at least every 250 ms while reading, writing or looking up,
-    and between connection attempts (10 s each); what it raises ends the call and reaches the caller.
+    and while connecting; what it raises ends the call and reaches the caller.
 
     Raises OutboundError, its kinds described there; ValueError for a method that is not one of METHODS.
     """
@@ -155,16 +155,18 @@ def checked_addresses(
     *,
     policy: OutboundPolicy,
     timeout_seconds: float,
+    on_progress: Callable[[], None] | None = None,
     resolver: Resolver = socket.getaddrinfo,
 ) -> tuple[str, ...]:
     """Look a host up once and return its addresses, all of them allowed, for a client of another protocol.
 
     The caller must connect to one of these addresses and not to the name. The list of refused ports is HTTP's and does
-    not apply. Raises OutboundError (`invalid_url`, `refused`, `connect`, `timeout`).
+    not apply. `on_progress` is called at least every 250 ms, as by `send`. Raises OutboundError (`invalid_url`,
+    `refused`, `connect`, `timeout`).
     """
     name, address = parse_host(f"[{host}]" if ":" in host else host)
     check_host(name, port, address, policy)
-    call = Call(name, timeout_seconds, 0, None)
+    call = Call(name, timeout_seconds, 0, on_progress)
     target = Target("http", name, port, "/", address)
     return tuple(str(each) for each in lookup(call, target, policy, resolver))
 

@@ -5,6 +5,8 @@ timeouts per read and unpacks a compressed chunk whole. `core.outbound` is the o
 """
 
 import contextlib
+import errno
+import select
 import socket
 import ssl
 import threading
@@ -227,9 +229,10 @@ def connect(call: Call, target: Target, policy: OutboundPolicy, resolver: Resolv
         family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
         with contextlib.ExitStack() as on_failure:
             sock = on_failure.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            sock.settimeout(min(call.seconds_left() / attempts_left, _CONNECT_SECONDS))
+            within = min(call.seconds_left() / attempts_left, _CONNECT_SECONDS)
+            if not _reaches(call, sock, (str(address), target.port), within):
+                continue
             try:
-                sock.connect((str(address), target.port))
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 peer = ip_address(sock.getpeername()[0].partition("%")[0])
             except OSError:
@@ -241,6 +244,21 @@ def connect(call: Call, target: Target, policy: OutboundPolicy, resolver: Resolv
             return connected
     call.seconds_left()
     raise OutboundError("connect", f"could not be reached: {call.host}")
+
+
+def _reaches(call: Call, sock: socket.socket, peer: tuple[str, int], seconds: float) -> bool:
+    """Connect in short waits, as `until_done`; whether it stands within `seconds`."""
+    until = time.monotonic() + seconds
+    sock.setblocking(False)
+    error = sock.connect_ex(peer)
+    if error == errno.EINPROGRESS:
+        ready = select.poll()
+        ready.register(sock, select.POLLOUT)
+        while not ready.poll(1000 * min(call.seconds_left(), _POLL_SECONDS, max(0.0, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return False
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return error == 0
 
 
 def _secure(call: Call, sock: socket.socket, host: str) -> ssl.SSLSocket:

@@ -22,6 +22,7 @@ from django.db import transaction
 from core import amqp
 from core.amqp import BrokerAwayError, TaskMessage
 from core.redis import RedisError, guarded
+from core.task_messages import task_body, task_headers
 from executions.failpoints import failpoint
 from executions.transitions.statements import QueuedRun
 
@@ -30,8 +31,6 @@ logger = logging.getLogger(__name__)
 RUN_COMPONENT = "executions.run_component"
 
 _together: ContextVar[list[QueuedRun] | None] = ContextVar("together", default=None)
-
-_NO_CANVAS = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
 def broker_priority(priority: int) -> int:
@@ -97,25 +96,12 @@ def _list_name(queue: str, priority: int) -> str:
 
 def _message(run: QueuedRun) -> bytes:
     id_ = str(uuid.uuid4())
-    body = orjson.dumps([[run.run_id, run.attempt], {}, _NO_CANVAS])
     return orjson.dumps(
         {
-            "body": base64.b64encode(body).decode(),
+            "body": base64.b64encode(task_body((run.run_id, run.attempt))).decode(),
             "content-encoding": "utf-8",
             "content-type": "application/json",
-            "headers": {
-                "lang": "py",
-                "task": RUN_COMPONENT,
-                "id": id_,
-                "root_id": id_,
-                "parent_id": None,
-                "group": None,
-                "retries": 0,
-                "eta": None,
-                "expires": None,
-                "timelimit": [None, None],
-                "ignore_result": True,
-            },
+            "headers": task_headers(RUN_COMPONENT, id_),
             "properties": {
                 "correlation_id": id_,
                 "delivery_mode": 2,

@@ -134,8 +134,12 @@ class Keeper(threading.Thread):
     def _leave(self) -> None:
         """The pool has ended, so whatever is still held in its name is held by nobody."""
         try:
-            for _, run in sweeping.held_by(self.worker_name):
-                conclude.let_go(run, "The worker stopped; trying again")
+            for pid, run in sweeping.held_by(self.worker_name):
+                if pid in self.warden.verdicts:
+                    # Ended for its own doing a moment ago, and no tick has come since.
+                    self._see_to(pid, run)
+                else:
+                    conclude.let_go(run, "The worker stopped; trying again")
             workers.leave(self.worker_name)
         except DatabaseError as error:
             logger.warning("Keeper cannot say goodbye: %s", type(error).__name__)
@@ -161,6 +165,10 @@ def prepare_parent(sender: Any, **_: Any) -> None:
         sys.exit(f"-Q names none of the queues {', '.join(Kind)}")
     if Kind.DEFAULT in _queues and not settings.AMQP_URL:
         consumed.select_add(_LEGACY_QUEUE)
+    sizes = [sender.concurrency, *(sender.options.get("autoscale") or ())]
+    most = max((size for size in sizes if isinstance(size, int)), default=0)
+    if most > interrupts.SLOTS:
+        sys.exit(f"A worker has {interrupts.SLOTS} processes or threads at most, not {most}: start several workers")
     threads = issubclass(get_implementation(sender.pool_cls), TaskPool)
     if threads:
         if _queues != (Kind.IO,):

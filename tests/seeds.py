@@ -146,7 +146,7 @@ def _plain(kind: _Kind) -> JSONObject:
     }
 
 
-_QUEUES = {"http_request": "io", "postgres": "io", "email": "io", "script": "script"}
+_QUEUES = {"http_request": "io", "postgres": "io", "script": "script"}
 _LOG = {"message": "done"}
 # Older ones that completed have none: nobody looks at so many, and rows take time.
 _WITH_RUNS = timedelta(hours=1)

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -159,6 +159,47 @@ def http_service(answers: Answers) -> Iterator[Service]:
         server.server_close()
 
 
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        return  # the other way has ended
+
+
+@contextmanager
+def first_connection_only(url: str) -> Iterator[str]:
+    """A URL of the same database behind a port that takes one connection, and has later ones wait without a word."""
+    parts = urlsplit(url)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=8))
+
+        def accept() -> None:
+            client, _ = listener.accept()
+            server = socket.create_connection((parts.hostname or "", parts.port or 5432))
+            for pair in ((client, server), (server, client)):
+                stack.callback(pair[0].close)
+                threading.Thread(target=_pump, args=pair, daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        user, _, _ = parts.netloc.rpartition("@")
+        yield f"postgresql://{user}@127.0.0.1:{listener.getsockname()[1]}{parts.path}"
+
+
+@contextmanager
+def unreachable_port() -> Iterator[int]:
+    """A port of every address of this machine that takes no connection and refuses none: its backlog is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("0.0.0.0", 0), backlog=0))
+        port = int(listener.getsockname()[1])
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        yield port
+
+
 @contextmanager
 def postgres_over_tcp() -> Iterator[str]:
     """A URL of the test database on a port of 127.0.0.1: the server itself may listen on a socket file alone."""
@@ -171,14 +212,6 @@ def postgres_over_tcp() -> Iterator[str]:
     port = listener.getsockname()[1]
     open_sockets: list[socket.socket] = []
 
-    def pump(source: socket.socket, target: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # the other way has ended
-
     def accept() -> None:
         while True:
             try:
@@ -189,7 +222,7 @@ def postgres_over_tcp() -> Iterator[str]:
             server.connect(f"{folder}/.s.PGSQL.5432")
             open_sockets.extend((client, server))
             for pair in ((client, server), (server, client)):
-                threading.Thread(target=pump, args=pair, daemon=True).start()
+                threading.Thread(target=_pump, args=pair, daemon=True).start()
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()

@@ -81,8 +81,6 @@ def test_every_service_is_checked_restarted_limited_and_logs_within_bounds() -> 
             assert service.keys["read_only"] is True
             assert service.keys["cap_drop"] == ["ALL"]
             assert service.keys["volumes"] == ["data:/data"]
-        if service.command[:1] == ["celery"] and "worker" in service.command:
-            assert "APG_DRAIN_SECONDS" not in service.environment
 
 
 def test_the_web_server_runs_and_is_checked_as_in_the_image() -> None:

@@ -15,6 +15,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
+from accounts.secret_store import create_secret
 from core.types import JSONObject
 from executions.interventions import cancel_execution
 from executions.models import ComponentRun, Execution, Worker
@@ -22,6 +23,8 @@ from executions.services import StartRequest, start_execution
 from executions.states import ExecutionStatus, RunStatus
 from tests.eventually import eventually
 from tests.integration.executions.conftest import linear, log, make_workflow
+from tests.stand_ins import unreachable_port
+from workflows.components import registry
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 
@@ -64,10 +67,25 @@ def server() -> Iterator[SlowServer]:
 
 
 @pytest.fixture
-def silent() -> Iterator[int]:
-    """The port of a mail server that never says a word."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        yield int(listener.getsockname()[1])
+def unreachable() -> Iterator[int]:
+    """A port of every local address that takes no connection and refuses none, as behind a firewall that drops."""
+    with unreachable_port() as port:
+        yield port
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A folder for PYTHONPATH that brings the plug-in, which this process knows, too."""
+    info = tmp_path / "apg_test_stubborn-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: apg-test-stubborn\nVersion: 1\n")
+    entry = "test_stubborn = tests.acceptance.stubborn:Stubborn"
+    (info / "entry_points.txt").write_text(f"[{registry.ENTRY_POINT_GROUP}]\n{entry}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry._plug_ins.cache_clear()
+    yield str(tmp_path)
+    monkeypatch.undo()
+    registry._plug_ins.cache_clear()
 
 
 @pytest.fixture
@@ -105,8 +123,12 @@ def call(id_: str, port: int, seconds: float, **more: object) -> JSONObject:
     return {"id": id_, "type": "http_request", "config": {"url": url, "method": "GET", "timeout": 120}, **more}
 
 
-def mail(id_: str, **more: object) -> JSONObject:
-    return {"id": id_, "type": "email", "config": {"to": "a@example.com", "subject": "s", "body": "b"}, **more}
+def wait_stubbornly(id_: str, **more: object) -> JSONObject:
+    return {"id": id_, "type": "test_stubborn", "config": {}, **more}
+
+
+def ask(id_: str, **more: object) -> JSONObject:
+    return {"id": id_, "type": "database_query", "config": {"connection": "db", "query": "SELECT 1"}, **more}
 
 
 def begin(user: User, definition: JSONObject) -> Execution:
@@ -168,11 +190,10 @@ def test_after_kill_9_another_worker_takes_over(alice: User, start: Start, serve
 
 
 def test_threads_that_do_not_come_back_are_given_up_and_cost_a_worker_that_has_too_many(
-    alice: User, start: Start, server: SlowServer, silent: int
+    alice: User, start: Start, server: SlowServer, stubborn: str
 ) -> None:
-    settings = {"APG_EMAIL_URL": f"smtp://127.0.0.1:{silent}", "APG_EMAIL_FROM": "apg@example.com"}
-    worker = start(8, APG_DRAIN_SECONDS="5", **settings)
-    first = begin(alice, linear(mail("a", timeout_seconds=1)))
+    worker = start(8, APG_DRAIN_SECONDS="5", PYTHONPATH=stubborn)
+    first = begin(alice, linear(wait_stubbornly("a", timeout_seconds=1)))
     eventually(lambda: status_of(first) == ExecutionStatus.FAILED, timeout=8)
     run = first.runs.get()
     assert (run.error, run.attempt, run.crashes) == (
@@ -181,16 +202,41 @@ def test_threads_that_do_not_come_back_are_given_up_and_cost_a_worker_that_has_t
     # The others go on beside it.
     beside = begin(alice, linear(call("a", server.port, 0.1)))
     eventually(lambda: status_of(beside) == ExecutionStatus.COMPLETED, timeout=5)
-    second = begin(alice, linear(mail("a", timeout_seconds=1)))
+    second = begin(alice, linear(wait_stubbornly("a", timeout_seconds=1)))
     eventually(lambda: status_of(second) == ExecutionStatus.FAILED, timeout=8)
     assert second.runs.get().crashes == 0
     assert worker.wait(15) == 75
     assert not ComponentRun.objects.exclude(status__in=("completed", "failed")).exists()
 
 
-def test_threads_serve_nothing_but_io() -> None:
-    command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "threads"]
+def test_addresses_that_nobody_answers_at_cost_no_thread(alice: User, start: Start, unreachable: int) -> None:
+    create_secret(owner=alice, name="db", value=f"postgresql://u:p@127.0.0.1:{unreachable}/d")
+    start(8, APG_DRAIN_SECONDS="5")
+    lone = {"timeout_seconds": 1}
+    calls = [call(f"c{n}", unreachable, 1, **lone) for n in range(4)]
+    execution = begin(alice, {"components": [*calls, *(ask(f"q{n}", **lone) for n in range(4))]})
+    eventually(lambda: status_of(execution) == ExecutionStatus.FAILED, timeout=8)
+    eventually(lambda: not running(execution), timeout=4)
+    errors = [run.error for run in execution.runs.all()]
+    assert errors == [{"code": "TIMEOUT_ERROR", "message": "Timed out after 1 s"}] * 8
+    assert Worker.objects.get().processes == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--pool", "threads"), "A worker of threads serves the queue io alone"),
+        (
+            ("-Q", "io", "--pool", "threads", "-c", "1025"),
+            "A worker has 1024 processes or threads at most, not 1025: start several workers",
+        ),
+        (("-c", "2000"), "A worker has 1024 processes or threads at most, not 2000: start several workers"),
+        (("--autoscale", "1500,2"), "A worker has 1024 processes or threads at most, not 1500: start several workers"),
+    ],
+)
+def test_a_worker_that_could_not_keep_its_promises_does_not_start(options: tuple[str, ...], message: str) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "config", "worker", *options]
     done: Any = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "A worker of threads serves the queue io alone" in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

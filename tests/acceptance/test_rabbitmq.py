@@ -80,7 +80,7 @@ def workers(broker: RabbitMQ) -> Iterator[Callable[..., "subprocess.Popen[bytes]
 
 
 def test_messages_are_celerys_and_the_most_urgent_is_served_first(broker: RabbitMQ) -> None:
-    celery = Celery("test", broker=broker.url)
+    celery = Celery("test", broker=broker.url, set_as_current=False)
     celery.config_from_object("django.conf:settings", namespace="CELERY")
     celery.conf.update(broker_url=broker.url, broker_transport_options={})
     runs = [QueuedRun(new_id(), priority, priority, "io") for priority in (5, 1, 10, 7, 3)]

@@ -110,6 +110,8 @@ def test_one_trace_one_count_and_lines_that_say_whose_they_are(token: str, tmp_p
             eventually(ended(execution_id), timeout=60)
             eventually(lambda: [path for path, _ in far_end.calls].count("/hook/secret") == 2, timeout=30)
             eventually(lambda: call(web, "GET", "/metrics", TOKEN).get(WEBHOOKS) == 2, timeout=20)
+            # A worker's heart may beat for the first time after it has done all this.
+            eventually(lambda: call(web, "GET", "/metrics", TOKEN).get(("apg_workers",)) == 1, timeout=20)
             counted = call(web, "GET", "/metrics", TOKEN)
             web_lines = web.log.read_text()
         eventually(lambda: len(in_trace(far_end)) >= 10, timeout=20)

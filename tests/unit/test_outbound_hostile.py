@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from core.outbound import OutboundError, OutboundPolicy, checked_addresses
+from tests.stand_ins import unreachable_port
 from tests.unit.outbound_peers import fetch, peer, redirect, response
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -134,6 +135,41 @@ def test_deadline_covers_a_lookup_that_hangs(ask: str) -> None:
     assert caught.value.kind == "timeout"
     assert time.monotonic() - started < 1.5
     done.set()
+
+
+def let_go_after(seconds: float) -> Callable[[], None]:
+    """A progress hook that ends the call after so long."""
+    until = time.monotonic() + seconds
+
+    def hook() -> None:
+        if time.monotonic() > until:
+            raise CancelledError
+
+    return hook
+
+
+def test_a_lookup_that_hangs_is_let_go_of() -> None:
+    def hanging(*_: Any, **__: Any) -> Any:
+        done.wait(10)
+        raise socket.gaierror
+
+    done = threading.Event()
+    started = time.monotonic()
+    with pytest.raises(CancelledError):
+        checked_addresses(
+            "slow.example", 5432, policy=OutboundPolicy(), timeout_seconds=10, resolver=hanging,
+            on_progress=let_go_after(0.3),
+        )  # fmt: skip
+    assert time.monotonic() - started < 1.5
+    done.set()
+
+
+def test_a_connection_that_nobody_takes_is_let_go_of() -> None:
+    with unreachable_port() as port:
+        started = time.monotonic()
+        with pytest.raises(CancelledError):
+            fetch(f"http://127.0.0.1:{port}/", timeout_seconds=30, on_progress=let_go_after(0.3))
+        assert time.monotonic() - started < 1.5
 
 
 ENDLESS_HINTS = itertools.repeat(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 20)

@@ -50,10 +50,18 @@ def test_the_compose_file_has_no_password_and_no_key_of_its_own() -> None:
         compose()
     for service in compose(**MADE_UP).values():
         for name, value in service.environment.items():
-            if re.search(r"PASSWORD|SECRET|_KEYS?|EMAIL_URL|TOKEN", name):
+            if re.search(r"PASSWORD|SECRET|_KEYS?|EMAIL_URL|TOKEN(?!_SECONDS|_DAYS)", name):
                 assert name.endswith("_FILE"), name
                 assert value.removeprefix("/run/secrets/") in service.keys["secrets"]
                 assert value.removeprefix("/run/secrets/") in compose_secrets()
+
+
+def test_the_compose_file_hands_on_every_variable_that_is_not_its_own_to_set() -> None:
+    names = set(re.findall(r"^#([A-Z][A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    # Of `make run`, of development, and what the image sets.
+    names -= {"APG_HOST", "APG_PORT", "APG_WORKER_PROCESSES", "APG_DEMO", "APG_DEBUG", "APG_DATA_DIR"}
+    given = {name.removesuffix("_FILE") for name in compose(**MADE_UP)["prepare"].environment}
+    assert {name.removesuffix("_FILE") for name in names} == given
 
 
 def test_without_its_secrets_the_compose_environment_does_not_start(tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ class DatabaseQuery(Component):
                 database.port,
                 policy=context.outbound,
                 timeout_seconds=min(timeout, _LOOKUP_SECONDS),
+                on_progress=context.checkpoint,
             )
             answer = query(
                 database,

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from core.errors import Problem
 from core.types import JSONObject
-from workflows.components.base import Completed, Component, Context, Email, EmailRefusedError, Failed, Kind, Outcome
+from workflows.components.base import Completed, Component, Context, Email, EmailRefusedError, Failed, Outcome
 from workflows.components.control import ANY, object_schema
 from workflows.expressions import has_expression
 from workflows.schemas import received
@@ -54,7 +54,6 @@ class SendEmail(Component):
     name: ClassVar = "Email"
     description: ClassVar = "Sends an e-mail through the platform's mail server"
     category: ClassVar = "integration"
-    kind: ClassVar = Kind.IO
     config_schema: ClassVar[JSONObject] = object_schema(
         {
             "to": _recipients("To", "Whom it is for"),

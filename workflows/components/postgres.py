@@ -3,18 +3,19 @@
 import base64
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, waiting
 from psycopg.abc import PQGen
 from psycopg.adapt import AdaptersMap, Buffer, Loader
-from psycopg.generators import fetch
+from psycopg.conninfo import make_conninfo
+from psycopg.generators import connect, fetch
 from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
+from psycopg.pq.abc import PGconn, PGresult
 from psycopg.types.json import Jsonb
 from psycopg.types.string import TextLoader
 
@@ -22,8 +23,14 @@ from core.json_text import dumps
 from core.types import JSONObject, JSONValue
 
 T = TypeVar("T")
+Wanted = TypeVar("Wanted")
 
+_POLL_SECONDS = 0.1
+# For each address, of so many at most, and all of them within the time of the call.
 _CONNECT_SECONDS = 10
+_MAX_ADDRESSES = 4
+# To ask a server to give up a statement that nobody waits for any more.
+_CANCEL_SECONDS = 1
 # The server ends a slow statement itself, and says so; this much later it is left alone.
 _GRACE_SECONDS = 1
 # What another attempt may cure: connection lost, transaction rolled back for others, out of resources, locked,
@@ -91,10 +98,11 @@ def query(
     """Run one statement with `$1`… in a transaction of its own, on one of the checked addresses. Raises QueryError.
 
     The server is told the time limit; a server that does not keep to it is left when the time is over. `on_progress` is
-    called ten times a second while it works; what that raises ends the call and reaches the caller.
+    called ten times a second while it connects and works; what that raises ends the call and reaches the caller within
+    about a second.
     """
     deadline = time.monotonic() + timeout_seconds
-    connection = _connect(database, addresses, timeout_seconds)
+    connection = _connect(database, addresses[:_MAX_ADDRESSES], deadline, on_progress)
     try:
         connection.deadline = deadline + _GRACE_SECONDS
         connection.on_progress = on_progress
@@ -125,15 +133,24 @@ class _Connection(psycopg.Connection[tuple[Any, ...]]):
     deadline: float | None = None
     on_progress: Callable[[], None] | None = None
 
-    def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
+    def __init__(self, pgconn: PGconn) -> None:
+        super().__init__(pgconn)
+        self.cursor_factory = _Cursor
+        self._adapters = AdaptersMap(_adapters())
+
+    def wait(self, gen: PQGen[Any], interval: float = _POLL_SECONDS, timeout: float | None = None) -> Any:
         if self.deadline is not None:
             left = max(0.0, self.deadline - time.monotonic())
             timeout = left if timeout is None else min(timeout, left)
         watched = gen if self.on_progress is None else _watched(gen, self.on_progress)
         return super().wait(watched, interval, timeout)
 
+    def _try_cancel(self, *, timeout: float = _CANCEL_SECONDS) -> None:
+        """The driver's own waits for five seconds, without a word in between."""
+        super()._try_cancel(timeout=min(timeout, _CANCEL_SECONDS))
 
-def _watched(gen: PQGen[T], on_progress: Callable[[], None]) -> PQGen[T]:
+
+def _watched(gen: Generator[Wanted, Any, T], on_progress: Callable[[], None]) -> Generator[Wanted, Any, T]:
     """The same conversation with the server, with a word in between whenever it was waited for."""
     ready: Any = None  # what starts a generator
     while True:
@@ -176,35 +193,47 @@ class _Cursor(psycopg.RawCursor[tuple[Any, ...]]):
         return self._raise_for_result(result)
 
 
-def _connect(database: Database, addresses: Sequence[str], timeout_seconds: float) -> _Connection:
-    """Raises QueryError. What is not given would be read from this process's environment and home, so all is."""
-    try:
-        return _Connection.connect(
-            host=",".join([database.host] * len(addresses)),
-            hostaddr=",".join(addresses),
-            port=database.port,
-            user=database.user,
-            password=database.password,
-            dbname=database.name,
-            sslmode=database.ssl_mode,
-            sslrootcert="system" if database.ssl_mode == "verify-full" else "/dev/null",
-            sslcertmode="disable",
-            gssencmode="disable",
-            passfile="/dev/null",
-            options="",
-            application_name=database.application_name,
-            client_encoding="UTF8",
-            connect_timeout=max(2, min(_CONNECT_SECONDS, round(timeout_seconds))),
-            cursor_factory=_Cursor,
-            context=_adapters(),
-        )
-    except psycopg.Error as error:
-        # The driver's own message names the user, the database and the address.
-        if _CREDENTIALS.search(str(error)):
-            raise QueryError("connection: the server refused the user, the password or the database") from None
-        if isinstance(error, errors.ConnectionTimeout):
-            raise QueryError("connection: the server did not answer in time", permanent=False, timed_out=True) from None
-        raise QueryError("connection: the server could not be connected to", permanent=False) from None
+def _connect(
+    database: Database, addresses: Sequence[str], deadline: float, on_progress: Callable[[], None]
+) -> _Connection:
+    """To the first address that takes it; each has its share of the time that is left. Raises QueryError."""
+    told = []
+    until = deadline
+    for attempts_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        on_progress()
+        began = time.monotonic()
+        until = began + min((deadline - began) / attempts_left, _CONNECT_SECONDS)
+        try:
+            talk = _watched(connect(_conninfo(database, address)), on_progress)
+            return _Connection(waiting.wait_conn(talk, interval=_POLL_SECONDS, timeout=max(0.0, until - began)))
+        except psycopg.Error as error:
+            told.append(str(error))
+    # The driver's own messages name the user, the database and the address.
+    if any(_CREDENTIALS.search(message) for message in told):
+        raise QueryError("connection: the server refused the user, the password or the database")
+    if time.monotonic() >= until:
+        raise QueryError("connection: the server did not answer in time", permanent=False, timed_out=True)
+    raise QueryError("connection: the server could not be connected to", permanent=False)
+
+
+def _conninfo(database: Database, address: str) -> str:
+    """What is not given would be read from this process's environment and home, so all is."""
+    return make_conninfo(
+        host=database.host,
+        hostaddr=address,
+        port=database.port,
+        user=database.user,
+        password=database.password,
+        dbname=database.name,
+        sslmode=database.ssl_mode,
+        sslrootcert="system" if database.ssl_mode == "verify-full" else "/dev/null",
+        sslcertmode="disable",
+        gssencmode="disable",
+        passfile="/dev/null",
+        options="",
+        application_name=database.application_name,
+        client_encoding="UTF8",
+    )
 
 
 def _answer(cursor: psycopg.Cursor[Any], sql: str, values: list[Any], max_rows: int, max_bytes: int) -> Answer:

@@ -12,7 +12,7 @@ from tests.acceptance.canary.kinds import Kind
 
 _HREF = re.compile(r'href="(/admin/[^"?#]*)"')
 _TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
-_MAX_PAGES = 60
+_MAX_PAGES = 200
 _SESSION = "sessionid"
 
 

@@ -53,7 +53,7 @@ def test_a_run_waits_in_the_queue_of_its_types_kind(alice: User, doorbells: Door
 def test_what_waits_for_others_is_io_and_users_code_is_script() -> None:
     kinds = {type_: registry.kind_of(type_) for type_ in TYPES}
     assert {type_ for type_, kind in kinds.items() if kind == Kind.SCRIPT} == {"script"}
-    io = {"http_request", "notification", "email", "database_query"}
+    io = {"http_request", "notification", "database_query"}
     assert {type_ for type_, kind in kinds.items() if kind == Kind.IO} == io
     assert registry.kind_of("not installed here") == Kind.DEFAULT
 

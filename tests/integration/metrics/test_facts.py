@@ -46,6 +46,18 @@ def test_the_queue_by_priority_and_how_long_the_oldest_waits(alice: User) -> Non
     assert found["apg_component_runs", "running"] == 0
 
 
+def test_each_queue_is_measured_by_itself(alice: User) -> None:
+    start(alice, linear(log("a")))
+    start(alice, linear({"id": "a", "type": "http_request", "config": {"url": "http://127.0.0.1:9", "method": "GET"}}))
+    start(alice, linear({"id": "a", "type": "script", "config": {"code": "result = 1"}}))
+    ComponentRun.objects.filter(queue="io").update(changed_at=timezone.now() - timedelta(minutes=7))
+    found = facts()
+    depth = {series[1:]: value for series, value in found.items() if series[0] == "apg_queue_depth"}
+    assert depth == {("default", "5"): 1, ("io", "5"): 1, ("script", "5"): 1}
+    oldest = {series[1]: value for series, value in found.items() if series[0] == "apg_queue_oldest_seconds"}
+    assert [round(oldest[queue], -1) for queue in ("default", "io", "script")] == [0, 420, 0]
+
+
 def test_an_empty_queue_says_that_nobody_waits(db: None) -> None:
     found = facts()
     assert found["apg_queue_oldest_seconds", "default"] == 0
@@ -100,6 +112,16 @@ def test_schedules_that_are_due(alice: User) -> None:
     found = facts()
     assert found["apg_schedules_due",] == 1
     assert 29 <= found["apg_schedule_oldest_due_seconds",] < 35
+
+
+def test_the_server_s_size_and_connections(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database()), current_setting('max_connections')::int")
+        size, most = cursor.fetchone()
+    found = facts()
+    assert abs(found["apg_database_size_bytes",] - size) < 2**20
+    assert found["apg_database_connections_max",] == most
+    assert 1 <= found["apg_database_connections",] <= most
 
 
 def test_maintenance_mode(db: None) -> None:

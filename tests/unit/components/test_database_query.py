@@ -3,19 +3,22 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from core.errors import ErrorCode
+from core.outbound import checked_addresses
 from core.outbound_policy import OutboundPolicy
 from core.types import JSONObject
-from tests.stand_ins import postgres_over_tcp
+from tests.stand_ins import first_connection_only, postgres_over_tcp, unreachable_port
 from tests.unit.components.context import context, run
 from workflows.components.base import Completed, Failed
 from workflows.components.database import DatabaseQuery
+from workflows.components.postgres import Answer, Database, QueryError
+from workflows.components.postgres import query as query_at
 from workflows.components.sql_binds import BindError, bind
 from workflows.expressions import References
 
@@ -160,6 +163,77 @@ def test_a_server_that_says_nothing_is_left(answer: bytes) -> None:
         assert not found.permanent
         assert time.monotonic() - started < 6
         held[0].close()
+
+
+class LetGoError(BaseException):
+    """What a checkpoint raises."""
+
+
+def let_go_after(seconds: float) -> Callable[[], None]:
+    until = time.monotonic() + seconds
+
+    def checkpoint() -> None:
+        if time.monotonic() > until:
+            raise LetGoError
+
+    return checkpoint
+
+
+def let_go(url: str, sql: str = "SELECT 1") -> float:
+    """The seconds that a statement takes to end when its attempt is told to let go after 0.3."""
+    started = time.monotonic()
+    given = replace(context(), secret={"db": url}.__getitem__, checkpoint=let_go_after(0.3))
+    with pytest.raises(LetGoError):
+        run("database_query", {"connection": "db", "query": sql}, given)
+    return time.monotonic() - started
+
+
+def test_connecting_ends_when_the_attempt_lets_go() -> None:
+    with unreachable_port() as port:
+        assert let_go(f"postgresql://u:p@127.0.0.1:{port}/d") < 1
+
+
+def test_looking_up_the_host_ends_when_the_attempt_lets_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hanging(*_: Any, **__: Any) -> Any:
+        done.wait(10)
+        raise socket.gaierror
+
+    done = threading.Event()
+    monkeypatch.setitem(checked_addresses.__kwdefaults__ or {}, "resolver", hanging)
+    assert let_go("postgresql://u:p@slow.example/d") < 1
+    done.set()
+
+
+def test_many_addresses_that_nobody_answers_at_share_the_time() -> None:
+    with unreachable_port() as port:
+        database = Database("h", port, "u", "p", "d", "prefer", "a")
+        started = time.monotonic()
+        with pytest.raises(QueryError) as caught:
+            ask(database, [f"127.0.0.{n}" for n in range(1, 51)], timeout_seconds=1)
+    assert (str(caught.value), caught.value.timed_out) == ("connection: the server did not answer in time", True)
+    assert 0.9 < time.monotonic() - started < 2
+
+
+def test_no_more_than_four_addresses_are_tried() -> None:
+    with socket.create_server(("127.0.0.5", 0)) as fifth:
+        fifth.setblocking(False)
+        database = Database("h", fifth.getsockname()[1], "u", "p", "d", "prefer", "a")
+        with pytest.raises(QueryError, match="could not be connected to"):
+            ask(database, [f"127.0.0.{n}" for n in range(1, 6)], timeout_seconds=5)
+        with pytest.raises(BlockingIOError):
+            fifth.accept()
+
+
+def ask(database: Database, addresses: list[str], *, timeout_seconds: float) -> Answer:
+    return query_at(
+        database, addresses, "SELECT 1", [], timeout_seconds=timeout_seconds, max_rows=1, max_bytes=100,
+        on_progress=lambda: None,
+    )  # fmt: skip
+
+
+def test_a_server_that_cannot_be_asked_to_cancel_is_left_within_two_seconds(url: str) -> None:
+    with first_connection_only(url) as narrow:
+        assert let_go(narrow, "SELECT pg_sleep(30)") < 2
 
 
 @pytest.mark.parametrize(
