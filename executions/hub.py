@@ -42,6 +42,8 @@ CHECK_SECONDS = 2.0
 # Between two reads of one subject: events come in bursts, and half of the machine is not for watching.
 _PAUSE_SECONDS = 0.01
 _BURST_SECONDS, _BURST_MESSAGES = 0.1, 5
+# Bells of one subject that are closer than this are of a burst: a worker rings at most every 20 ms.
+_CLOSE_SECONDS = 0.03
 # Between two questions whose subjects the bells were about, and how many answers are kept.
 _BELLS_SECONDS = 0.025
 _MAX_REMEMBERED = 10_000
@@ -131,6 +133,9 @@ class Hub:
         self._whose: dict[str, tuple[str, str | None]] = {}
         self._reads: dict[tuple[Any, ...], _Read] = {}
         self._next_read: dict[str, float] = {}
+        # When each subject was last read, and when its last bell was heard.
+        self._read_at: dict[str, float] = {}
+        self._heard_at: dict[str, float] = {}
         # The ledger's ends of the last seconds, the oldest first; empty until the first look.
         self._ends: deque[int] = deque(maxlen=int(OVERLAP_SECONDS / LOOK_SECONDS))
         self._looking = asyncio.Event()
@@ -229,7 +234,8 @@ class Hub:
             if self._reads.get(key) is reading:
                 del self._reads[key]
         in_burst = len(page.messages) > _BURST_MESSAGES and not page.more
-        self._next_read[subject_id] = time.monotonic() + (_BURST_SECONDS if in_burst else _PAUSE_SECONDS)
+        self._read_at[subject_id] = now = time.monotonic()
+        self._next_read[subject_id] = now + (_BURST_SECONDS if in_burst else _PAUSE_SECONDS)
         return page
 
     # --- what wakes them
@@ -259,11 +265,21 @@ class Hub:
                 await layer.group_add(bells.GROUP, channel)
                 while True:
                     subject_id = (await layer.receive(channel))["subject_id"]
+                    self._find_burst(subject_id)
                     self._wake(execution(subject_id), subject_id)
                     self._ring(subject_id)
             finally:
                 # Else the layer would keep every bell for a channel that nobody reads.
                 await layer.flush()
+
+    def _find_burst(self, subject_id: str) -> None:
+        """Where bells come close together, put the next read off, so that it has all of the burst."""
+        now = time.monotonic()
+        is_close = now - self._heard_at.get(subject_id, 0.0) < _CLOSE_SECONDS
+        self._heard_at[subject_id] = now
+        if is_close and subject_id in self._read_at:
+            later = self._read_at[subject_id] + _BURST_SECONDS
+            self._next_read[subject_id] = max(self._next_read.get(subject_id, 0.0), later)
 
     def _ring(self, subject_id: str) -> None:
         """Wake who watches the subject's workflow; find out whose it is, where that is not known.
@@ -316,6 +332,8 @@ class Hub:
     def _forget_reads(self) -> None:
         now = time.monotonic()
         self._next_read = {subject: at for subject, at in self._next_read.items() if at > now}
+        self._read_at = {subject: at for subject, at in self._read_at.items() if at > now - _BURST_SECONDS}
+        self._heard_at = {subject: at for subject, at in self._heard_at.items() if at > now - _CLOSE_SECONDS}
 
     async def _check(self) -> None:
         """Close what has lost its credential (contract §8), wake who has lost a right, and end what does not read."""

