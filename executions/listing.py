@@ -7,8 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
-from django.db.models.functions import TruncDate
+from django.db.models import Count, DateTimeField, Func, Q, QuerySet
 
 from accounts.callers import Caller
 from core.ids import first_id
@@ -137,6 +136,13 @@ class _OwnKeys(Keys):
         return read(limit=stop - start, offset=start, newest_first=False)[::-1]
 
 
+class _StartDay(Func):
+    """The beginning of a moment's day in UTC, by arithmetic: a cast to a date asks for its zone each time."""
+
+    template = "date_bin('1 day', %(expressions)s, timestamptz '2000-01-01 00:00:00+00')"
+    output_field = DateTimeField()
+
+
 class _StartedKeys(Keys):
     """What started in a range, of parts that no index has together in the order of starts.
 
@@ -149,11 +155,11 @@ class _StartedKeys(Keys):
         self._days: list[tuple[date, int]] = []
 
     def count(self) -> int:
-        by_day = [part.order_by().values_list(TruncDate("started_at", tzinfo=UTC)) for part in self._parts]
+        by_day = [part.order_by().values_list(_StartDay("started_at")) for part in self._parts]
         counted: Counter[date] = Counter()
         first, *more = (part.annotate(executions=Count("pk")) for part in by_day)
-        for day, executions in first.union(*more, all=True):
-            counted[day] += executions
+        for start, executions in first.union(*more, all=True):
+            counted[start.date()] += executions
         self._days = sorted(counted.items(), reverse=True)
         return counted.total()
 
