@@ -133,8 +133,7 @@ def test_a_killed_broker_loses_and_doubles_nothing(
     assert left() > 0, "killed too late to prove anything"
     away = run(2)
     broker.start()
-    # Its start, the consumers' growing pauses, and a ring: half a minute here, more on a busy machine.
-    eventually(lambda: left() == 0, timeout=150)
+    eventually(lambda: left() == 0, timeout=60)
     last = run(1)
     eventually(lambda: left() == 0, timeout=20)
     ended = Execution.objects.filter(pk__in=[execution.pk for execution in (*first, *many, *away, *last)])

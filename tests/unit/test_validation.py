@@ -1,5 +1,6 @@
 """Validation: what saving refuses beyond the shape, what is warned of, and the report as it is printed."""
 
+import gc
 import time
 from collections.abc import Callable
 from typing import Any
@@ -293,8 +294,13 @@ def test_d7_at_its_limits_a_definition_is_judged_in_a_second() -> None:
     connections = [{"source": f"c{source}", "target": f"c{source + step}"} for source in range(1996) for step in (1, 2)]
     raw = definition(*components, connections=connections)
     assert report(raw).is_valid
-    # The best of three: a collection of all that other tests left takes a while.
-    assert min(_seconds(raw, report) for _ in range(3)) < 1
+    # What other tests left is not collected meanwhile: it is not the judging's.
+    gc.collect()
+    gc.freeze()
+    try:
+        assert _seconds(raw, report) < 1
+    finally:
+        gc.unfreeze()
     small = definition(*components[:200], connections=edges(*(f"c{n}>c{n + 1}" for n in range(199))))
     parse(small)
     assert min(_seconds(small, parse) for _ in range(5)) < 0.02
