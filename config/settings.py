@@ -266,6 +266,9 @@ CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# After a reconnection, Celery would raise the prefetch count again step by step, each from the thread that takes a
+# message: two threads then read one connection, and the event loop waits for ever for an answer that the other has.
+CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 # Celery would close the process's connection to PostgreSQL before and after every task, and with it all prepared
 # statements; the engine lets go of a broken one itself.
 CELERY_DB_REUSE_MAX = 10**9

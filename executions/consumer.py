@@ -1,7 +1,7 @@
 """Celery's consumer, taught to stay: whatever a broker or a message does, the worker reconnects and goes on.
 
 Three things would otherwise end or silence it: an acknowledgement that failed is logged and forgotten, and its place
-among the prefetched messages is never free again; an error that the broker answers (read-only, out of memory) is
+among the prefetched messages is never free again (that of a message from an earlier connection is); an error that the broker answers (read-only, out of memory) is
 taken for a bug; and so is what a malformed message raises. RabbitMQ's errors of a channel are taken for the first kind
 too: a new connection has new channels.
 """
@@ -33,26 +33,25 @@ class DoorbellConsumer(Consumer):
         handle = super().create_task_handler(*args, **kwargs)
 
         def on_message(message: Any) -> None:
-            message.ack_log_error = partial(_acknowledge, message)
+            message.ack_log_error = partial(self._acknowledge, message, self.connection)
             try:
                 handle(message)
             except _BROKER_ERRORS:
                 raise
             except Exception as error:
                 logger.warning("Message dropped: %s", type(error).__name__, extra={"action": "message_dropped"})
-                _acknowledge(message)
+                self._acknowledge(message, self.connection)
 
         return on_message
 
-
-def _acknowledge(message: Any, *_: Any, **__: Any) -> None:
-    """Raises ConnectionResetError, on which the consumer connects anew, with all places free."""
-    if message.acknowledged:
-        return
-    try:
-        message.ack()
-    except _BROKER_ERRORS as error:
-        raise ConnectionResetError(f"A message could not be acknowledged: {type(error).__name__}") from error
+    def _acknowledge(self, message: Any, came_over: Any, *_: Any, **__: Any) -> None:
+        """Raises ConnectionResetError, on which the consumer connects anew, with all places free."""
+        if message.acknowledged or came_over is not self.connection:
+            return
+        try:
+            message.ack()
+        except _BROKER_ERRORS as error:
+            raise ConnectionResetError(f"A message could not be acknowledged: {type(error).__name__}") from error
 
 
 def _reconnect_on_error(loop: Callable[..., None], *args: Any) -> None:
