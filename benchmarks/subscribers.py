@@ -11,6 +11,9 @@ import sys
 import time
 from base64 import b64encode
 from datetime import datetime
+from typing import Any
+
+import uvloop
 
 _TIMESTAMP = re.compile(rb'"timestamp":"([^"]+)"')
 
@@ -27,11 +30,10 @@ class Subscriber(asyncio.Protocol):
         self._token, self._subscribe = token, subscribe
         self._buffer = b""
         self._shook_hands = False
-        self._transport: asyncio.Transport
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+    def connection_made(self, transport: Any) -> None:
+        # uvloop's is no asyncio.Transport.
+        self._transport: asyncio.WriteTransport = transport
         key = b64encode(os.urandom(16)).decode()
         transport.write(
             f"GET /api/v1/ws?token={self._token} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -116,4 +118,4 @@ async def _main(port: int, token: str, count: int, data: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1]), os.environ["SUBSCRIBER_TOKEN"], int(sys.argv[2]), sys.argv[3]))
+    uvloop.run(_main(int(sys.argv[1]), os.environ["SUBSCRIBER_TOKEN"], int(sys.argv[2]), sys.argv[3]))

@@ -1,9 +1,10 @@
 """Celery's consumer, taught to stay: whatever a broker or a message does, the worker reconnects and goes on.
 
 Three things would otherwise end or silence it: an acknowledgement that failed is logged and forgotten, and its place
-among the prefetched messages is never free again (that of a message from an earlier connection is); an error that the broker answers (read-only, out of memory) is
-taken for a bug; and so is what a malformed message raises. RabbitMQ's errors of a channel are taken for the first kind
-too: a new connection has new channels.
+among the prefetched messages is never free again (unless the message came over an earlier connection, whose places are
+gone with it); an error that the broker answers (read-only, out of memory) is taken for a bug; and so is what a
+malformed message raises. RabbitMQ's errors of a channel are taken for the first kind too: a new connection has new
+channels.
 """
 
 import logging

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -25,13 +25,14 @@ from core import measures
 from core.connections import drop_dead_connections
 from events import bells
 from executions import pages
+from executions.audience import Audience, Watch
 from executions.frames import ENDS
-from executions.pages import Page
 from workflows import access
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Place = TypeVar("Place", bound=Hashable)
 Topic = tuple[str, str]
 
 LOOK_SECONDS = 1.0
@@ -39,11 +40,8 @@ LOOK_SECONDS = 1.0
 # subject's next event.
 OVERLAP_SECONDS = 5.0
 CHECK_SECONDS = 2.0
-# Between two reads of one subject: events come in bursts, and half of the machine is not for watching.
+# Between two reads of one subject, whoever asks.
 _PAUSE_SECONDS = 0.01
-_BURST_SECONDS, _BURST_MESSAGES = 0.1, 5
-# Bells of one subject that are closer than this are of a burst: a worker rings at most every 20 ms.
-_CLOSE_SECONDS = 0.03
 # Between two questions whose subjects the bells were about, and how many answers are kept.
 _BELLS_SECONDS = 0.025
 _MAX_REMEMBERED = 10_000
@@ -64,40 +62,6 @@ def workflow(workflow_id: str) -> Topic:
 def owner(user_id: str) -> Topic:
     """The ends of the executions of a user's workflows."""
     return "owner", user_id
-
-
-class Watch:
-    """One who watches: what has woken it, until it asks.
-
-    `right`: (workflow id, user id); when the user sees the workflow no more, the watch is woken to find out.
-    """
-
-    def __init__(self, right: tuple[str, str] | None) -> None:
-        self.right = right
-        self._woken = asyncio.Event()
-        self._subjects: dict[str, int | None] = {}
-        self._messages: deque[str] = deque(maxlen=100)
-
-    def wake(self, subject_id: str, sequence: int | None = None) -> None:
-        """There is more about a subject, up to a sequence number where it is known."""
-        known = self._subjects.get(subject_id, -1)
-        # What a bell says is newer than any number.
-        self._subjects[subject_id] = None if sequence is None or known is None else max(sequence, known)
-        self._woken.set()
-
-    def hand(self, message: str) -> None:
-        """A message that is not in the ledger."""
-        self._messages.append(message)
-        self._woken.set()
-
-    async def woken(self) -> tuple[dict[str, int | None], list[str]]:
-        """Waits for the next reason: the subjects with more about them, and the messages handed over."""
-        await self._woken.wait()
-        self._woken.clear()
-        subjects, self._subjects = self._subjects, {}
-        messages = list(self._messages)
-        self._messages.clear()
-        return subjects, messages
 
 
 class Peer(Protocol):
@@ -122,7 +86,7 @@ class Hub:
     def __init__(self) -> None:
         # What ails the platform now, as staff have been told of it.
         self.alerts: dict[str, str] = {}
-        self._watches: dict[Topic, set[Watch]] = {}
+        self._audiences: dict[Topic, Audience] = {}
         self._peers: set[Peer] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="live")
@@ -133,9 +97,6 @@ class Hub:
         self._whose: dict[str, tuple[str, str | None]] = {}
         self._reads: dict[tuple[Any, ...], _Read] = {}
         self._next_read: dict[str, float] = {}
-        # When each subject was last read, and when its last bell was heard.
-        self._read_at: dict[str, float] = {}
-        self._heard_at: dict[str, float] = {}
         # The ledger's ends of the last seconds, the oldest first; empty until the first look.
         self._ends: deque[int] = deque(maxlen=int(OVERLAP_SECONDS / LOOK_SECONDS))
         self._looking = asyncio.Event()
@@ -155,19 +116,19 @@ class Hub:
         """A watch of these topics, for as long as the block lasts. Whoever reads after it began misses nothing."""
         watch = Watch(right)
         for topic in topics:
-            self._watches.setdefault(topic, set()).add(watch)
+            self._audiences.setdefault(topic, Audience()).watches.add(watch)
         try:
             yield watch
         finally:
             for topic in topics:
-                members = self._watches[topic]
-                members.discard(watch)
-                if not members:
-                    del self._watches[topic]
+                watches = self._audiences[topic].watches
+                watches.discard(watch)
+                if not watches:
+                    del self._audiences[topic]
 
     def watched(self, topic: Topic) -> bool:
         """Whether anybody watches it."""
-        return topic in self._watches
+        return topic in self._audiences
 
     def join(self, peer: Peer) -> None:
         """A connection is open: its credential and its speed are looked at from now on."""
@@ -199,8 +160,9 @@ class Hub:
 
     def tell(self, topic: Topic, message: str) -> None:
         """Hand a message to everybody who watches a topic."""
-        for watch in self._watches.get(topic, ()):
-            watch.hand(message)
+        if audience := self._audiences.get(topic):
+            for watch in audience.watches:
+                watch.hand(message)
 
     # --- what they read
 
@@ -211,38 +173,41 @@ class Hub:
         return await asyncio.get_running_loop().run_in_executor(self._executor, run)
 
     async def page(
-        self, read: Callable[[str, int, frozenset[Credential]], Page], subject_id: str, after: int, asker: Credential
-    ) -> Page:
-        """A page of a subject, one read for all who ask for the same at the same time."""
-        key = (read, subject_id, after)
+        self, read: Callable[[str, Place, frozenset[Credential]], T], subject_id: str, place: Place, asker: Credential
+    ) -> T:
+        """A page of a subject after a place in it, one read for all who ask for the same at the same time."""
+        key = (read, subject_id, place)
         waiting = self._reads.get(key)
         if waiting is None or waiting.has_begun:
             waiting = self._reads[key] = _Read()
-            waiting.result = asyncio.create_task(self._read(key, waiting))
+            waiting.task = asyncio.create_task(self._read(key, waiting))
         waiting.asked.add(asker)
-        return await asyncio.shield(waiting.result)
+        # Not the task itself, which whoever stops waiting would cancel for all; nor a shield, at three times the cost.
+        await waiting.done.wait()
+        page: T = waiting.task.result()
+        return page
 
-    async def _read(self, key: tuple[Any, ...], reading: "_Read") -> Page:
-        read, subject_id, after = key
+    async def _read(self, key: tuple[Any, ...], reading: "_Read") -> Any:
+        read, subject_id, place = key
         pause = self._next_read.get(subject_id, 0.0) - time.monotonic()
         try:
             if pause > 0:
                 await asyncio.sleep(pause)
             reading.has_begun = True
-            page: Page = await self.in_thread(read, subject_id, after, frozenset(reading.asked))
+            page = await self.in_thread(read, subject_id, place, frozenset(reading.asked))
         finally:
             if self._reads.get(key) is reading:
                 del self._reads[key]
-        in_burst = len(page.messages) > _BURST_MESSAGES and not page.more
-        self._read_at[subject_id] = now = time.monotonic()
-        self._next_read[subject_id] = now + (_BURST_SECONDS if in_burst else _PAUSE_SECONDS)
+            # They go on when this task has ended.
+            reading.done.set()
+        self._next_read[subject_id] = time.monotonic() + _PAUSE_SECONDS
         return page
 
     # --- what wakes them
 
     def _wake(self, topic: Topic, subject_id: str, sequence: int | None = None) -> None:
-        for watch in self._watches.get(topic, ()):
-            watch.wake(subject_id, sequence)
+        if audience := self._audiences.get(topic):
+            audience.wake(subject_id, sequence)
 
     async def _keep(self, job: Callable[[], Awaitable[None]]) -> None:
         """Run for ever; what fails (PostgreSQL is away, Redis is) is tried again."""
@@ -265,21 +230,11 @@ class Hub:
                 await layer.group_add(bells.GROUP, channel)
                 while True:
                     subject_id = (await layer.receive(channel))["subject_id"]
-                    self._find_burst(subject_id)
                     self._wake(execution(subject_id), subject_id)
                     self._ring(subject_id)
             finally:
                 # Else the layer would keep every bell for a channel that nobody reads.
                 await layer.flush()
-
-    def _find_burst(self, subject_id: str) -> None:
-        """Where bells come close together, put the next read off, so that it has all of the burst."""
-        now = time.monotonic()
-        is_close = now - self._heard_at.get(subject_id, 0.0) < _CLOSE_SECONDS
-        self._heard_at[subject_id] = now
-        if is_close and subject_id in self._read_at:
-            later = self._read_at[subject_id] + _BURST_SECONDS
-            self._next_read[subject_id] = max(self._next_read.get(subject_id, 0.0), later)
 
     def _ring(self, subject_id: str) -> None:
         """Wake who watches the subject's workflow; find out whose it is, where that is not known.
@@ -291,7 +246,7 @@ class Hub:
             self._wake(workflow(workflow_id), subject_id)
             if owner_id is None or not self.watched(owner(owner_id)):
                 return
-        if any(kind != "execution" for kind, _ in self._watches):
+        if any(kind != "execution" for kind, _ in self._audiences):
             self._rung.add(subject_id)
             self._ringing.set()
 
@@ -320,20 +275,15 @@ class Hub:
         """Ring the bells of the last seconds again. After a failure it goes on from where it last looked."""
         while True:
             end = await self.in_thread(pages.ledger_end)
-            if self._watches and self._ends and end > self._ends[0]:
+            if self._audiences and self._ends and end > self._ends[0]:
                 self._rung.update(await self.in_thread(pages.subjects_since, self._ends[0]))
                 self._ringing.set()
             self._ends.append(end)
             self._looked_at = time.monotonic()
             self._looking.set()
-            self._forget_reads()
+            now = time.monotonic()
+            self._next_read = {subject: at for subject, at in self._next_read.items() if at > now}
             await asyncio.sleep(LOOK_SECONDS)
-
-    def _forget_reads(self) -> None:
-        now = time.monotonic()
-        self._next_read = {subject: at for subject, at in self._next_read.items() if at > now}
-        self._read_at = {subject: at for subject, at in self._read_at.items() if at > now - _BURST_SECONDS}
-        self._heard_at = {subject: at for subject, at in self._heard_at.items() if at > now - _CLOSE_SECONDS}
 
     async def _check(self) -> None:
         """Close what has lost its credential (contract §8), wake who has lost a right, and end what does not read."""
@@ -353,7 +303,8 @@ class Hub:
             for peer, credential in held.items():
                 if credential not in good and peer.credential == credential:
                     await peer.end(4401)
-            rights = {watch: watch.right for watches in self._watches.values() for watch in watches if watch.right}
+            watches = {watch for audience in self._audiences.values() for watch in audience.watches}
+            rights = {watch: watch.right for watch in watches if watch.right}
             if rights:
                 seen = await self.in_thread(access.seen, set(rights.values()))
                 for watch, right in rights.items():
@@ -364,10 +315,11 @@ class Hub:
 class _Read:
     """A page that is being asked for; whoever comes before it has begun shares it."""
 
-    result: "asyncio.Task[Page]"
+    task: "asyncio.Task[Any]"
 
     def __init__(self) -> None:
         self.asked: set[Credential] = set()
+        self.done = asyncio.Event()
         self.has_begun = False
 
 

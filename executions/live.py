@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Hashable
+from typing import TypeVar
 
 from django.db import Error as DatabaseError
 
@@ -11,9 +12,12 @@ from accounts.ws_auth import Credential, is_staff, still_good
 from executions import hub as topics
 from executions import pages
 from executions.hub import EVERYBODY, Hub, Topic
-from executions.pages import Page
+from executions.pages import Mark, Page
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Place = TypeVar("Place", bound=Hashable)
 
 # For longer than a look may still name an execution that has ended.
 _REMEMBER_SECONDS = 30.0
@@ -58,24 +62,30 @@ async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) ->
         yield Page((), 0, False, False, frozenset({credential}))
         while True:
             subjects, _ = await watch.woken()
-            for subject_id, sequence in subjects.items():
-                after = places.get(subject_id, 0)
-                if sequence is not None and sequence <= after:
-                    continue
-                read: Callable[..., Page] = pages.workflow_page
-                if subject_id != workflow_id:
-                    read = pages.execution_page
-                if subject_id not in places:
-                    # New, or a late bell of what ended before this began.
-                    read, after = pages.first_execution_page, began
-                async for page in _rest(hub, read, subject_id, after, credential):
-                    places[subject_id] = page.last
-                    if page.messages:
-                        yield page
-                    if page.ended and subject_id == workflow_id:
-                        return
-                    if page.ended:
+            # What is new; or a late bell of what ended before this began.
+            marks = [
+                Mark(subject_id, places[subject_id]) if subject_id in places else Mark(subject_id, after_row=began)
+                for subject_id, sequence in subjects.items()
+                if sequence is None or sequence > places.get(subject_id, 0)
+            ]
+            while marks:
+                news = await _page(hub, pages.workflow_news, workflow_id, tuple(marks), credential)
+                if credential not in news.allowed:
+                    raise GoneError
+                for subject_id, part in news.parts.items():
+                    if part.found:
+                        places[subject_id] = part.last
+                    if part.found and part.ended:
                         ended[subject_id] = time.monotonic()
+                if news.page.messages:
+                    yield news.page
+                if news.page.ended:
+                    return
+                marks = [
+                    Mark(mark.subject_id, places[mark.subject_id]) if mark.subject_id in news.parts else mark
+                    for mark in marks
+                    if mark.subject_id not in news.parts or news.parts[mark.subject_id].more
+                ]
             _forget(ended, places)
 
 
@@ -108,29 +118,17 @@ async def follow_system(hub: Hub, credential: Credential, *, staff: bool) -> Asy
             _forget(told, {})
 
 
-async def _rest(
-    hub: Hub, read: Callable[..., Page], subject_id: str, after: int, credential: Credential
-) -> AsyncGenerator[Page]:
-    """The pages of a subject as far as there are any. Raises GoneError; a deleted execution has none."""
-    while True:
-        page = await _page(hub, read, subject_id, after, credential)
-        if not page.found:
-            return
-        if credential not in page.allowed:
-            raise GoneError
-        yield page
-        after = page.last
-        if read is pages.first_execution_page:
-            read = pages.execution_page
-        if not page.more:
-            return
-
-
-async def _page(hub: Hub, read: Callable[..., Page], subject_id: str, after: int, credential: Credential) -> Page:
+async def _page(
+    hub: Hub,
+    read: Callable[[str, Place, frozenset[Credential]], T],
+    subject_id: str,
+    place: Place,
+    credential: Credential,
+) -> T:
     """A page, however long PostgreSQL is away."""
     while True:
         try:
-            return await hub.page(read, subject_id, after, credential)
+            return await hub.page(read, subject_id, place, credential)
         except DatabaseError as error:
             logger.warning("A live view waits: %s", type(error).__name__, extra={"action": "live_waits"})
             await asyncio.sleep(1)
@@ -149,7 +147,8 @@ def _is_what_it_was(credential: Credential, staff: bool) -> bool:
 
 
 def _forget(ended: dict[str, float], places: dict[str, int]) -> None:
+    """Let go of what ended long ago; the first to end comes first."""
     long_ago = time.monotonic() - _REMEMBER_SECONDS
-    for subject_id in [subject_id for subject_id, at in ended.items() if at < long_ago]:
-        del ended[subject_id]
-        places.pop(subject_id, None)
+    while ended and ended[first := next(iter(ended))] < long_ago:
+        del ended[first]
+        places.pop(first, None)

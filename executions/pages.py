@@ -5,10 +5,10 @@ so that nothing that happened after an access ended is told.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.utils import timezone
@@ -86,21 +86,73 @@ class Page:
         return b"".join(map(wire, self.messages))
 
 
+class Mark(NamedTuple):
+    """Where somebody is in a subject's events: after a number of its own, and after a row of the ledger.
+
+    The row is for who does not know yet where they are in it.
+    """
+
+    subject_id: str
+    after: int = 0
+    after_row: int = 0
+
+
+@dataclass(frozen=True)
+class News:
+    """What there is after several marks: a page of it all, and each subject's own, as far as they were read."""
+
+    page: Page
+    parts: dict[str, Page]
+
+    @property
+    def allowed(self) -> frozenset[Credential]:
+        """For whom it is."""
+        return self.page.allowed
+
+
 def execution_page(execution_id: str, after: int, asked: Collection[Credential]) -> Page:
     """The next messages of an execution; allowed to nobody if it is not there."""
-    return _execution_page(execution_id, after, 0, asked)
+    workflow_id, page = _execution_part(Mark(execution_id, after))
+    return replace(page, allowed=_allowed(workflow_id, asked)) if page.found else page
 
 
-def first_execution_page(execution_id: str, after_row: int, asked: Collection[Credential]) -> Page:
-    """The same from a row of the ledger on, for who does not know yet where they are in it."""
-    return _execution_page(execution_id, 0, after_row, asked)
+def workflow_news(workflow_id: str, marks: Collection[Mark], asked: Collection[Credential]) -> News:
+    """The next messages of a workflow and of executions of it, to some 256 K characters; nothing of what is not there.
+
+    It has ended when the workflow is deleted, which its owner is told.
+    """
+    parts: dict[str, Page] = {}
+    owner: str | None = None
+    room = MAX_PAGE_CHARS
+    for mark in marks:
+        if mark.subject_id == workflow_id:
+            owner, part = _workflow_part(mark)
+        else:
+            _, part = _execution_part(mark)
+        parts[mark.subject_id] = part
+        room -= sum(map(len, part.messages))
+        if room < 0:
+            break
+    messages = tuple(message for part in parts.values() for message in part.messages)
+    is_deleted = workflow_id in parts and parts[workflow_id].ended
+    if is_deleted:
+        # Its shares are gone with it: of nobody else is it known any more that they saw it.
+        allowed = frozenset(credential for credential in still_good(asked) if credential.user_id == owner)
+    elif any(part.found for part in parts.values()):
+        allowed = _allowed(workflow_id, asked)
+    else:
+        # Executions that were deleted meanwhile, perhaps with the workflow, which its owner is to be told.
+        allowed = frozenset(asked)
+    return News(Page(messages, 0, is_deleted, False, allowed), parts)
 
 
-def _execution_page(execution_id: str, after: int, after_row: int, asked: Collection[Credential]) -> Page:
+def _execution_part(mark: Mark) -> tuple[str, Page]:
+    """The workflow's id and the next messages, allowed to nobody yet."""
+    execution_id, after, after_row = mark
     parameters = {"execution": to_uuid(execution_id), "after": after, "after_row": after_row}
     found = fetch_all(_PAGE, {**parameters, "limit": LIMIT, "max_output": MAX_OUTPUT_CHARS})
     if not found:
-        return Page((), after, True, False, frozenset(), found=False)
+        return "", Page((), after, True, False, frozenset(), found=False)
     first = found[0]
     state = State(
         execution_id=execution_id,
@@ -130,21 +182,19 @@ def _execution_page(execution_id: str, after: int, after_row: int, asked: Collec
     if rows and not more and rows[-1].type not in ENDS and any(row.type.startswith("component.") for row in rows):
         messages.append(update_frame(state, timezone.now()))
     ended = state.completed_at is not None and not more
-    return Page(tuple(messages), last, ended, more, _allowed(state.workflow_id, asked))
+    return state.workflow_id, Page(tuple(messages), last, ended, more, frozenset())
 
 
-def workflow_page(workflow_id: str, after: int, asked: Collection[Credential]) -> Page:
-    """The next messages of a workflow itself; it has ended when it is deleted, which its owner is told."""
-    found = fetch_all(_WORKFLOW_PAGE, {"workflow": to_uuid(workflow_id), "after": after, "limit": LIMIT})
+def _workflow_part(mark: Mark) -> tuple[str | None, Page]:
+    """The owner's id, where there is anything, and the next messages of the workflow itself, allowed to nobody yet."""
+    found = fetch_all(_WORKFLOW_PAGE, {"workflow": to_uuid(mark.subject_id), "after": mark.after, "limit": LIMIT})
     rows = [Row(row["sequence"], row["type"], orjson.loads(row["data"]), row["timestamp"]) for row in found]
-    messages = tuple(workflow_frame(row, workflow_id) for row in rows)
-    last = rows[-1].sequence if rows else after
-    if rows and rows[-1].type == EventType.WORKFLOW_DELETED:
-        # Its shares are gone with it: of nobody else is it known any more that they saw it.
-        owner = from_uuid(found[-1]["owner_id"])
-        allowed = frozenset(credential for credential in still_good(asked) if credential.user_id == owner)
-        return Page(messages, last, True, False, allowed)
-    return Page(messages, last, False, len(rows) == LIMIT, _allowed(workflow_id, asked))
+    messages = tuple(workflow_frame(row, mark.subject_id) for row in rows)
+    if not rows:
+        return None, Page((), mark.after, False, False, frozenset())
+    is_deleted = rows[-1].type == EventType.WORKFLOW_DELETED
+    more = len(rows) == LIMIT and not is_deleted
+    return from_uuid(found[-1]["owner_id"]), Page(messages, rows[-1].sequence, is_deleted, more, frozenset())
 
 
 def _row(sequence: int, type_: str, data: JSONObject, timestamp: str, output: str | None) -> Row:
