@@ -1,13 +1,13 @@
-"""Who watches a topic, and when they are woken: at once, but in a burst of bells ten times a second."""
+"""Who watches a topic, and when they are woken: at once, but in a burst of events five times a second."""
 
 import asyncio
 import time
 from collections import deque
 
-# Bells of one topic of which each is heard within this time of the last but one are a burst: a worker that has always
-# more to tell rings every 20 ms.
-CLOSE_SECONDS = 0.045
-BURST_SECONDS = 0.1
+# Where there was more than this to tell, the next time is so long after: a worker of light components rings every 20 ms
+# and has some thirty messages each time.
+BURST_MESSAGES = 10
+BURST_SECONDS = 0.2
 
 
 class Watch:
@@ -48,38 +48,30 @@ class Audience:
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
         self._subjects: dict[str, int | None] = {}
-        self._heard_at: deque[float] = deque([float("-inf")] * 2, maxlen=2)
-        self._woken_at = float("-inf")
+        self._rests_until = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self, subject_id: str, sequence: int | None = None) -> None:
         """There is more about a subject: tell everybody, at once or with what the rest of a burst is about."""
         note(self._subjects, subject_id, sequence)
-        now = time.monotonic()
-        wait = put_off(self._heard_at[0], self._woken_at, now)
-        self._heard_at.append(now)
-        if self._timer is not None:
-            return
-        if wait > 0:
-            self._timer = asyncio.get_running_loop().call_later(wait, self._tell)
-        else:
-            self._tell()
+        if self._timer is None:
+            wait = self._rests_until - time.monotonic()
+            if wait > 0:
+                self._timer = asyncio.get_running_loop().call_later(wait, self._tell)
+            else:
+                self._tell()
+
+    def was_told(self, messages: int) -> None:
+        """How much there was, the last time that somebody looked."""
+        if messages > BURST_MESSAGES:
+            self._rests_until = time.monotonic() + BURST_SECONDS
 
     def _tell(self) -> None:
         self._timer = None
-        self._woken_at = time.monotonic()
         subjects, self._subjects = self._subjects, {}
         for watch in self.watches:
             for subject_id, sequence in subjects.items():
                 watch.wake(subject_id, sequence)
-
-
-def put_off(last_but_one_at: float, woken_at: float, now: float) -> float:
-    """Seconds until those who watch are woken because of a bell that is heard now; not above 0: at once.
-
-    `last_but_one_at`: when the bell before the last one was heard; `woken_at`: when they were woken last.
-    """
-    return woken_at + BURST_SECONDS - now if now - last_but_one_at < CLOSE_SECONDS else 0.0
 
 
 def note(subjects: dict[str, int | None], subject_id: str, sequence: int | None) -> None:

@@ -201,6 +201,9 @@ class Hub:
             # They go on when this task has ended.
             reading.done.set()
         self._next_read[subject_id] = time.monotonic() + _PAUSE_SECONDS
+        for topic in (execution(subject_id), workflow(subject_id)):
+            if audience := self._audiences.get(topic):
+                audience.was_told(len(page.messages))
         return page
 
     # --- what wakes them

@@ -77,7 +77,7 @@ async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) ->
                         places[subject_id] = part.last
                     if part.found and part.ended:
                         ended[subject_id] = time.monotonic()
-                if news.page.messages:
+                if news.messages:
                     yield news.page
                 if news.page.ended:
                     return

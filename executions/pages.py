@@ -105,8 +105,13 @@ class News:
     parts: dict[str, Page]
 
     @property
+    def messages(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.page.messages
+
+    @property
     def allowed(self) -> frozenset[Credential]:
-        """For whom it is."""
+        """For whom they are."""
         return self.page.allowed
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from socket import inet_aton
 
 import psutil
 import pytest
@@ -223,8 +224,8 @@ def memory(web: Web) -> float:
 
 @pytest.fixture
 def big(alice: User, doorbells: Doorbells) -> Execution:
-    """An execution whose replay is some 1 MB."""
-    execution = start(alice, linear(*(transform(f"c{number}", "{{ 'x' * 16000 }}") for number in range(60))))
+    """An execution whose replay is more than the 4 MiB that the system's own buffers may take."""
+    execution = start(alice, linear(*(transform(f"c{number}", "{{ 'x' * 16000 }}") for number in range(330))))
     doorbells.work()
     return execution
 
@@ -262,9 +263,27 @@ def test_w6_who_does_not_read_is_closed_and_costs_neither_memory_nor_others(
 def test_w6_it_is_closed_with_4408(dial: Dial, web: Web, alice: User, big: Execution) -> None:
     with RawSocket(web.port, token_of(alice), receive_buffer=4096) as socket:
         replays(socket, big)
+
+        def stands_still() -> bool:
+            before = unsent(web, socket)
+            pass_time(0.3)
+            return before == unsent(web, socket) > 0
+
+        eventually(stands_still)
         # Until the server's patience has ended and before it cuts the connection.
-        pass_time(2.6)
+        pass_time(2.1)
         assert socket.close_code() == 4408
+
+
+def unsent(web: Web, socket: RawSocket) -> int:
+    """Bytes that the server's side of the connection holds for this one."""
+    host, port = socket.socket.getsockname()
+    peer = f"{int.from_bytes(inet_aton(host), 'little'):08X}:{port:04X}"
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if remote == peer and local.endswith(f":{web.port:04X}"):
+            return int(queues.partition(":")[0], 16)
+    return 0
 
 
 def connected(web: Web, socket: RawSocket) -> bool:
