@@ -180,11 +180,9 @@ class Hub:
         waiting = self._reads.get(key)
         if waiting is None or waiting.has_begun:
             waiting = self._reads[key] = _Read()
-            waiting.task = asyncio.create_task(self._read(key, waiting))
+            waiting.result = asyncio.create_task(self._read(key, waiting))
         waiting.asked.add(asker)
-        # Not the task itself, which whoever stops waiting would cancel for all; nor a shield, at three times the cost.
-        await waiting.done.wait()
-        page: T = waiting.task.result()
+        page: T = await asyncio.shield(waiting.result)
         return page
 
     async def _read(self, key: tuple[Any, ...], reading: "_Read") -> Any:
@@ -198,8 +196,6 @@ class Hub:
         finally:
             if self._reads.get(key) is reading:
                 del self._reads[key]
-            # They go on when this task has ended.
-            reading.done.set()
         self._next_read[subject_id] = time.monotonic() + _PAUSE_SECONDS
         for topic in (execution(subject_id), workflow(subject_id)):
             if audience := self._audiences.get(topic):
@@ -318,11 +314,10 @@ class Hub:
 class _Read:
     """A page that is being asked for; whoever comes before it has begun shares it."""
 
-    task: "asyncio.Task[Any]"
+    result: "asyncio.Task[Any]"
 
     def __init__(self) -> None:
         self.asked: set[Credential] = set()
-        self.done = asyncio.Event()
         self.has_begun = False
 
 

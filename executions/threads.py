@@ -9,8 +9,6 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from celery.concurrency.thread import TaskPool
@@ -27,35 +25,11 @@ _LOST_SHARE = 4
 
 
 class ThreadPool(TaskPool):
-    """Celery's pool of threads, taught two things: to stop without those that never return, and to wake the event loop.
-
-    A thread that takes a message leaves its acknowledgement to the loop, which would find it after a second at worst,
-    and RabbitMQ sends no other before.
-    """
+    """Celery's pool of threads, taught to stop without those that never return."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.warden: ThreadWarden | None = None
-        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def register_with_event_loop(self, loop: Any) -> None:
-        """With each connection to the broker."""
-        loop.add_reader(self._woken, self._drain)
-
-    def _drain(self) -> None:
-        with suppress(BlockingIOError):
-            os.read(self._woken, 65536)
-
-    def apply_async(self, target: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """Hand a message to a thread."""
-        taken: Callable[..., None] = options.pop("accept_callback")
-
-        def accept(*facts: Any) -> None:
-            taken(*facts)
-            with suppress(BlockingIOError):
-                os.write(self._wake, b"\0")
-
-        return super().apply_async(target, args, kwargs, accept_callback=accept, **options)
 
     def on_stop(self) -> None:
         """After SIGTERM: until the last thread that can end has ended; the warden sees to it that they do."""
