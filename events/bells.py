@@ -1,14 +1,15 @@
 """Bells: after a commit, one small message says whose ledger has grown. Best effort, and never waited for.
 
-A bell says nothing else: who hears it reads the ledger, and who does not finds the rows by looking at the ledger's
-end (`executions.hub`). It is one PUBLISH in the words of the channel layer's group `bells`, over a connection that
-answers nothing: some 20 µs, where `async_to_sync(group_send)` takes some 9 ms.
+A bell says nothing else (but whose workflow's execution it is, where that is at hand): who hears it reads the ledger,
+and who does not finds the rows by looking at the ledger's end (`executions.hub`). It is one PUBLISH in the words of
+the channel layer's group `bells`, over a connection that answers nothing: some 20 µs, where
+`async_to_sync(group_send)` takes some 9 ms.
 """
 
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -36,15 +37,18 @@ def channel() -> str:
     return f"{config['prefix']}__group__{GROUP}"
 
 
-def ring_on_commit(subject_id: str) -> None:
-    """Ring for a subject of the ledger once the caller's transaction has committed; at once where there is none."""
+def ring_on_commit(subject_id: str, workflow_id: str = "") -> None:
+    """Ring for a subject of the ledger once the caller's transaction has committed; at once where there is none.
+
+    The workflow's id, where it is at hand, saves listeners a question.
+    """
     # No partial: Django names what failed by `__qualname__`.
-    transaction.on_commit(lambda: ring(subject_id), robust=True)
+    transaction.on_commit(lambda: ring(subject_id, workflow_id), robust=True)
 
 
-def ring(subject_id: str) -> None:
+def ring(subject_id: str, workflow_id: str = "") -> None:
     """Say that there is more about a subject. A Redis that is away costs nothing, and is logged."""
-    _line.send(subject_id)
+    _line.send(subject_id, workflow_id)
 
 
 class _Line:
@@ -56,10 +60,10 @@ class _Line:
         self._connection: Any = None
         self._quiet_until = float("-inf")
         self._rung_at: dict[str, float] = {}
-        self._late: set[str] = set()
+        self._late: dict[str, str] = {}
         self._is_late = Event()
 
-    def send(self, subject_id: str) -> None:
+    def send(self, subject_id: str, workflow_id: str) -> None:
         """Ring, or see to it that it is rung within the gap."""
         now = time.monotonic()
         if now < self._quiet_until:
@@ -67,9 +71,9 @@ class _Line:
         with self._lock:
             self._be_in_this_process()
             if now - self._rung_at.get(subject_id, float("-inf")) >= _GAP_SECONDS:
-                self._publish([subject_id], now)
+                self._publish({subject_id: workflow_id}, now)
             else:
-                self._late.add(subject_id)
+                self._late[subject_id] = workflow_id or self._late.get(subject_id, "")
                 self._is_late.set()
 
     def _ring_late(self) -> None:
@@ -78,19 +82,19 @@ class _Line:
             self._is_late.wait()
             time.sleep(_GAP_SECONDS)
             with self._lock:
-                late, self._late = self._late, set()
+                late, self._late = self._late, {}
                 self._is_late.clear()
                 self._publish(late, time.monotonic())
 
-    def _publish(self, subject_ids: Iterable[str], now: float) -> None:
+    def _publish(self, subjects: Mapping[str, str], now: float) -> None:
         layer = get_channel_layer()
         assert layer is not None
         if len(self._rung_at) > _MAX_REMEMBERED:
             self._rung_at.clear()
         try:
-            for subject_id in subject_ids:
+            for subject_id, workflow_id in subjects.items():
                 self._rung_at[subject_id] = now
-                message = layer.serialize({"type": "bell", "subject_id": subject_id})
+                message = layer.serialize({"type": "bell", "subject_id": subject_id, "workflow_id": workflow_id})
                 self._connected().send_command("PUBLISH", channel(), message)
         except (RedisError, OSError) as error:
             self._quiet_until = time.monotonic() + _PAUSE_SECONDS
@@ -101,7 +105,7 @@ class _Line:
         """What the parent has, if there is one, is the parent's; threads do not come with a fork."""
         if self._pid != os.getpid():
             self._pid, self._connection = os.getpid(), None
-            self._rung_at, self._late, self._is_late = {}, set(), Event()
+            self._rung_at, self._late, self._is_late = {}, {}, Event()
             Thread(target=self._ring_late, daemon=True, name="bells").start()
 
     def _connected(self) -> Any:

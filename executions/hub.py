@@ -8,7 +8,7 @@ there: nothing is queued for a slow one, and nothing can be lost or doubled by w
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -87,13 +87,15 @@ class Hub:
         # What ails the platform now, as staff have been told of it.
         self.alerts: dict[str, str] = {}
         self._audiences: dict[Topic, Audience] = {}
+        # How many topics of each kind are watched.
+        self._kinds: Counter[str] = Counter()
         self._peers: set[Peer] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._executor = ThreadPoolExecutor(4, thread_name_prefix="live")
         self._listening = asyncio.Lock()
         self._rung: set[str] = set()
         self._ringing = asyncio.Event()
-        # Of the subjects that bells were about lately: (workflow id, owner's id).
+        # Of the subjects that bells were about lately: (workflow id, owner's id where it was asked for).
         self._whose: dict[str, tuple[str, str | None]] = {}
         self._reads: dict[tuple[Any, ...], _Read] = {}
         self._next_read: dict[str, float] = {}
@@ -116,7 +118,10 @@ class Hub:
         """A watch of these topics, for as long as the block lasts. Whoever reads after it began misses nothing."""
         watch = Watch(right)
         for topic in topics:
-            self._audiences.setdefault(topic, Audience()).watches.add(watch)
+            if topic not in self._audiences:
+                self._audiences[topic] = Audience()
+                self._kinds[topic[0]] += 1
+            self._audiences[topic].watches.add(watch)
         try:
             yield watch
         finally:
@@ -125,6 +130,7 @@ class Hub:
                 watches.discard(watch)
                 if not watches:
                     del self._audiences[topic]
+                    self._kinds[topic[0]] -= 1
 
     def watched(self, topic: Topic) -> bool:
         """Whether anybody watches it."""
@@ -228,7 +234,11 @@ class Hub:
                 channel = await layer.new_channel()
                 await layer.group_add(bells.GROUP, channel)
                 while True:
-                    subject_id = (await layer.receive(channel))["subject_id"]
+                    bell = await layer.receive(channel)
+                    subject_id = bell["subject_id"]
+                    # Not said by a process of an earlier release.
+                    if bell.get("workflow_id") and subject_id not in self._whose:
+                        self._remember(subject_id, bell["workflow_id"], None)
                     self._wake(execution(subject_id), subject_id)
                     self._ring(subject_id)
             finally:
@@ -236,18 +246,25 @@ class Hub:
                 await layer.flush()
 
     def _ring(self, subject_id: str) -> None:
-        """Wake who watches the subject's workflow; find out whose it is, where that is not known.
+        """Wake who watches the subject's workflow; find out whose it is, where that is not known and asked for.
 
         Whether it has ended, which its owner is told, is found out at every bell while the owner watches.
         """
         workflow_id, owner_id = self._whose.get(subject_id, (None, None))
         if workflow_id is not None:
             self._wake(workflow(workflow_id), subject_id)
-            if owner_id is None or not self.watched(owner(owner_id)):
-                return
-        if any(kind != "execution" for kind, _ in self._audiences):
+        if owner_id is not None:
+            is_asked_for = self.watched(owner(owner_id))
+        else:
+            is_asked_for = self._kinds["owner"] > 0 or (workflow_id is None and self._kinds["workflow"] > 0)
+        if is_asked_for:
             self._rung.add(subject_id)
             self._ringing.set()
+
+    def _remember(self, subject_id: str, workflow_id: str, owner_id: str | None) -> None:
+        if len(self._whose) >= _MAX_REMEMBERED:
+            self._whose.clear()
+        self._whose[subject_id] = workflow_id, owner_id
 
     async def _answer_bells(self) -> None:
         while True:
@@ -260,10 +277,8 @@ class Hub:
                 self._rung |= rung
                 self._ringing.set()
                 raise
-            if len(self._whose) > _MAX_REMEMBERED:
-                self._whose.clear()
             for last in found:
-                self._whose[last.subject_id] = last.workflow_id, last.owner_id
+                self._remember(last.subject_id, last.workflow_id, last.owner_id)
                 self._wake(execution(last.subject_id), last.subject_id, last.sequence)
                 self._wake(workflow(last.workflow_id), last.subject_id, last.sequence)
                 if last.type in ENDS and last.owner_id is not None:

@@ -57,7 +57,7 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
                 type=EventType.EXECUTION_CANCELLED,
                 data={"status": str(ExecutionStatus.CANCELLED)},
             )
-            bells.ring_on_commit(execution.pk)
+            bells.ring_on_commit(execution.pk, execution.workflow_id)
         self.filter(pk__in=[execution.pk for execution in ended]).update(
             status=ExecutionStatus.CANCELLED,
             completed_at=now,

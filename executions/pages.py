@@ -133,7 +133,10 @@ def workflow_news(workflow_id: str, marks: Collection[Mark], asked: Collection[C
         if mark.subject_id == workflow_id:
             owner, part = _workflow_part(mark)
         else:
-            _, part = _execution_part(mark)
+            belongs_to, part = _execution_part(mark)
+            if part.found and belongs_to != workflow_id:
+                # What a bell says of it is no proof.
+                part = _not_there(mark.after)
         parts[mark.subject_id] = part
         room -= sum(map(len, part.messages))
         if room < 0:
@@ -157,7 +160,7 @@ def _execution_part(mark: Mark) -> tuple[str, Page]:
     parameters = {"execution": to_uuid(execution_id), "after": after, "after_row": after_row}
     found = fetch_all(_PAGE, {**parameters, "limit": LIMIT, "max_output": MAX_OUTPUT_CHARS})
     if not found:
-        return "", Page((), after, True, False, frozenset(), found=False)
+        return "", _not_there(after)
     first = found[0]
     state = State(
         execution_id=execution_id,
@@ -202,6 +205,10 @@ def _workflow_part(mark: Mark) -> tuple[str | None, Page]:
     return from_uuid(found[-1]["owner_id"]), Page(messages, rows[-1].sequence, is_deleted, more, frozenset())
 
 
+def _not_there(after: int) -> Page:
+    return Page((), after, True, False, frozenset(), found=False)
+
+
 def _row(sequence: int, type_: str, data: JSONObject, timestamp: str, output: str | None) -> Row:
     return Row(sequence, type_, data, datetime.fromisoformat(timestamp), output)
 
@@ -223,7 +230,7 @@ def notification_page(execution_id: str, after: int, asked: Collection[Credentia
     """The notification that an execution has completed or failed, for the owner of its workflow; none for others."""
     found = fetch_all(_ENDED, {"execution": to_uuid(execution_id)})
     if not found:
-        return Page((), after, True, False, frozenset(), found=False)
+        return _not_there(after)
     row = found[0]
     error = None if row["error"] is None else orjson.loads(row["error"])
     message = notification_frame(

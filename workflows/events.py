@@ -22,7 +22,7 @@ def tell(type_: EventType, workflow: Workflow) -> None:
         type=type_,
         data=data,
     )
-    bells.ring_on_commit(workflow.pk)
+    bells.ring_on_commit(workflow.pk, workflow.pk)
 
 
 def _payload(workflow: Workflow) -> JSONObject:

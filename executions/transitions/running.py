@@ -118,7 +118,7 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
         return None
     _count(row)
     execution = {name: from_uuid(value) if isinstance(value, UUID) else value for name, value in row.items()}
-    bells.ring_on_commit(execution["id"])
+    bells.ring_on_commit(execution["id"], execution["workflow_id"])
     for name in ("parameters", "trigger"):
         execution[name] = orjson.loads(row[name])
     item = None

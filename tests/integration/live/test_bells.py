@@ -11,10 +11,13 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import transaction
 
+from accounts.models import User
 from core.ids import new_id
 from core.redis import client
 from events import bells
 from tests.eventually import eventually
+from tests.integration.executions.conftest import Doorbells, linear, log, start
+from tests.integration.live.conftest import Dial, is_silent, told_until_end
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,3 +80,18 @@ def test_a_redis_that_hangs_costs_its_time_once(
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         assert rings(monkeypatch, f"redis://127.0.0.1:{hanging.getsockname()[1]}") < 1
     assert [record.getMessage() for record in caplog.records] == ["Bells are silent: TimeoutError"]
+
+
+def test_whose_execution_it_is_a_bell_says_but_does_not_prove(
+    dial: Dial, alice: User, bob: User, doorbells: Doorbells
+) -> None:
+    ours, theirs = start(alice, linear(log("a"))), start(bob, linear(log("b")))
+    of_workflow, of_execution = dial(alice), dial(bob)
+    of_workflow.subscribe("workflow", ours.workflow_id)
+    of_execution.subscribe("execution", theirs.pk)
+    bells.ring(theirs.pk, ours.workflow_id)
+    doorbells.work()
+    told_until_end(of_execution)
+    told = [message["data"]["execution_id"] for message in told_until_end(of_workflow)]
+    assert set(told) == {ours.pk}
+    assert is_silent(of_workflow)
