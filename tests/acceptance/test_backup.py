@@ -70,6 +70,10 @@ def backup(make_platform: MakePlatform) -> Iterator[Backup]:
         made.under_way = [execute(api, make_workflow(api, "calls", [call])) for _ in range(1)]
         made.under_way += [execute(api, make_workflow(api, "pauses", [pause]))]
         eventually(lambda: service.seen)
+        # From here on the pause is a row that waits, and no worker's.
+        with source.database() as database:
+            status = "SELECT status FROM executions_componentrun WHERE component_id = 'pause'"
+            eventually(lambda: database.execute(status).fetchone() == ("waiting",))
 
         def go_on() -> None:
             while not dumped.is_set():
