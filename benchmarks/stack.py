@@ -156,7 +156,10 @@ class Stack:
 
 _ENDED = "SELECT status FROM executions_execution WHERE id = %s AND completed_at IS NOT NULL"
 # As the partial index of taken slots has it: the cost does not grow with what is stored.
-_ANY_ACTIVE = "SELECT 1 FROM executions_execution WHERE admitted_at IS NOT NULL AND completed_at IS NULL LIMIT 1"
+_ANY_ACTIVE = """
+SELECT 1 FROM executions_execution
+WHERE admitted_at IS NOT NULL AND completed_at IS NULL AND parent_run_id IS NULL LIMIT 1
+"""
 _LAST_END = """
 SELECT extract(epoch FROM max(completed_at)), count(*) FILTER (WHERE status <> 'completed')
 FROM executions_execution WHERE workflow_id = %s

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from core import measures
 from core.errors import ErrorCode
+from core.table_facts import analyze_young_tables
 from executions import admission, bulk_cancel, conclude, dispatch, maintenance_mode, reactions, services, triggers
 from executions.failpoints import failpoint
 from executions.states import ExecutionStatus
@@ -141,6 +142,12 @@ def seal_days() -> int:
         return tallying.seal(timezone.now().date(), BATCH)
 
 
+def analyze_young() -> int:
+    """Tables that have multiplied within a minute are looked at, so that plans fit them. Moves nothing."""
+    analyze_young_tables()
+    return 0
+
+
 def fire_schedules() -> int:
     """Slots of schedules that are due; beat asks for it too, and more often."""
     return triggers.fire_due()
@@ -166,4 +173,5 @@ SWEEPS: dict[str, Callable[[], int]] = {
     "complete_unfinished": complete_unfinished,
     "cancel_matching": cancel_matching,
     "seal_days": seal_days,
+    "analyze_young": analyze_young,
 }

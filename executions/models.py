@@ -188,6 +188,11 @@ class Execution(models.Model):
                 fields=["parent_run"], condition=models.Q(parent_run__isnull=False), name="execution_parent_run"
             ),
             models.Index(
+                fields=["parent_run"],
+                condition=models.Q(parent_run__isnull=False, completed_at__isnull=True),
+                name="execution_sweep_children",
+            ),
+            models.Index(
                 fields=["created_by", "-priority", "id"],
                 condition=models.Q(status=ExecutionStatus.QUEUED, admitted_at__isnull=True),
                 name="execution_sweep_admission",

@@ -2,19 +2,18 @@
 a claim, which starts with the webhook, takes only deliveries that nobody holds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import orjson
-import psycopg
 from django.conf import settings
-from django.db import connection, transaction
-from psycopg.rows import TupleRow, dict_row
+from django.db import transaction
 
 from core.ids import from_uuid, to_uuid
 from core.json_text import storable_dumps
+from core.prepared_statement import fetch_all
 from core.types import JSONObject
 from webhooks.states import DeliveryStatus
 
@@ -124,7 +123,7 @@ def mark_rung(webhook_ids: Iterable[str]) -> list[str]:
     """
     wanted = [to_uuid(webhook_id) for webhook_id in webhook_ids]
     after = settings.WEBHOOKS["RING_AGAIN_SECONDS"]
-    return [from_uuid(row["id"]) for row in _fetch(_MARK_RUNG, {"webhooks": wanted, "after": after})]
+    return [from_uuid(row["id"]) for row in fetch_all(_MARK_RUNG, {"webhooks": wanted, "after": after})]
 
 
 def claim(webhook_id: str) -> Claim:
@@ -133,12 +132,12 @@ def claim(webhook_id: str) -> Claim:
     Opens its own transaction, in which the webhook's row makes those who claim take turns: who counts sees them all.
     """
     with transaction.atomic(durable=True):
-        locked = _fetch(_LOCK, {"webhook": to_uuid(webhook_id)})
+        locked = fetch_all(_LOCK, {"webhook": to_uuid(webhook_id)})
         if not locked:
             return Claim(None, more=False)
         places = 1 if locked[0]["failing"] else settings.WEBHOOKS["PER_ENDPOINT"]
         parameters = {"webhook": to_uuid(webhook_id), "places": places, "lease": settings.WEBHOOKS["LEASE_SECONDS"]}
-        rows = _fetch(_CLAIM, parameters)
+        rows = fetch_all(_CLAIM, parameters)
         if not rows:
             return Claim(None, more=False)
         if rows[0]["more"]:
@@ -196,7 +195,7 @@ def record(delivery: Claimed, result: Result, *, keep: bool) -> Recorded:
         "keep": keep,
         "lease": settings.WEBHOOKS["LEASE_SECONDS"],
     }
-    rows = _fetch(_RECORD, parameters)
+    rows = fetch_all(_RECORD, parameters)
     if not rows:
         return Recorded(counted=False, failures_in_a_row=0, next=None)
     following = _claimed(rows[0]) if rows[0]["id"] is not None else None
@@ -219,7 +218,7 @@ RETURNING delivery.webhook_id
 
 def rescue(limit: int) -> list[str]:
     """Make deliveries whose lease has passed due again: their worker is gone. The ids of their webhooks."""
-    rows = _fetch(_RESCUE, {"limit": limit, "max_lost": MAX_LOST})
+    rows = fetch_all(_RESCUE, {"limit": limit, "max_lost": MAX_LOST})
     return sorted({from_uuid(row["webhook_id"]) for row in rows})
 
 
@@ -244,7 +243,7 @@ def webhooks_with_due(limit: int) -> list[str]:
         "places": settings.WEBHOOKS["PER_ENDPOINT"],
         "limit": limit,
     }
-    return [from_uuid(row["id"]) for row in _fetch(_WITH_DUE, parameters)]
+    return [from_uuid(row["id"]) for row in fetch_all(_WITH_DUE, parameters)]
 
 
 def _claimed(row: Mapping[str, Any]) -> Claimed:
@@ -268,12 +267,3 @@ def _json(value: Any) -> JSONObject:
     # Django's connections read jsonb as text.
     parsed: JSONObject = orjson.loads(value)
     return parsed
-
-
-def _fetch(sql: str, parameters: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
-    """Run one statement, prepared, on Django's connection; its rows. Database errors come as Django's."""
-    connection.ensure_connection()
-    raw = cast("psycopg.Connection[TupleRow]", connection.connection)
-    with connection.wrap_database_errors, psycopg.Cursor(raw, row_factory=dict_row) as cursor:
-        cursor.execute(sql.encode(), parameters, prepare=True)
-        return cursor.fetchall()

@@ -65,7 +65,15 @@ WHERE workflow_id = %(workflow)s AND concurrency_key = %(concurrency_key)s AND c
 ORDER BY admitted_at NULLS LAST, id
 """
 
-_START = f"""
+# What a retry takes over stands in runs of the execution that it retries. A start that takes nothing over does not ask
+# for them: while the table is small, a plan that joins it reads all of it, and is kept until the table is analyzed.
+_OLD_RUNS = "LEFT JOIN executions_componentrun AS old ON old.id = plan.carried"
+_NO_OLD_RUNS = """CROSS JOIN (
+        SELECT NULL::uuid AS id, NULL AS status, NULL::jsonb AS output, NULL::jsonb AS error, NULL::int AS attempt,
+               NULL::timestamptz AS started_at, NULL::timestamptz AS completed_at
+    ) AS old"""
+
+_START_WITH = f"""
 WITH slot AS MATERIALIZED (
     SELECT CASE WHEN %(due)s
         AND (%(parent_run)s::uuid IS NOT NULL OR NOT {_HELD} AND {_FREE_SLOTS} > 0)
@@ -119,7 +127,7 @@ WITH slot AS MATERIALIZED (
            CASE WHEN old.id IS NOT NULL THEN plan.carried_taken_out::int[] END,
            COALESCE(old.attempt, 1), old.started_at,
            CASE WHEN plan.skipped THEN clock_timestamp() ELSE old.completed_at END
-    FROM plan CROSS JOIN execution LEFT JOIN executions_componentrun AS old ON old.id = plan.carried
+    FROM plan CROSS JOIN execution <old_runs>
     RETURNING id, status, queue, position
 )
 SELECT (SELECT status FROM execution) AS status,
@@ -127,6 +135,8 @@ SELECT (SELECT status FROM execution) AS status,
        ARRAY(SELECT id FROM run WHERE status = 'queued' ORDER BY position) AS queued,
        ARRAY(SELECT queue FROM run WHERE status = 'queued' ORDER BY position) AS queues
 """
+_START = _START_WITH.replace("<old_runs>", _NO_OLD_RUNS)
+_START_CARRYING = _START_WITH.replace("<old_runs>", _OLD_RUNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +265,7 @@ def start(
         "carried_sealed_refs": [to_json(old.sealed_output_ref) if old else None for old in carried],
         "carried_taken_out": ["{" + ",".join(map(str, old.taken_out)) + "}" if old else None for old in carried],
     }
-    row = fetch_all(_START, parameters)[0]
+    row = fetch_all(_START_CARRYING if progress.carried else _START, parameters)[0]
     return Started(
         execution_id,
         ExecutionStatus(row["status"]),

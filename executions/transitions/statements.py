@@ -12,8 +12,9 @@ import psycopg
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow, dict_row
+from psycopg.rows import TupleRow
 
+from core import prepared_statement
 from core.ids import from_uuid
 from core.json_text import storable_dumps
 from core.types import JSONObject, JSONValue
@@ -150,14 +151,8 @@ def fetch_all(sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     Django's connections read jsonb as text, here too.
     """
     connection.ensure_connection()
-    raw = cast("psycopg.Connection[TupleRow]", connection.connection)
-    with (
-        _patience_of_the_transaction(),
-        connection.wrap_database_errors,
-        psycopg.Cursor(raw, row_factory=dict_row) as cursor,
-    ):
-        cursor.execute(sql.encode(), parameters, prepare=True)
-        return cursor.fetchall()
+    with _patience_of_the_transaction():
+        return prepared_statement.fetch_all(sql, parameters)
 
 
 class LockHeldError(OperationalError):
