@@ -8,21 +8,38 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
-from django.urls import reverse
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.callers import Caller
 from accounts.models import User
 from config import charts, machine, probes
-from config.charts import Chart, Hour
+from config.charts import Hour
+from config.panels import (
+    Depth,
+    FailingWebhook,
+    FailureLine,
+    History,
+    Number,
+    Queue,
+    State,
+    Table,
+    Waiting,
+    WebhookLine,
+    Webhooks,
+    WorkerLine,
+    age_text,
+    bytes_text,
+    capped,
+    list_url,
+    page_url,
+    percent,
+)
 from core.ids import first_id
 from core.table_facts import database_size_bytes, largest_tables
 from executions import diagnosis, maintenance_mode
@@ -30,7 +47,7 @@ from executions.diagnosis import Finding
 from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Execution, Worker
 from executions.states import ExecutionStatus
-from executions.transitions import watching
+from executions.transitions import overview
 from webhooks.models import Delivery, Webhook
 from webhooks.states import DeliveryStatus, OffReason
 from workflows.models import Workflow
@@ -44,133 +61,6 @@ T = TypeVar("T")
 _PANEL_MS = 1_000
 _REDIS_SECONDS = 0.5
 _MAX_FAILURES, _MAX_WORKERS, _MAX_WEBHOOKS, _MAX_TABLES = 8, 50, 5, 12
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A count, up to a cap, and the list that it counts."""
-
-    label: str
-    text: str
-    url: str
-    tone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How much of a queue a priority has; `share` of the longest, 0–100."""
-
-    queue: str
-    priority: int
-    count: int
-    share: int
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An execution that has waited longest, and why."""
-
-    execution: Execution
-    finding: Finding
-    reason: str
-    since: datetime
-    age: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """What waits and what runs."""
-
-    numbers: tuple[Number, ...]
-    depths: tuple[Depth, ...]
-    depth_text: str
-    oldest: tuple[Waiting, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerLine:
-    """A worker: how many of its processes are busy (`load` 0–100), and how long ago its heart has beaten."""
-
-    name: str
-    alive: bool
-    heartbeat: str
-    busy: int
-    processes: int
-    load: int
-    serves: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailureLine:
-    """Executions that failed alike."""
-
-    component: str
-    code: str
-    message: str
-    count: int
-    where: str
-    list_url: str
-    last_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """The hours up to now, as numbers and as drawings."""
-
-    hours: tuple[Hour, ...]
-    throughput: Chart
-    success: Chart
-    total: str
-    completed: int
-    failed: int
-    cancelled: int
-    success_text: str
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookLine:
-    """A webhook that the platform has switched off."""
-
-    webhook: Webhook
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailingWebhook:
-    """A webhook with deliveries that failed for good."""
-
-    webhook: Webhook
-    count: int
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Webhooks:
-    """Deliveries that go wrong."""
-
-    numbers: tuple[Number, ...]
-    off: tuple[WebhookLine, ...]
-    failing: tuple[FailingWebhook, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table's size, and its rows as PostgreSQL estimates them; `share` of the largest, 0–100."""
-
-    name: str
-    rows: str
-    size: str
-    share: int
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """One thing that the platform needs: whether it is there."""
-
-    name: str
-    good: bool
-    text: str
 
 
 def panels(caller: Caller) -> dict[str, Any]:
@@ -251,28 +141,28 @@ _DISK_FULL = 0.95
 
 
 def _queue(caller: Caller) -> Queue:
-    counts = watching.live_counts()
-    depths = watching.queue_depths()
+    counts = overview.live_counts()
+    depths = overview.queue_depths()
     depth = sum(each.count for each in depths)
     longest = max((each.count for each in depths), default=1)
-    depth_text = f"{watching.QUEUE_CAP:,} or more" if depth >= watching.QUEUE_CAP else f"{depth:,}"
+    depth_text = f"{overview.QUEUE_CAP:,} or more" if depth >= overview.QUEUE_CAP else f"{depth:,}"
     executions = "executions_execution"
     return Queue(
         (
-            Number("executions run", _capped(counts.running), _list(executions, status="running"), "running"),
+            Number("executions run", capped(counts.running), list_url(executions, status="running"), "running"),
             Number(
                 "wait for a slot",
-                _capped(counts.without_slot),
-                _list(executions, status="queued"),
+                capped(counts.without_slot),
+                list_url(executions, status="queued"),
                 "waiting" if counts.without_slot else "",
             ),
-            Number("wait for their time", _capped(counts.scheduled), _list(executions, status="pending")),
-            Number("components run", _capped(counts.running_components), "", "running"),
+            Number("wait for their time", capped(counts.scheduled), list_url(executions, status="pending")),
+            Number("components run", capped(counts.running_components), "", "running"),
             Number("components queued", depth_text, "", "waiting" if depth else ""),
-            Number("components wait for something", _capped(counts.waiting_components), ""),
-            Number("held by max_parallel", _capped(counts.held_components), ""),
+            Number("components wait for something", capped(counts.waiting_components), ""),
+            Number("held by max_parallel", capped(counts.held_components), ""),
         ),
-        tuple(Depth(each.queue, each.priority, each.count, _percent(each.count, longest)) for each in depths),
+        tuple(Depth(each.queue, each.priority, each.count, percent(each.count, longest)) for each in depths),
         depth_text,
         tuple(_oldest(caller)),
     )
@@ -286,7 +176,7 @@ def _oldest(caller: Caller) -> Sequence[Waiting]:
     if execution is not None:
         for finding in diagnosis.diagnose(execution, caller)[:1]:
             found.append(_waiting(execution, finding, execution.created_at))
-    run_id = watching.oldest_queued_run()
+    run_id = overview.oldest_queued_run()
     runs = ComponentRun.objects.select_related("execution__workflow")
     run = runs.filter(pk=run_id).first() if run_id is not None else None
     if run is not None:
@@ -296,14 +186,14 @@ def _oldest(caller: Caller) -> Sequence[Waiting]:
 
 def _waiting(execution: Execution, finding: Finding, since: datetime) -> Waiting:
     begun = finding.since or since
-    reason, url = finding.reason.replace("_", " "), _page("executions_execution", execution.pk)
-    return Waiting(execution, finding, reason, begun, _age(timezone.now() - begun), url)
+    reason, url = finding.reason.replace("_", " "), page_url("executions_execution", execution.pk)
+    return Waiting(execution, finding, reason, begun, age_text(timezone.now() - begun), url)
 
 
 def _history(now: datetime) -> History:
     first = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     counts: list[dict[str, int]] = [{} for _ in range(HOURS)]
-    for ended in watching.ended_by_hour(first, HOURS):
+    for ended in overview.ended_by_hour(first, HOURS):
         counts[ended.hour][ended.status] = ended.count
     hours = tuple(Hour(f"{first + timedelta(hours=place):%H:%M}", **each) for place, each in enumerate(counts))
     whole = Hour("", *(sum(getattr(hour, kind) for hour in hours) for kind in ("completed", "failed", "cancelled")))
@@ -320,7 +210,7 @@ def _history(now: datetime) -> History:
 
 
 def _failures(now: datetime) -> tuple[FailureLine, ...]:
-    failures = watching.failures_since(now - timedelta(hours=HOURS), _MAX_FAILURES)
+    failures = overview.failures_since(now - timedelta(hours=HOURS), _MAX_FAILURES)
     names = dict(Workflow.objects.filter(pk__in=[each.workflow_id for each in failures]).values_list("pk", "name"))
     return tuple(
         FailureLine(
@@ -329,29 +219,29 @@ def _failures(now: datetime) -> tuple[FailureLine, ...]:
             each.message or each.code,
             each.count,
             names.get(each.workflow_id, "") if each.workflow_count == 1 else f"{each.workflow_count:,} workflows",
-            _list(
+            list_url(
                 "executions_execution",
                 status="failed",
                 made="24",
                 **({"workflow": each.workflow_id} if each.workflow_count == 1 else {}),
             ),
-            _page("executions_execution", each.last_execution_id),
+            page_url("executions_execution", each.last_execution_id),
         )
         for each in failures
     )
 
 
 def _workers(now: datetime) -> tuple[WorkerLine, ...]:
-    busy = watching.busy_workers()
+    busy = overview.busy_workers()
     known = Worker.objects.filter(heartbeat_at__gte=now - timedelta(hours=HOURS)).order_by("-heartbeat_at")
     lines = [
         WorkerLine(
             worker.name,
             worker.heartbeat_at >= now - HEARTBEAT_LATE,
-            f"{_age(now - worker.heartbeat_at)} ago",
+            f"{age_text(now - worker.heartbeat_at)} ago",
             busy.get(worker.name, 0),
             worker.processes,
-            min(_percent(busy.get(worker.name, 0), max(worker.processes, 1)), 100),
+            min(percent(busy.get(worker.name, 0), max(worker.processes, 1)), 100),
             ", ".join(worker.queues),
         )
         for worker in known[:_MAX_WORKERS]
@@ -368,36 +258,36 @@ def _webhooks(now: datetime) -> Webhooks:
     since = first_id(now - timedelta(hours=HOURS))
     failed = Delivery.objects.filter(status=DeliveryStatus.FAILED, pk__gte=since)
     pending = Delivery.objects.filter(status=DeliveryStatus.PENDING)
-    of = Counter(failed.order_by("-pk").values_list("webhook", flat=True)[: watching.FAILURES_CAP])
+    of = Counter(failed.order_by("-pk").values_list("webhook", flat=True)[: overview.FAILURES_CAP])
     known = Webhook.objects.select_related("owner").in_bulk([key for key, _ in of.most_common(_MAX_WEBHOOKS)])
-    switched_off, failures = off.count(), _count_up_to(failed, watching.CAP)
+    switched_off, failures = off.count(), _count_up_to(failed, overview.CAP)
     webhooks, deliveries = "webhooks_webhook", "webhooks_delivery"
     return Webhooks(
         (
             Number(
                 "webhooks switched off",
                 f"{switched_off:,}",
-                _list(webhooks, active__exact=0),
+                list_url(webhooks, active__exact=0),
                 "failed" if switched_off else "",
             ),
             Number(
                 "deliveries failed",
-                _capped(failures),
-                _list(deliveries, status="failed", made="24"),
+                capped(failures),
+                list_url(deliveries, status="failed", made="24"),
                 "failed" if failures else "",
             ),
             Number(
                 "deliveries pending",
-                _capped(_count_up_to(pending, watching.CAP)),
-                _list(deliveries, status="pending"),
+                capped(_count_up_to(pending, overview.CAP)),
+                list_url(deliveries, status="pending"),
             ),
         ),
         tuple(
-            WebhookLine(each, _page(webhooks, each.pk))
+            WebhookLine(each, page_url(webhooks, each.pk))
             for each in off.select_related("owner").order_by("-updated_at")[:_MAX_WEBHOOKS]
         ),
         tuple(
-            FailingWebhook(known[key], count, _list(deliveries, status="failed", webhook=key))
+            FailingWebhook(known[key], count, list_url(deliveries, status="failed", webhook=key))
             for key, count in of.most_common(_MAX_WEBHOOKS)
             if key in known
         ),
@@ -408,13 +298,13 @@ def _tables() -> dict[str, Any]:
     tables = largest_tables(_MAX_TABLES)
     largest = max((table.size_bytes for table in tables), default=1)
     return {
-        "size": _bytes(database_size_bytes()),
+        "size": bytes_text(database_size_bytes()),
         "lines": tuple(
             Table(
                 table.name,
                 "not counted yet" if table.rows < 0 else f"{table.rows:,}",
-                _bytes(table.size_bytes),
-                _percent(table.size_bytes, largest),
+                bytes_text(table.size_bytes),
+                percent(table.size_bytes, largest),
             )
             for table in tables
         ),
@@ -423,37 +313,3 @@ def _tables() -> dict[str, Any]:
 
 def _count_up_to(rows: Any, cap: int) -> int:
     return int(rows.order_by()[: cap + 1].count())
-
-
-def _capped(count: int) -> str:
-    return f"{watching.CAP:,}+" if count > watching.CAP else f"{count:,}"
-
-
-def _percent(count: int, of: int) -> int:
-    """A share that can be seen where there is anything at all."""
-    return max(round(100 * count / of), 1) if count else 0
-
-
-def _age(age: timedelta) -> str:
-    seconds = max(int(age.total_seconds()), 0)
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size * 2:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
-
-
-def _list(name: str, **filters: object) -> str:
-    address = reverse(f"admin:{name}_changelist")
-    return f"{address}?{urlencode(filters)}" if filters else address
-
-
-def _page(name: str, key: str) -> str:
-    return reverse(f"admin:{name}_change", args=[key])

@@ -28,7 +28,7 @@ from executions.outputs import OutputLostError, OutputUnavailableError
 from executions.retries import delay_before_retry
 from executions.states import RunStatus, WaitingFor
 from executions.telling import Telling
-from executions.transitions import running, sweeping, waiting
+from executions.transitions import running, sweeping, turns, waiting
 from executions.transitions.looping import NewItem
 from executions.transitions.statements import Claimed, Ended, Held, Holder, Measured
 from executions.transitions.waiting import Wait
@@ -101,7 +101,7 @@ def _claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
     claimed = running.claim(run_id, attempt, holder, types)
     if claimed is not None:
         return claimed
-    for next_id, next_attempt in running.next_in_turn(types, holder.queues):
+    for next_id, next_attempt in turns.next_in_turn(types, holder.queues):
         claimed = running.claim(next_id, next_attempt, holder, types, jump=True)
         if claimed is not None:
             return claimed
@@ -242,7 +242,7 @@ class Session:
         self._look_at = moment + _FAIRNESS_SECONDS
         if moment >= self._keep_until:
             return False
-        return not running.others_wait(self.execution["priority"], self.execution["created_by_id"], self.holder.queues)
+        return not turns.others_wait(self.execution["priority"], self.execution["created_by_id"], self.holder.queues)
 
     def _complete(self, attempt: Attempt, outcome: Completed, keep: bool) -> Held | None:
         """Raises OutputRefusedError, and ExpressionError from its connections' conditions."""

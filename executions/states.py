@@ -72,3 +72,8 @@ RUN_MOVES: dict[RunStatus, frozenset[RunStatus]] = {
     RunStatus.SKIPPED: frozenset(),
     RunStatus.CANCELLED: frozenset(),
 }
+
+
+def choices(statuses: type[StrEnum]) -> list[tuple[str, str]]:
+    """What Django shows of a status: (value, label)."""
+    return [(str(status), status.name.title()) for status in statuses]

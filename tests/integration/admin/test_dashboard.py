@@ -21,7 +21,7 @@ from core.ids import first_id, new_id
 from executions import maintenance_mode
 from executions.diagnosis import Reason
 from executions.models import ComponentRun, Execution, Worker
-from executions.transitions import watching
+from executions.transitions import overview
 from tests.integration.executions.conftest import log, make_workflow, start
 from tests.seeds import beat, seed
 from webhooks.models import Delivery
@@ -139,7 +139,7 @@ def test_an_execution_counts_for_the_hour_in_which_it_was_made(alice: User) -> N
         (first + timedelta(hours=1), "failed", {}),
         (first + timedelta(hours=2, minutes=30), "cancelled", {}),
     )
-    found = {(each.hour, each.status): each.count for each in watching.ended_by_hour(first, 3)}
+    found = {(each.hour, each.status): each.count for each in overview.ended_by_hour(first, 3)}
     assert found == {(0, "completed"): 1, (0, "failed"): 1, (1, "failed"): 1, (2, "cancelled"): 1}
 
 
@@ -164,7 +164,7 @@ def test_failures_that_differ_in_numbers_alone_are_one_line(alice: User) -> None
         (now - timedelta(hours=30), "failed", {"error": {"component_id": "a", "code": "X", "message": "row 1 is bad"}}),
         (now, "failed", {"error": None}),
     )
-    found = watching.failures_since(now - timedelta(hours=24), 8)
+    found = overview.failures_since(now - timedelta(hours=24), 8)
     assert [(each.component_id, each.message, each.count) for each in found] == [
         ("a", "row 4 is bad", 2), (None, "", 1), ("a", "no rows", 1), ("b", "row 5 is bad", 1),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from core.types import JSONObject
 from executions import maintenance, runner
 from executions.models import ComponentRun, Execution, Worker
 from executions.states import RunStatus
-from executions.transitions import running
+from executions.transitions import running, turns
 from executions.transitions.statements import Holder
 from tests.integration.executions.conftest import Doorbells, linear, log, start, transform
 from tests.integration.executions.test_loops import for_each
@@ -70,7 +70,7 @@ def test_a_worker_takes_nothing_from_a_queue_that_it_does_not_serve(alice: User,
     run = start(alice, linear(log("a"))).runs.get()
     assert running.claim(run.pk, 1, ONLY_IO, TYPES) is None
     assert running.claim(run.pk, 1, ONLY_IO, TYPES, jump=True) is None
-    assert running.next_in_turn(TYPES, ONLY_IO.queues) == []
+    assert turns.next_in_turn(TYPES, ONLY_IO.queues) == []
     run.refresh_from_db()
     assert run.status == RunStatus.QUEUED
     assert running.claim(run.pk, 1, ONLY_DEFAULT, TYPES) is not None
@@ -79,22 +79,22 @@ def test_a_worker_takes_nothing_from_a_queue_that_it_does_not_serve(alice: User,
 def test_what_is_queued_elsewhere_is_nobodys_turn_here(alice: User, bob: User, doorbells: Doorbells) -> None:
     start(bob, linear(log("urgent")), priority=10)
     run = start(alice, linear(call("a"))).runs.get()
-    assert running.next_in_turn(TYPES, ONLY_IO.queues) == [(run.pk, 1)]
+    assert turns.next_in_turn(TYPES, ONLY_IO.queues) == [(run.pk, 1)]
     ComponentRun.objects.update(changed_at="2000-01-01T00:00:00Z")
-    assert not running.others_wait(5, alice.pk, ONLY_IO.queues)
-    assert running.others_wait(5, alice.pk, ONLY_DEFAULT.queues)
+    assert not turns.others_wait(5, alice.pk, ONLY_IO.queues)
+    assert turns.others_wait(5, alice.pk, ONLY_DEFAULT.queues)
     assert running.claim(run.pk, 1, ONLY_IO, TYPES) is not None
 
 
 def test_over_several_queues_the_most_urgent_goes_first(alice: User, doorbells: Doorbells) -> None:
     late = [start(alice, linear(component), priority=priority) for component, priority in
             ((log("a"), 5), (script("b"), 7), (call("c"), 6))]  # fmt: skip
-    turns = []
+    order = []
     for _ in late:
-        [(run_id, attempt), *_] = running.next_in_turn(TYPES, tuple(Kind))
-        turns.append(ComponentRun.objects.get(pk=run_id).component_id)
+        [(run_id, attempt), *_] = turns.next_in_turn(TYPES, tuple(Kind))
+        order.append(ComponentRun.objects.get(pk=run_id).component_id)
         assert running.claim(run_id, attempt, Holder("all", 1), TYPES)
-    assert turns == ["b", "c", "a"]
+    assert order == ["b", "c", "a"]
 
 
 def test_a_worker_goes_on_with_a_successor_only_in_a_queue_that_it_serves(alice: User, doorbells: Doorbells) -> None:
@@ -158,7 +158,7 @@ def test_finding_whose_turn_it_is_does_not_read_the_queue(alice: User, doorbells
         )
         cursor.execute("ANALYZE executions_componentrun")
         parameters: dict[str, Any] = {"types": list(TYPES), "queues": [str(kind) for kind in Kind], "owners": 1000}
-        cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {running._NEXT_IN_TURN}", parameters)
+        cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {turns._NEXT_IN_TURN}", parameters)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     read = [float(rows) for rows in re.findall(r"actual rows=([\d.]+)", plan)]
     assert read, plan

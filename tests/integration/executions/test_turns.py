@@ -14,7 +14,7 @@ from core.types import JSONObject
 from executions import interventions, maintenance, runner, services
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
-from executions.transitions import running
+from executions.transitions import running, turns
 from executions.transitions.statements import Claimed, Holder
 from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
@@ -82,26 +82,26 @@ def test_a_worker_with_successors_hands_over_when_another_owner_waits(
     alice: User, bob: User, doorbells: Doorbells
 ) -> None:
     start(bob, linear(log("b")))
-    assert not running.others_wait(5, bob.pk, HOLDER.queues)
+    assert not turns.others_wait(5, bob.pk, HOLDER.queues)
     ComponentRun.objects.update(changed_at="2000-01-01T00:00:00Z")
-    assert not running.others_wait(5, bob.pk, HOLDER.queues)
-    assert running.others_wait(5, alice.pk, HOLDER.queues)
-    assert running.others_wait(4, bob.pk, HOLDER.queues)
-    assert not running.others_wait(6, alice.pk, HOLDER.queues)
+    assert not turns.others_wait(5, bob.pk, HOLDER.queues)
+    assert turns.others_wait(5, alice.pk, HOLDER.queues)
+    assert turns.others_wait(4, bob.pk, HOLDER.queues)
+    assert not turns.others_wait(6, alice.pk, HOLDER.queues)
 
 
 def test_of_one_owner_the_oldest_goes_first(alice: User, doorbells: Doorbells) -> None:
     workflow = make_workflow(unlimited(alice), linear(log("a")))
     executions = [run(workflow, alice) for _ in range(4)]
-    turns = [run_id for run_id, _ in running.next_in_turn(registry.known_types(), HOLDER.queues)]
-    assert turns == [execution.runs.get().pk for execution in executions[:2]]
+    found = [run_id for run_id, _ in turns.next_in_turn(registry.known_types(), HOLDER.queues)]
+    assert found == [execution.runs.get().pk for execution in executions[:2]]
 
 
 def test_a_worker_leaves_what_it_does_not_know_to_one_that_does(alice: User, doorbells: Doorbells) -> None:
     execution = start(alice, linear(log("a")))
     row = execution.runs.get()
     assert running.claim(row.pk, 1, HOLDER, ["transform"]) is None
-    assert running.next_in_turn(["transform"], HOLDER.queues) == []
+    assert turns.next_in_turn(["transform"], HOLDER.queues) == []
     assert queued(execution) == row
     assert running.claim(row.pk, 1, HOLDER, ["log"]) is not None
 
@@ -129,7 +129,7 @@ def test_a_held_back_execution_stands_in_nobodys_way(alice: User, bob: User, doo
     hers = start(alice, {"components": components, "settings": {"max_parallel": 1}}, priority=10)
     assert [take(row) is not None for row in hers.runs.order_by("position")] == [True, False, False]
     his = start(bob, linear(log("b")))
-    assert not running.others_wait(5, bob.pk, HOLDER.queues)
+    assert not turns.others_wait(5, bob.pk, HOLDER.queues)
     claimed = take(his.runs.get())
     assert claimed is not None
     assert claimed.execution["created_by_id"] == bob.pk
