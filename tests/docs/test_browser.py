@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import TimeoutError as NotInTime
 
 from tests.api import Api
 from tests.docs.blocks import BLOCKS, ROOT
 from tests.docs.conftest import Machine
 from tests.docs.test_pages import LONE, of_test
+from tests.eventually import eventually
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -148,9 +150,18 @@ def test_every_diagram_is_drawn_and_no_page_asks_others(browser: Browser, addres
 @pytest.mark.parametrize("where", ["served", "file"])
 def test_search_finds_a_page(browser: Browser, address: str, site: Path, where: str) -> None:
     seen = window(browser, address if where == "served" else site.as_uri() + "/")
-    page = seen.open("index.html")
-    page.fill("input[name=query]", "dead-path elimination lease")
-    page.wait_for_selector(".md-search-result__item", timeout=15_000)
+
+    def search() -> Page | None:
+        # What is typed before the page listens is not searched for: then once more from the start.
+        page = seen.open("index.html")
+        page.fill("input[name=query]", "dead-path elimination lease")
+        with suppress(NotInTime):
+            page.wait_for_selector(".md-search-result__item", timeout=15_000)
+            return page
+        return None
+
+    page = eventually(search, timeout=60)
+    assert page is not None
     assert page.locator(".md-search-result__link").count() > 0
     assert [each for each in seen.complaints if "asked for" in each or "rror" in each] == []
 
