@@ -1,5 +1,6 @@
 """What tests of retention start from: executions that ended long ago, with all that is theirs."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,16 +28,18 @@ def workflow_of(user: User, **settings: object) -> Workflow:
     return make_workflow(user, linear(log("a"), **settings))
 
 
-def ended(workflow: Workflow, days: float, *, ended_days: float | None = None, **fields: Any) -> Execution:
-    """An execution made so many days ago, which ended then: a run, a loop's item with its run, a signal, 3 events."""
-    at = days_ago(days)
-    completed = days_ago(days if ended_days is None else ended_days)
-    execution = Execution.objects.create(
+def latest(workflow: Workflow) -> WorkflowVersion:
+    return WorkflowVersion.objects.get(workflow=workflow, number=workflow.version)
+
+
+def execution_of(version: WorkflowVersion, at: datetime, completed: datetime | None, **fields: Any) -> Execution:
+    """One that was made then, and not saved."""
+    return Execution(
         **{
             "id": first_id(at)[:-10] + new_id()[-10:],
-            "workflow": workflow,
-            "version": WorkflowVersion.objects.get(workflow=workflow, number=workflow.version),
-            "created_by": workflow.created_by,
+            "workflow": version.workflow,
+            "version": version,
+            "created_by": version.workflow.created_by,
             "status": ExecutionStatus.COMPLETED,
             "total_components": 1,
             "remaining": 0,
@@ -48,6 +51,13 @@ def ended(workflow: Workflow, days: float, *, ended_days: float | None = None, *
             **fields,
         }
     )
+
+
+def ended(workflow: Workflow, days: float, *, ended_days: float | None = None, **fields: Any) -> Execution:
+    """An execution made so many days ago, which ended then: a run, a loop's item with its run, a signal, 3 events."""
+    at = days_ago(days)
+    execution = execution_of(latest(workflow), at, days_ago(days if ended_days is None else ended_days), **fields)
+    execution.save(force_insert=True)
     loop = run_of(execution, "loop")
     item = LoopItem.objects.create(run=loop, index=0, status=ItemStatus.COMPLETED)
     run_of(execution, "body", item=item, item_index=0)
@@ -117,12 +127,19 @@ def workflow(transactional_db: None, alice: User) -> Workflow:
     return workflow_of(alice)
 
 
-def plan_of(sql: str, parameters: dict[str, Any]) -> str:
-    """How PostgreSQL would find it in a table that is too large to be read."""
+def many(workflows: Sequence[Workflow], count: int) -> None:
+    """So many executions of each, spread over half a year, in a table that PostgreSQL has looked at."""
+    moments = [days_ago(180 * n / count) for n in range(count)]
+    Execution.objects.bulk_create(execution_of(version, at, at) for version in map(latest, workflows) for at in moments)
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("ANALYZE executions_execution")
+
+
+def plan_of(sql: str, parameters: dict[str, Any]) -> str:
+    """How PostgreSQL goes about it."""
+    with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {sql}", parameters)
         return "\n".join(row[0] for row in cursor.fetchall())
 
 
-__all__ = ["days_ago", "ended", "left", "plan_of", "run_of", "seal_days", "tell", "to_uuid", "unfinished"]
+__all__ = ["days_ago", "ended", "left", "many", "plan_of", "run_of", "seal_days", "tell", "to_uuid", "unfinished"]

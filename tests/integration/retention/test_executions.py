@@ -1,11 +1,12 @@
 """Which executions go, what goes with them, and what is never touched."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -21,6 +22,7 @@ from tests.integration.retention.conftest import (
     days_ago,
     ended,
     left,
+    many,
     plan_of,
     run_of,
     seal_days,
@@ -386,15 +388,16 @@ def test_keys_and_slots_go_when_nobody_needs_them(workflow: Workflow) -> None:
     assert [(timezone.now() - slot.slot_at).days for slot in Slot.objects.order_by("slot_at")] == [800, 420]
 
 
-@pytest.mark.parametrize("what", ["by age", "by workflow"])
-def test_what_is_old_is_found_by_an_index(alice: User, transactional_db: None, what: str) -> None:
-    brief = workflow_of(alice, retention={"days": 7, "count": 5})
-    old = pruning.by_age(days_ago(90)) if what == "by age" else pruning.by_workflow(brief.pk, 0)
-    with transaction.atomic():
+def test_what_is_old_is_found_by_an_index(alice: User, transactional_db: None) -> None:
+    workflows = [workflow_of(alice, retention={"days": 7, "count": 5}) for _ in range(10)]
+    many(workflows, 400)
+    for old, index in [
+        (pruning.by_age(days_ago(90)), "executions_execution_pkey"),
+        (pruning.by_workflow(workflows[0].pk, 0), "execution_of_workflow"),
+    ]:
         plan = plan_of(old.sql, {**old.parameters, "limit": 200, "after": to_uuid("0" * 26)})
-    index = "executions_execution_pkey" if what == "by age" else "execution_of_workflow"
-    assert f"using {index}" in plan
-    assert "Seq Scan on executions_execution" not in plan
+        assert set(re.findall(r"(?:using|on) (\w+) on executions_execution", plan)) == {index}, plan
+        assert "Seq Scan on executions_execution" not in plan
 
 
 def test_a_retry_of_what_was_pruned_meanwhile_is_refused(
