@@ -40,6 +40,7 @@ from config.panels import (
     page_url,
     percent,
 )
+from core.amqp import BrokerAwayError
 from core.ids import first_id
 from core.table_facts import database_size_bytes, largest_tables
 from executions import diagnosis, maintenance_mode
@@ -59,7 +60,7 @@ REFRESH_SECONDS = 15
 T = TypeVar("T")
 
 _PANEL_MS = 1_000
-_REDIS_SECONDS = 0.5
+_ANSWER_SECONDS = 0.5
 _MAX_FAILURES, _MAX_WORKERS, _MAX_WEBHOOKS, _MAX_TABLES = 8, 50, 5, 12
 
 
@@ -67,7 +68,7 @@ def panels(caller: Caller) -> dict[str, Any]:
     """All that the caller may see, by panel; a panel that could not be read is None and its name in `unread`."""
     user, now = caller.user, timezone.now()
     # Asked now, waited for last.
-    redis = probes.redis.ask()
+    redis, broker = probes.redis.ask(), probes.ask_broker()
     wanted: dict[str, Callable[[], Any]] = {}
     if user.has_perm("executions.view_execution"):
         wanted |= {
@@ -95,7 +96,7 @@ def panels(caller: Caller) -> dict[str, Any]:
         alive = probes.live_workers()
     return {
         **found,
-        "states": _states(redis, alive),
+        "states": _states(redis, broker, alive),
         "unread": unread,
         "now": now,
         "hours": HOURS,
@@ -118,16 +119,20 @@ def _read(name: str, read: Callable[[], T]) -> T | None:
         return None
 
 
-def _states(redis: Future[float], alive: int) -> tuple[State, ...]:
+def _state(name: str, asked: Future[float], otherwise: str) -> State:
     try:
-        answer = State("Redis", True, f"answers in {redis.result(_REDIS_SECONDS)} ms")
-    except (RedisError, NotInTime):
-        answer = State("Redis", False, "does not answer: executions start later than they could, live views lag")
+        return State(name, True, f"answers in {asked.result(_ANSWER_SECONDS)} ms")
+    except (RedisError, BrokerAwayError, NotInTime):
+        return State(name, False, f"does not answer: {otherwise}")
+
+
+def _states(redis: Future[float], broker: Future[float] | None, alive: int) -> tuple[State, ...]:
     workers = State("Workers", alive > 0, f"{alive} alive" if alive else "none is alive: executions wait")
     disk = machine.disk_usage()
     return (
         State("PostgreSQL", True, "answers"),
-        answer,
+        _state("Redis", redis, "executions start later than they could, live views lag"),
+        *([_state("RabbitMQ", broker, "components start later than they could")] if broker else []),
         workers,
         State(
             "This machine",

@@ -10,6 +10,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from config import machine, probes
+from core.amqp import BrokerAwayError
 from core.ids import new_id
 from events import announcements
 from events.models import Announcement
@@ -25,6 +26,7 @@ _DISK_FULL = 0.95
 _WORDS = {
     "database": "PostgreSQL does not answer: nothing can be started or recorded",
     "redis": "Redis does not answer: executions start later than they could, and live views lag",
+    "broker": "RabbitMQ does not answer: components start later than they could",
     "workers": "No worker is alive: executions wait until one is started",
     "queues": "A queue is served by no worker: components of its kind wait; health says which",
     "disk": f"The disk is more than {_DISK_FULL:.0%} full",
@@ -71,7 +73,7 @@ def _alert(what: str, *, begun: bool) -> Notice:
 
 def _ailments() -> Iterator[str]:
     """What ails the platform now, as this process sees it."""
-    asked_database, asked_redis = probes.database.ask(), probes.redis.ask()
+    asked_database, asked_redis, asked_broker = probes.database.ask(), probes.redis.ask(), probes.ask_broker()
     deadline = time.monotonic() + _PROBE_SECONDS
     try:
         facts = asked_database.result(_PROBE_SECONDS)
@@ -85,6 +87,11 @@ def _ailments() -> Iterator[str]:
         asked_redis.result(max(deadline - time.monotonic(), 0))
     except (RedisError, TimeoutError, CancelledError):
         yield "redis"
+    try:
+        if asked_broker is not None:
+            asked_broker.result(max(deadline - time.monotonic(), 0))
+    except (BrokerAwayError, TimeoutError, CancelledError):
+        yield "broker"
     if machine.disk_usage() > _DISK_FULL:
         yield "disk"
 

@@ -1,4 +1,4 @@
-"""Asks PostgreSQL and Valkey how they are, within a time however frozen they are."""
+"""Asks PostgreSQL, Valkey and RabbitMQ how they are, within a time however frozen they are."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Generic, TypeVar
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from core import amqp
 from core.redis import client
 from executions.facts import HEARTBEAT_LATE
 from executions.models import ComponentRun, Worker
@@ -94,9 +96,21 @@ def _ask_redis() -> float:
     return _milliseconds(started)
 
 
+def _ask_broker() -> float:
+    started = time.perf_counter()
+    amqp.knock()
+    return _milliseconds(started)
+
+
+def ask_broker() -> "Future[float] | None":
+    """RabbitMQ's answer to come, in milliseconds; None where there is none."""
+    return broker.ask() if settings.AMQP_URL else None
+
+
 def _milliseconds(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 1)
 
 
 database = Probe(_ask_database)
 redis = Probe(_ask_redis)
+broker = Probe(_ask_broker)

@@ -79,6 +79,7 @@ class SystemComponents(graphene.ObjectType):
     redis = graphene.Field(graphene.NonNull(ServiceHealth))
     workflow_engine = graphene.Field(graphene.NonNull(EngineHealth))
     scheduler = graphene.Field(graphene.NonNull(SchedulerHealth))
+    broker = graphene.Field(ServiceHealth, description="RabbitMQ; null where Redis is the broker")
 
 
 class SystemHealth(graphene.ObjectType):

@@ -20,7 +20,9 @@ HEALTH = Named(
                         optional=["workers", "message"],
                     ),
                     "scheduler": record({"status": _STATUS, "queue_depth": integer()}, optional=["queue_depth"]),
-                }
+                    "broker": {**_ASKED, "description": "RabbitMQ, where it is the broker"},
+                },
+                optional=["broker"],
             ),
         }
     ),

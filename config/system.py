@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import psutil
@@ -18,6 +19,7 @@ from accounts.callers import Caller
 from accounts.scopes import Scope
 from config import machine, probes
 from config.shapes import HEALTH, STATS
+from core.amqp import BrokerAwayError
 from core.describing import Answers
 from core.envelope import envelope, error_headers, reply
 from core.errors import UnavailableError
@@ -30,7 +32,10 @@ _PROBE_SECONDS = 2.0
 
 
 class HealthView(View):
-    """`GET health`: the printed shape for anyone; `degraded` without Redis or workers, 503 without PostgreSQL."""
+    """`GET health`: the printed shape for anyone.
+
+    `degraded` without Redis, RabbitMQ (where it is the broker) or workers, 503 without PostgreSQL.
+    """
 
     public = True
     authentication_classes = ()
@@ -115,11 +120,11 @@ def liveness_middleware(
 
 
 def _components() -> dict[str, dict[str, Any]]:
-    # Both are asked before either is waited for.
-    asked_database, asked_redis = probes.database.ask(), probes.redis.ask()
+    # All are asked before any is waited for.
+    asked_database, asked_redis, asked_broker = probes.database.ask(), probes.redis.ask(), probes.ask_broker()
     deadline = time.monotonic() + _PROBE_SECONDS
     database: dict[str, Any] = {"status": "unhealthy"}
-    redis, engine, scheduler = dict(database), dict(database), dict(database)
+    engine, scheduler = dict(database), dict(database)
     try:
         facts = asked_database.result(_PROBE_SECONDS)
     except (DatabaseError, TimeoutError):
@@ -131,10 +136,18 @@ def _components() -> dict[str, dict[str, Any]]:
             engine["message"] = f"No worker serves the queue {' or '.join(facts.unserved)}"
         # The sweeps that schedule live in the workers; without one nothing is started.
         scheduler = {"status": "healthy" if facts.workers else "degraded", "queue_depth": facts.queue_depth}
+    components = {
+        "database": database,
+        "redis": _answered(asked_redis, deadline),
+        "workflow_engine": engine,
+        "scheduler": scheduler,
+    }
+    return components if asked_broker is None else {**components, "broker": _answered(asked_broker, deadline)}
+
+
+def _answered(asked: "Future[float]", deadline: float) -> dict[str, Any]:
     try:
-        took = asked_redis.result(max(deadline - time.monotonic(), 0))
-    except (RedisError, TimeoutError):
-        pass
-    else:
-        redis = {"status": "healthy", "response_time_ms": took}
-    return {"database": database, "redis": redis, "workflow_engine": engine, "scheduler": scheduler}
+        took = asked.result(max(deadline - time.monotonic(), 0))
+    except (RedisError, BrokerAwayError, TimeoutError):
+        return {"status": "unhealthy"}
+    return {"status": "healthy", "response_time_ms": took}

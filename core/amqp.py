@@ -109,6 +109,14 @@ def publish(messages: Iterable[TaskMessage]) -> None:
 _publisher = (os.getpid(), Publisher())
 
 
+def knock() -> None:
+    """Open a connection and say goodbye on it; within some two seconds. Raises BrokerAwayError."""
+    try:
+        _connection().transport.establish_connection().close()
+    except _ERRORS as error:
+        raise BrokerAwayError(type(error).__name__) from None
+
+
 def _connection() -> "Connection":
     return Connection(
         settings.AMQP_URL,

@@ -23,6 +23,7 @@ from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION, ExecutionStatus
 from executions.transitions.statements import QueuedRun
 from tests import rabbitmq
+from tests.api import Api
 from tests.eventually import eventually
 from tests.faults.harness import Ledger
 from tests.integration.executions.conftest import linear, log, make_workflow
@@ -105,6 +106,11 @@ def test_messages_are_celerys_and_the_most_urgent_is_served_first(broker: Rabbit
     for name in ("content_type", "content_encoding", "delivery_mode"):
         assert ours.properties[name] == theirs.properties[name]
     assert (sent.headers["task"], sent.payload[0]) == ("webhooks.serve", ["w1"])
+
+
+def test_health_asks_it(broker: RabbitMQ, api: Api) -> None:
+    part = api.get("/health").data["components"]["broker"]
+    assert (part["status"], sorted(part)) == ("healthy", ["response_time_ms", "status"])
 
 
 def test_a_killed_broker_loses_and_doubles_nothing(

@@ -2229,6 +2229,12 @@ export interface components {
                     status: "healthy" | "degraded" | "unhealthy";
                     queue_depth?: number;
                 };
+                /** @description RabbitMQ, where it is the broker */
+                broker?: {
+                    /** @enum {string} */
+                    status: "healthy" | "degraded" | "unhealthy";
+                    response_time_ms?: number;
+                };
             };
         };
         HookResult: {

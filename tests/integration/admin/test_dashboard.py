@@ -207,6 +207,13 @@ def test_without_redis_and_workers_the_page_says_so(browser: Client) -> None:
     assert '<li class="good"><b>Redis</b>' in browser.get("/admin/").content.decode()
 
 
+def test_rabbitmq_is_shown_where_it_is_the_broker(browser: Client) -> None:
+    assert "RabbitMQ" not in browser.get("/admin/").content.decode()
+    with override_settings(AMQP_URL="amqp://guest:guest@127.0.0.1:1//"):
+        page = browser.get("/admin/").content.decode()
+    assert '<li class="bad"><b>RabbitMQ</b> does not answer: components start later than they could' in page
+
+
 def test_maintenance_mode_is_announced_on_the_page(browser: Client, admin: User) -> None:
     assert "Maintenance mode is on" not in browser.get("/admin/").content.decode()
     maintenance_mode.switch_on(actor=admin)

@@ -1,5 +1,6 @@
 """Health's questions: bounded in time, one at a time, and gone when answered."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -88,6 +89,18 @@ def test_a_frozen_redis_degrades_within_seconds(api: Api, monkeypatch: pytest.Mo
         answer = api.get("/health")
     assert (answer.status, answer.data["status"]) == (200, "degraded")
     assert answer.data["components"]["redis"] == {"status": "unhealthy"}
+
+
+def test_rabbitmq_is_a_part_where_it_is_the_broker(api: Api, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Worker.objects.create(name="w1")
+    settings.AMQP_URL = "amqp://guest:guest@127.0.0.1:1//"
+    answer = api.get("/health")
+    assert (answer.status, answer.data["status"]) == (200, "degraded")
+    assert answer.data["components"]["broker"] == {"status": "unhealthy"}
+    assert answer.data["components"]["redis"]["status"] == "healthy"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.AMQP_URL = f"amqp://guest:guest@127.0.0.1:{silent.getsockname()[1]}//"
+        assert api.get("/health").data["components"]["broker"] == {"status": "unhealthy"}
 
 
 def test_who_asks_meanwhile_waits_for_the_same_answer() -> None:

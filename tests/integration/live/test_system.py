@@ -181,6 +181,16 @@ def test_staff_are_told_that_redis_is_away_and_that_it_is_back(
         assert "Traceback" not in server.log.read_text()
 
 
+def test_staff_are_told_that_rabbitmq_is_away(admin: User, empty_redis: None) -> None:
+    Worker.objects.create(name="w", processes=1)
+    with (
+        web_server(before=QUICK, APG_BROKER_URL="amqp://guest:guest@127.0.0.1:1//") as server,
+        SocketClient(server.port, token_of(admin)) as socket,
+    ):
+        socket.subscribe("system")
+        assert socket.receive()["data"]["data"] == {"component": "broker", "resolved": False}
+
+
 def test_open_sockets_and_what_they_watch_are_in_the_metrics(dial: Dial, alice: User) -> None:
     execution = start(alice, linear(log("a")))
     first, _ = dial(alice), dial(alice)
