@@ -1,7 +1,8 @@
-"""How fast retention deletes: 1,000,000 executions over two years, of which those older than 90 days go."""
+"""How fast executions go: of 1,000,000 over two years those older than 90 days, or all with their workflow."""
 
 import argparse
 import os
+import resource
 import secrets
 import shutil
 import sys
@@ -42,8 +43,8 @@ FROM execution, generate_series(1, 2 + 3 * %(components)s) AS sequence
 """
 
 
-def main(executions: int, folder: Path) -> None:
-    """Fill an empty database in `folder`, if it is empty, and prune it."""
+def main(executions: int, folder: Path, *, with_workflow: bool) -> None:
+    """Fill an empty database in `folder`, if it is empty, and prune it, or delete the workflow."""
     from config.embedded import start_postgres
 
     os.environ |= {
@@ -61,7 +62,11 @@ def main(executions: int, folder: Path) -> None:
 
     call_command("migrate", verbosity=0)
     fill(executions)
-    prune()
+    if with_workflow:
+        delete()
+        prune("executions of deleted workflows")
+    else:
+        prune("executions by age")
 
 
 def fill(executions: int) -> None:
@@ -103,7 +108,19 @@ def fill(executions: int) -> None:
         pass
 
 
-def prune() -> None:
+def delete() -> None:
+    """Says how long the workflow's deletion takes, and how much memory."""
+    from workflows.models import Workflow
+    from workflows.services import delete_workflow
+
+    workflow = Workflow.objects.get()
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    delete_workflow(workflow=workflow, force=False)
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"The workflow is deleted in {seconds * 1000:,.0f} ms, with {(after - before) / 1024:,.0f} MiB")
+
+
+def prune(name: str) -> None:
     """Says how long each batch took, and how many executions went a second."""
     from config.retention import RULES, take_turn
     from core.pruning import Pruned, Rule
@@ -120,7 +137,7 @@ def prune() -> None:
             took.append(now - last)
         last = now
 
-    take_turn([rule for rule in RULES if rule.name == "executions by age"], progress=progress)
+    take_turn([rule for rule in RULES if rule.name == name], progress=progress)
     seconds = time.perf_counter() - began
     took.sort()
     if took:
@@ -133,11 +150,12 @@ def prune() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executions", type=int, default=EXECUTIONS)
+    parser.add_argument("--with-workflow", action="store_true", help="all of them, with their workflow")
     parser.add_argument("--folder", type=Path, help="where the database is kept; default: a temporary one")
     arguments = parser.parse_args()
     chosen: Path = arguments.folder or Path(tempfile.mkdtemp(prefix="apg-prune-"))
     try:
-        main(arguments.executions, chosen)
+        main(arguments.executions, chosen, with_workflow=arguments.with_workflow)
     finally:
         from config.embedded import stop_postgres
 

@@ -216,7 +216,7 @@ def _history(now: datetime) -> History:
 
 def _failures(now: datetime) -> tuple[FailureLine, ...]:
     failures = overview.failures_since(now - timedelta(hours=HOURS), _MAX_FAILURES)
-    names = dict(Workflow.objects.filter(pk__in=[each.workflow_id for each in failures]).values_list("pk", "name"))
+    names = dict(Workflow.with_deleted.filter(pk__in=[each.workflow_id for each in failures]).values_list("pk", "name"))
     return tuple(
         FailureLine(
             each.component_id or "",

@@ -19,6 +19,7 @@ from executions.models import ComponentRun, Execution
 from executions.outputs import OutputUnavailableError
 from executions.states import ExecutionStatus
 from workflows import access
+from workflows.models import Workflow
 
 _ESTIMATE_FROM = 20
 _ESTIMATE_SECONDS = 10.0
@@ -26,14 +27,14 @@ _ESTIMATES_KEPT = 10_000
 
 
 def visible_to(caller: Caller) -> QuerySet[Execution]:
-    """The executions of the workflows that the caller sees."""
+    """The executions of the workflows that the caller sees, and what is left of those of the caller's deleted ones."""
     return _visible_to_user(caller.user.pk, staff=caller.user.is_staff)
 
 
 def _visible_to_user(user_id: object, *, staff: bool) -> QuerySet[Execution]:
     if staff:
         return Execution.objects.all()
-    return Execution.objects.filter(workflow__in=access.ids_visible_to(user_id))
+    return Execution.objects.filter(workflow__in=access.ids_visible_to(user_id, workflows=Workflow.with_deleted))
 
 
 def get_visible(caller: Caller, execution_id: str) -> Execution:

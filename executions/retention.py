@@ -1,18 +1,18 @@
 """Which executions are old enough to go, and with them all that is theirs; what else of the engine's grows."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from django.conf import settings
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from core.ids import first_id
 from core.pruning import Pruned, Rule, batch, rule_of_rows
 from executions import outputs
-from executions.models import BulkCancel, ExecutionTally, IdempotencyKey, StoredOutput
+from executions.models import BulkCancel, Execution, ExecutionTally, IdempotencyKey, StoredOutput
 from executions.outputs import OutputUnavailableError
 from executions.services import IDEMPOTENCY_LIFETIME
 from executions.transitions import pruning
@@ -58,6 +58,17 @@ def _by_workflow(_: datetime, first: str = "") -> Iterator[tuple[str, Old]]:
         some = list(ids.filter(pk__gt=some[-1])[:_WORKFLOWS])
 
 
+def _deleted_workflows() -> "QuerySet[Workflow]":
+    """Those that had more than goes at once."""
+    return Workflow.with_deleted.filter(deleted_at__isnull=False)
+
+
+def _of_deleted(_: datetime, first: str = "") -> Iterator[tuple[str, Old]]:
+    ids = _deleted_workflows().order_by("pk").values_list("pk", flat=True)
+    for workflow_id in ids.filter(pk__gte=first) if first else ids:
+        yield workflow_id, pruning.of_workflow(workflow_id)
+
+
 @dataclass(slots=True)
 class _Executions:
     """What is old by a rule, in rounds: the workflow and the execution up to which this process has looked.
@@ -67,6 +78,7 @@ class _Executions:
     """
 
     olds: Callable[[datetime, str], Iterator[tuple[str, Old]]]
+    delete: Callable[[Sequence[str]], dict[str, int]]
     workflow_id: str = ""
     after: str = FIRST
 
@@ -82,7 +94,7 @@ class _Executions:
                     return Pruned()
                 looks += 1
                 with batch():
-                    rows = _delete_some(ids)
+                    rows = self.delete(ids)
                 if rows:
                     return Pruned(rows, more=True)
                 self.after = max(ids)
@@ -91,21 +103,36 @@ class _Executions:
         return Pruned(more=within)
 
 
-def _delete_some(ids: Sequence[str]) -> dict[str, int]:
-    """Rows by table of as many of the executions as make a batch, or of a part of one; none if all have to wait."""
+def _prune_old(ids: Sequence[str]) -> dict[str, int]:
+    """With what the ledger has of them, so only those that may go now."""
+    return _delete_some(_going(ids, settings.RETENTION["BATCH_ROWS"]), ledger=True)
+
+
+def _remove(ids: Sequence[str]) -> dict[str, int]:
+    """As a workflow's deletion does: nobody waits for any more, what the ledger has of them stays, what they started
+    stands alone.
+    """
+    locked = Execution.objects.filter(pk__in=pruning.lock(ids)).exclude(completed_at=None).order_by("pk")
+    members = [Member(pk, pk, True, 0, told) for pk, told in locked.values_list("pk", "sequence")]
+    pruning.orphan([member.execution_id for member in members])
+    return _delete_some(members, ledger=False)
+
+
+def _delete_some(members: Iterable[Member], *, ledger: bool) -> dict[str, int]:
+    """Rows by table of as many of them as make a batch, or of a part of one; none if there are none."""
     limit = settings.RETENTION["BATCH_ROWS"]
     chosen, weight = list[str](), 0
-    for member in _going(ids, limit):
+    for member in members:
         if chosen and weight + member.weight > limit:
             break
         weight += member.weight
         chosen.append(member.execution_id)
         if weight > limit:
             # It is the first, and too large to go at once.
-            thinned = pruning.thin(member.execution_id, limit // 2)
+            thinned = pruning.thin(member.execution_id, limit // 2, ledger=ledger)
             if any(thinned.values()):
                 return thinned
-    return pruning.delete(chosen) if chosen else {}
+    return pruning.delete(chosen, ledger=ledger) if chosen else {}
 
 
 def _going(ids: Sequence[str], enough: int) -> Iterator[Member]:
@@ -217,8 +244,22 @@ def _empty_tallies(now: datetime) -> "QuerySet[ExecutionTally]":
 
 
 _ledger = _LedgerReader()
-_old = _Executions(_by_age)
-_more_than_kept = _Executions(_by_workflow)
+_old = _Executions(_by_age, _prune_old)
+_more_than_kept = _Executions(_by_workflow, _prune_old)
+_of_deleted_workflows = _Executions(_of_deleted, _remove)
+
+
+def _prune_deleted(now: datetime) -> Pruned:
+    """Executions of deleted workflows, and then the workflows that have none left."""
+    pruned = _of_deleted_workflows.prune(now)
+    if pruned.more:
+        return pruned
+    with batch():
+        left = Execution.objects.filter(workflow=OuterRef("pk"))
+        ids = list(_deleted_workflows().exclude(Exists(left)).values_list("pk", flat=True)[:_WORKFLOWS])
+        Workflow.with_deleted.filter(pk__in=ids).delete()
+    return Pruned({Workflow._meta.db_table: len(ids)}, more=len(ids) == _WORKFLOWS)
+
 
 RULES = (
     Rule(
@@ -234,6 +275,13 @@ RULES = (
         "settings.retention of their workflow, APG_KEEP_EXECUTIONS_PER_WORKFLOW",
         lambda now: _count_executions(_by_workflow(now)),
         _more_than_kept.prune,
+    ),
+    Rule(
+        "executions of deleted workflows",
+        "executions_execution",
+        "until their workflow is deleted",
+        lambda _: {"executions_execution": Execution.objects.filter(workflow__in=_deleted_workflows()).count()},
+        _prune_deleted,
     ),
     Rule(
         "stored outputs",

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Manager, Q, QuerySet
 
 from accounts.callers import Caller
 from core.errors import NotAllowedError, NotFoundError
@@ -43,9 +43,11 @@ def visible_to_user(user_id: object, *, staff: bool, roles: Iterable[str] = Role
     return Workflow.objects.all() if staff else Workflow.objects.filter(pk__in=ids_visible_to(user_id, roles))
 
 
-def ids_visible_to(user_id: object, roles: Iterable[str] = Role) -> QuerySet[Any, Any]:
-    """The ids of a user's own workflows and of those shared with them, for a subquery; one may come twice."""
-    own = Workflow.objects.filter(created_by=user_id).values("pk")
+def ids_visible_to(
+    user_id: object, roles: Iterable[str] = Role, workflows: Manager[Workflow] = Workflow.objects
+) -> QuerySet[Any, Any]:
+    """The ids of a user's own `workflows` and of those shared with them, for a subquery; one may come twice."""
+    own = workflows.filter(created_by=user_id).values("pk")
     shared = Share.objects.filter(role__in=list(roles))
     by_user = shared.filter(user=user_id).values("workflow")
     by_group = shared.filter(group__user=user_id).values("workflow")

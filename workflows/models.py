@@ -17,10 +17,19 @@ class WorkflowStatus(models.TextChoices):
     ARCHIVED = "archived"
 
 
+class WorkflowManager(models.Manager["Workflow"]):
+    """Those that have not been deleted."""
+
+    def get_queryset(self) -> models.QuerySet["Workflow"]:
+        return super().get_queryset().filter(deleted_at=None)
+
+
 class Workflow(models.Model):
     """What a user defines and runs; its definition lives in the version numbered `version`.
 
-    `component_count`, and how long ended executions are kept (`keep_days`, `keep_count`), are that version's.
+    `component_count`, and how long ended executions are kept (`keep_days`, `keep_count`), are that version's. One that
+    is deleted with very many executions stays, archived and found by `with_deleted` alone, until the janitor has
+    deleted these.
     """
 
     id = id_field()
@@ -37,6 +46,10 @@ class Workflow(models.Model):
     keep_count = models.PositiveIntegerField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+
+    objects = WorkflowManager()
+    with_deleted = models.Manager["Workflow"]()
 
     class Meta:
         constraints = [
@@ -49,6 +62,9 @@ class Workflow(models.Model):
         ]
         indexes = [
             models.Index(fields=["created_by", "-created_at"], name="workflow_owner_created"),
+            models.Index(
+                fields=["deleted_at"], condition=models.Q(deleted_at__isnull=False), name="workflow_being_deleted"
+            ),
         ]
 
     def __str__(self) -> str:

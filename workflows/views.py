@@ -127,7 +127,11 @@ class WorkflowView(View):
 
     @Answers(None, parameters=[_FORCE], errors=[409])
     def delete(self, request: Request, workflow_id: str) -> Response:
-        """Delete a workflow."""
+        """Delete a workflow.
+
+        Its executions go with it. Where they are very many, the workflow is gone at once, and what is left of its
+        executions can be seen until all are deleted.
+        """
         workflow = access.get_visible(caller(request), workflow_id)
         access.require(caller(request), access.Action.DELETE, workflow)
         services.delete_workflow(workflow=workflow, force=boolean(request.query_params, "force", default=False))

@@ -4,7 +4,7 @@ An execution goes with its children, theirs included: never before all of them h
 rows before every follower of the ledger has passed it. A child goes with its parent alone.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -52,6 +52,9 @@ _BOUNDS = """
 """
 _BY_WORKFLOW = f"SELECT found.id FROM {_BOUNDS}"
 _WITH_OLD = f"SELECT DISTINCT workflow.id FROM {_BOUNDS}"
+_OF_WORKFLOW = """
+    SELECT id FROM executions_execution WHERE workflow_id = %(workflow)s AND id > %(after)s ORDER BY id LIMIT %(limit)s
+"""
 
 _LOCK = """
 SELECT id FROM executions_execution WHERE id = ANY(%(ids)s::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED
@@ -84,8 +87,9 @@ LEFT JOIN LATERAL (
 ORDER BY tree.root_id, tree.depth DESC, tree.id
 """
 
+_LEDGER = "events_event"
 _DELETES = {
-    "events_event": "DELETE FROM events_event WHERE subject_id = ANY(%(ids)s::uuid[])",
+    _LEDGER: "DELETE FROM events_event WHERE subject_id = ANY(%(ids)s::uuid[])",
     "executions_signal": "DELETE FROM executions_signal WHERE execution_id = ANY(%(ids)s::uuid[])",
     "executions_idempotencykey": "DELETE FROM executions_idempotencykey WHERE execution_id = ANY(%(ids)s::uuid[])",
     "executions_loopitem": """DELETE FROM executions_loopitem WHERE run_id IN (
@@ -99,9 +103,15 @@ UPDATE executions_execution SET retry_of_id = NULL
 WHERE retry_of_id = ANY(%(ids)s::uuid[]) AND NOT id = ANY(%(ids)s::uuid[])
 """
 
+# What an execution started, where that does not go with it.
+_ORPHAN = """
+UPDATE executions_execution SET parent_run_id = NULL
+WHERE parent_run_id IN (SELECT id FROM executions_componentrun WHERE execution_id = ANY(%(ids)s::uuid[]))
+"""
+
 # Of an execution that is too large for a batch: first what it told, then what its items were, the innermost first.
 _THINS = {
-    "events_event": """DELETE FROM events_event WHERE subject_id = %(id)s AND sequence < (
+    _LEDGER: """DELETE FROM events_event WHERE subject_id = %(id)s AND sequence < (
         SELECT min(sequence) FROM events_event WHERE subject_id = %(id)s) + %(rows)s""",
     "executions_signal": "DELETE FROM executions_signal WHERE execution_id = %(id)s",
     "executions_componentrun": """DELETE FROM executions_componentrun WHERE id IN (
@@ -152,6 +162,11 @@ def by_workflow(workflow_id: str, keep_count: int) -> Old:
     return Old(_BY_WORKFLOW, {"workflows": [to_uuid(workflow_id)], "keep_count": keep_count})
 
 
+def of_workflow(workflow_id: str) -> Old:
+    """All of a workflow."""
+    return Old(_OF_WORKFLOW, {"workflow": to_uuid(workflow_id)})
+
+
 def workflows_with_old(workflow_ids: Sequence[str], keep_count: int) -> list[str]:
     """Those of the workflows for which `by_workflow` would find any."""
     workflows = [to_uuid(id_) for id_ in workflow_ids]
@@ -188,20 +203,36 @@ def lock(execution_ids: Collection[str]) -> set[str]:
     return {from_uuid(row["id"]) for row in rows}
 
 
-def delete(execution_ids: Collection[str]) -> dict[str, int]:
-    """Delete locked executions with all that is theirs; rows by table. Needs a transaction."""
+def delete(execution_ids: Collection[str], *, ledger: bool) -> dict[str, int]:
+    """Delete locked executions with all that is theirs, with `ledger` its rows too; rows by table.
+
+    Needs a transaction.
+    """
     assert connection.in_atomic_block
     parameters = {"ids": [to_uuid(id_) for id_ in execution_ids]}
-    deleted = {table: _run(sql, parameters) for table, sql in _DELETES.items()}
+    deleted = {table: _run(sql, parameters) for table, sql in _of(_DELETES, ledger)}
     _run(_FORGET_RETRIED, parameters)
     return deleted
 
 
-def thin(execution_id: str, rows: int) -> dict[str, int]:
-    """Delete a part of what a locked execution has, that many rows of a table at most. Needs a transaction."""
+def thin(execution_id: str, rows: int, *, ledger: bool) -> dict[str, int]:
+    """Delete a part of what a locked execution has, that many rows of a table at most, with `ledger` of it too.
+
+    Needs a transaction.
+    """
     assert connection.in_atomic_block
     parameters = {"id": to_uuid(execution_id), "rows": rows}
-    return {table: _run(sql, parameters) for table, sql in _THINS.items()}
+    return {table: _run(sql, parameters) for table, sql in _of(_THINS, ledger)}
+
+
+def _of(statements: Mapping[str, str], ledger: bool) -> list[tuple[str, str]]:
+    return [(table, sql) for table, sql in statements.items() if ledger or table != _LEDGER]
+
+
+def orphan(execution_ids: Collection[str]) -> None:
+    """What locked executions started belongs to nobody from now on. Needs a transaction."""
+    assert connection.in_atomic_block
+    _run(_ORPHAN, {"ids": [to_uuid(id_) for id_ in execution_ids]})
 
 
 def _run(sql: str, parameters: dict[str, Any]) -> int:

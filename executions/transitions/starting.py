@@ -19,7 +19,9 @@ from executions.transitions.statements import QueuedRun, fetch_all, fetch_one, q
 # a delete's lock excludes: that lock lets foreign keys to the workflow be checked, or whoever ends an execution, and
 # asks for the workflow at its commit, would wait for the delete that waits for the execution.
 _LOCK_WORKFLOW_AND_ACCOUNT = """
-WITH workflow AS MATERIALIZED (SELECT id FROM workflows_workflow WHERE id = %(workflow)s FOR SHARE)
+WITH workflow AS MATERIALIZED (
+    SELECT id FROM workflows_workflow WHERE id = %(workflow)s AND deleted_at IS NULL FOR SHARE
+)
 SELECT account.id FROM workflow, accounts_user AS account
 WHERE account.id = %(account)s FOR NO KEY UPDATE OF account
 """

@@ -25,7 +25,10 @@ WHERE set_config('lock_timeout', '100ms', true) IS NOT NULL
 """
 
 # As every start does, in the order in which all lock several.
-_LOCK_WORKFLOWS = "SELECT id FROM workflows_workflow WHERE id = ANY(%(workflows)s::uuid[]) ORDER BY id FOR SHARE"
+_LOCK_WORKFLOWS = """
+SELECT id FROM workflows_workflow
+WHERE id = ANY(%(workflows)s::uuid[]) AND deleted_at IS NULL ORDER BY id FOR SHARE
+"""
 _LOCK_ACCOUNT = "SELECT id FROM accounts_user WHERE id = %(account)s FOR NO KEY UPDATE"
 
 _LOCK = """

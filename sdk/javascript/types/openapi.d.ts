@@ -1059,7 +1059,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a workflow
-         * @description Needs the scope `workflow.delete`.
+         * @description Its executions go with it. Where they are very many, the workflow is gone at once, and what is left of its executions can be seen until all are deleted. Needs the scope `workflow.delete`.
          */
         delete: operations["delete_workflow"];
         options?: never;

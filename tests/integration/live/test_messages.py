@@ -213,7 +213,11 @@ def test_a_change_of_the_workflow_is_told(dial: Dial, alice: User, doorbells: Do
     assert data["sequence"] == Event.objects.filter(subject_id=workflow.pk).count()
 
 
-def test_the_owner_is_told_of_a_deletion_and_of_nothing_after_it(dial: Dial, alice: User, doorbells: Doorbells) -> None:
+@pytest.mark.parametrize("at_once", [10_000, -1])
+def test_the_owner_is_told_of_a_deletion_and_of_nothing_after_it(
+    dial: Dial, alice: User, doorbells: Doorbells, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("executions.models.execution._TOLD_AT_ONCE", at_once)
     workflow = make_workflow(alice, linear(log("a")))
     socket = dial(alice)
     socket.subscribe("workflow", workflow.pk)

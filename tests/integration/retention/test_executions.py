@@ -222,7 +222,7 @@ def test_many_that_have_to_wait_keep_no_others_from_going(
 ) -> None:
     monkeypatch.setattr(retention, "FOUND", 2)
     monkeypatch.setattr(retention, "_LOOKS", 2)
-    process = replace(retention.RULES[0], prune=retention._Executions(olds).prune)
+    process = replace(retention.RULES[0], prune=retention._Executions(olds, retention._prune_old).prune)
     first, second = (workflow_of(alice, retention={"days": 10}) for _ in range(2))
     held = [ended(first, 100 + number) for number in range(5)]
     for execution in held:
