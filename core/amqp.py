@@ -123,7 +123,7 @@ def _connection() -> "Connection":
         ssl=settings.CELERY_BROKER_USE_SSL or False,
         connect_timeout=TIMEOUT_SECONDS,
         heartbeat=0,
-        transport_options={"write_timeout": TIMEOUT_SECONDS},
+        transport_options={"read_timeout": TIMEOUT_SECONDS, "write_timeout": TIMEOUT_SECONDS},
     )
 
 

@@ -75,7 +75,7 @@ WHERE account.is_staff OR workflow.created_by_id = account.id
 def seen(pairs: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
     """Of pairs (workflow id, user id) those whose user is active and sees the workflow now; one query.
 
-    `visible_to` for many at once: a test holds them together.
+    `visible_to` for many at once: a test holds them together. Owner and staff see what is left of one that was deleted.
     """
     ordered = list(pairs)
     with connection.cursor() as cursor:

@@ -18,6 +18,7 @@ from workflows.models import Workflow, WorkflowVersion
 
 _FINAL_EXECUTION = sorted(FINAL_EXECUTION)
 _FINAL_RUN = sorted(FINAL_RUN)
+# Rows of the ledger, to which what else an execution has is in proportion.
 _TOLD_AT_ONCE = 10_000
 
 

@@ -1,7 +1,8 @@
 """How ended executions go, with all that is theirs; what the ledger and the store of outputs have of what is gone.
 
 An execution goes with its children, theirs included: never before all of them have ended, and never one of its ledger
-rows before every follower of the ledger has passed it. A child goes with its parent alone.
+rows before every follower of the ledger has passed it. A child goes with its parent alone. Those of a deleted workflow
+go one by one, and what the ledger has of them stays.
 """
 
 from collections.abc import Collection, Mapping, Sequence
