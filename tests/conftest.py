@@ -1,9 +1,12 @@
 """People and callers that every test may ask for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.db.backends.base.operations import BaseDatabaseOperations
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from accounts.models import User
 from accounts.services import log_in
@@ -11,6 +14,29 @@ from core.redis import client
 from tests.api import Api
 
 PASSWORD = "correct-horse-battery"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_flush() -> Iterator[None]:
+    """Tables are emptied beside servers that may be reading them: whoever empties gives way, and tries again.
+
+    It waits for less long than PostgreSQL looks on while two wait for each other, so no reader is ended.
+    """
+    flush = BaseDatabaseOperations.execute_sql_flush
+
+    def patiently(self: BaseDatabaseOperations, sql_list: Sequence[str]) -> None:
+        for left in reversed(range(20)):
+            try:
+                flush(self, ["SET LOCAL lock_timeout = '400ms'", *sql_list])
+            except OperationalError as error:
+                if not left or not isinstance(error.__cause__, DeadlockDetected | LockNotAvailable):
+                    raise
+            else:
+                return
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseDatabaseOperations, "execute_sql_flush", patiently)
+        yield
 
 
 @pytest.fixture(autouse=True)
