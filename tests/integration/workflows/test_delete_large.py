@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from config.retention import take_turn
@@ -33,13 +34,13 @@ def holding(workflow_id: str, **fields: object) -> str:
     return id_
 
 
+(RULE,) = (rule for rule in retention.RULES if rule.name == "executions of deleted workflows")
+
+
 def prune() -> list[int]:
     """The janitor's turn, until nothing is left; how many rows each batch deleted."""
     batches: list[int] = []
-    take_turn(
-        [rule for rule in retention.RULES if rule.name == "executions of deleted workflows"],
-        progress=lambda _, pruned: batches.append(sum(pruned.rows.values())),
-    )
+    take_turn([RULE], progress=lambda _, pruned: batches.append(sum(pruned.rows.values())))
     return batches
 
 
@@ -72,7 +73,9 @@ def test_a_workflow_with_very_many_executions_is_gone_at_once_and_they_by_the_ja
     assert alice_api.get(f"/executions/{ended}").data["workflow_name"] == "Large"
     assert alice_api.post(f"/workflows/{id_}/execute", {}).status == 404
     assert alice_api.post(f"/executions/{ended}/retry", {}).status == 409
+    assert RULE.count(timezone.now()) == {"executions_execution": 2}
     prune()
+    assert RULE.count(timezone.now()) == {"executions_execution": 0}
     assert not Workflow.with_deleted.filter(pk=id_).exists()
     assert alice_api.get("/executions").body["metadata"]["total_count"] == 0
     assert told(id_) == ["workflow.created", "workflow.activated", "workflow.deleted"]
