@@ -151,7 +151,7 @@ class Redactor:
         raise TypeError(f"not a JSON value: {type(item).__name__}")
 
     def _entries(self, item: dict[Any, JSONValue], by_name: bool) -> Iterator[tuple[str, JSONValue]]:
-        pair = value_keys(item) if by_name else frozenset()
+        pair = self._value_keys(item) if by_name else frozenset()
         taken: set[str] = set()
         for key, value in item.items():
             if not isinstance(key, str):
@@ -159,9 +159,16 @@ class Redactor:
             hidden = by_name and (looks_secret(key) or key in pair)
             redacted_key = self.redact_text(key)
             if redacted_key != key:
+                # What is left of a name is a name too, and would be judged when this is redacted again.
+                hidden = hidden or (by_name and looks_secret(redacted_key))
                 redacted_key = _free_name(redacted_key, taken, item)
             taken.add(redacted_key)
             yield redacted_key, REDACTED if hidden and _has_content(value) else value
+
+    def _value_keys(self, item: Mapping[str, JSONValue]) -> frozenset[str]:
+        """Of the object as it is, and as it will be."""
+        names = {key: self.redact_text(name) for key in _NAME_KEYS if isinstance(name := item.get(key), str)}
+        return value_keys(item) or value_keys(names)
 
 
 def _has_content(value: JSONValue) -> bool:

@@ -25,7 +25,9 @@ _SHIFTED = str.maketrans(
         for place in range(len(alphabet))
     }
 )
-_LAST_BEFORE_SURROGATES, _FIRST_AFTER_SURROGATES, _LAST = 0xD7FF, 0xE000, 0x10FFFF
+# What follows each of the other characters, in one round, so that no two become the same: the last control character
+# before printable ASCII, the last character before the surrogates, and the last of all.
+_NEXT = {"\x1f": "\x7f", "\ud7ff": "\ue000", "\U0010ffff": "\0"}
 _ADDED = "x"
 
 
@@ -62,14 +64,11 @@ def _substitute_text(text: str) -> str:
 
 
 def _moved(character: str) -> str:
-    """Another character; of those outside ASCII, the next one."""
+    """Another character; of those that ASCII does not print, the next one."""
     shifted = character.translate(_SHIFTED)
     if shifted != character:
         return shifted
-    code = ord(character)
-    if code == _LAST_BEFORE_SURROGATES:
-        return chr(_FIRST_AFTER_SURROGATES)
-    return chr(code + 1) if code < _LAST else chr(code - 1)
+    return _NEXT.get(character) or chr(ord(character) + 1)
 
 
 def _substitute_float(number: float) -> float:

@@ -3,31 +3,45 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import hypothesis
 import pytest
 from django.db import OperationalError
 from django.db.backends.base.operations import BaseDatabaseOperations
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
+from accounts import throttling
 from accounts.models import User
 from accounts.services import log_in
+from core import redis
 from core.redis import client
+from events import bells
 from tests.api import Api
 
 PASSWORD = "correct-horse-battery"
+
+# How long an example takes says how busy the machine is; the bounds on time that we promise are tests of their own.
+hypothesis.settings.register_profile(
+    "suite",
+    parent=hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def patient_flush() -> Iterator[None]:
     """Tables are emptied beside servers that may be reading them: whoever empties gives way, and tries again.
 
-    It waits for less long than PostgreSQL looks on while two wait for each other, so no reader is ended.
+    It waits for less long than PostgreSQL looks on while two wait for each other, so no reader is ended. An automatic
+    vacuum gives way to who has waited for longer than that, which the last tries do.
     """
     flush = BaseDatabaseOperations.execute_sql_flush
 
     def patiently(self: BaseDatabaseOperations, sql_list: Sequence[str]) -> None:
         for left in reversed(range(20)):
             try:
-                flush(self, ["SET LOCAL lock_timeout = '400ms'", *sql_list])
+                flush(self, [f"SET LOCAL lock_timeout = '{400 if left > 9 else 1500}ms'", *sql_list])
             except OperationalError as error:
                 if not left or not isinstance(error.__cause__, DeadlockDetected | LockNotAvailable):
                     raise
@@ -37,6 +51,14 @@ def patient_flush() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", patiently)
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test found hanging, the next one asks again; requests that were counted meanwhile are forgotten."""
+    monkeypatch.setattr(redis, "_hung_until", float("-inf"))
+    monkeypatch.setattr(bells._line, "_quiet_until", float("-inf"))
+    monkeypatch.setattr(throttling, "_fallback", throttling._Fallback())
 
 
 @pytest.fixture(autouse=True)

@@ -570,9 +570,10 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=1000)
+@settings(max_examples=400)
 @given(st.lists(PIECES, max_size=25).map("".join) | st.text(max_size=60) | st.text(string.printable, max_size=60))
 def test_any_text_renders_or_is_an_expression_error(text: str) -> None:
+    began = time.process_time()
     for candidate in (text, "{{ " + text + " }}", "{{" + text):
         attempt(candidate)
     with warnings.catch_warnings():
@@ -582,3 +583,4 @@ def test_any_text_renders_or_is_an_expression_error(text: str) -> None:
                 read(text)
             except ExpressionError as error:
                 assert error.kind in ("syntax", "budget")
+    assert time.process_time() - began < 1

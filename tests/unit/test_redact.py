@@ -244,6 +244,23 @@ def test_redacting_twice_is_redacting_once(value: Any, secrets: list[str]) -> No
     assert redactor.redact(once) == once
 
 
+@pytest.mark.parametrize(
+    ("value", "redacted"),
+    [
+        ({"passwordabcd": "t"}, {f"password{REDACTED}": REDACTED}),
+        ({"name": "tokenabcd", "value": "t"}, {"name": f"token{REDACTED}", "value": REDACTED}),
+    ],
+)
+def test_a_name_that_looks_secret_once_it_is_redacted_hides_what_stands_under_it(value: Any, redacted: Any) -> None:
+    assert not looks_secret("passwordabcd")
+    assert redact(value, secrets=["abcd"]) == redacted
+    assert redact(value, secrets=["abcd"], by_name=False) == redact_values(value)
+
+
+def redact_values(value: dict[str, str]) -> dict[str, str]:
+    return {redact_text(key, ["abcd"]): redact_text(item, ["abcd"]) for key, item in value.items()}
+
+
 @given(value=JSON_VALUES)
 def test_value_without_secrets_is_unchanged(value: Any) -> None:
     redactor = Redactor(["\U0010fffe" * 4])  # outside of what the strategy is likely to make

@@ -22,7 +22,6 @@ from rest_framework.test import APIRequestFactory
 
 from accounts import throttling
 from accounts.models import User
-from core import redis
 from core.redis import client
 from core.views import View
 from executions.models import Execution
@@ -320,15 +319,8 @@ def test_x5_of_a_thousand_executes_at_once_exactly_the_tier_is_stored(as_user: C
 # --- Redis away
 
 
-@pytest.fixture
-def fresh_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing counted by this process, and nothing known of Redis."""
-    monkeypatch.setattr(throttling, "_fallback", throttling._Fallback())
-    monkeypatch.setattr(redis, "_hung_until", float("-inf"))
-
-
 @pytest.mark.django_db
-def test_with_redis_away_this_process_counts_with_the_same_headers(browser: Client, fresh_bucket: None) -> None:
+def test_with_redis_away_this_process_counts_with_the_same_headers(browser: Client) -> None:
     with override_settings(REDIS_URL="unix:///nowhere/valkey.sock"):
         answers = [browser.get("/api/v1/nothing") for _ in range(ADDRESS_LIMIT + 2)]
     assert [answer.status_code for answer in answers] == [404] * ADDRESS_LIMIT + [429] * 2
@@ -337,7 +329,7 @@ def test_with_redis_away_this_process_counts_with_the_same_headers(browser: Clie
     assert answers[-1].headers["Retry-After"] == answers[-1].headers["X-RateLimit-RetryAfter"]
 
 
-def test_threads_share_the_bucket_of_their_process(settings: Any, fresh_bucket: None) -> None:
+def test_threads_share_the_bucket_of_their_process(settings: Any) -> None:
     settings.REDIS_URL = "unix:///nowhere/valkey.sock"
     limit = throttling.Limit("test", 50, 3600)
     with ThreadPoolExecutor(16) as pool:
@@ -370,7 +362,7 @@ def hanging_redis() -> Iterator[list[socket.socket]]:
 
 
 @pytest.mark.django_db
-def test_a_redis_that_hangs_is_asked_once_for_many_requests(browser: Client, fresh_bucket: None) -> None:
+def test_a_redis_that_hangs_is_asked_once_for_many_requests(browser: Client) -> None:
     with hanging_redis() as asked:
         answers = [browser.get("/api/v1/nothing") for _ in range(ADDRESS_LIMIT + 1)]
     assert [answer.status_code for answer in answers] == [404] * ADDRESS_LIMIT + [429]

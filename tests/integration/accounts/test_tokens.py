@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.utils import timezone
 from accounts import services, tokens
 from accounts.access_end import forget_ended_sessions
 from accounts.models import Session, User
+from accounts.throttling import LOGIN_ACCOUNT_ANYWHERE
 from core.errors import AuthenticationFailedError
 from core.ids import new_id
 from tests.api import Api
@@ -91,8 +93,13 @@ def test_what_is_one_letter_in_another_case_is_counted_as_one() -> None:
     assert apart == []
 
 
-def test_a7_a_stranger_locks_out_nobody_and_many_together_are_stopped(api: Api, alice: User, settings: Any) -> None:
+def test_a7_a_stranger_locks_out_nobody_and_many_together_are_stopped(
+    api: Api, alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.TRUSTED_PROXIES = ("127.0.0.1/32",)
+    # As many, in so long that none comes back meanwhile.
+    slow = replace(LOGIN_ACCOUNT_ANYWHERE, period_seconds=86400)
+    monkeypatch.setattr("accounts.services.LOGIN_ACCOUNT_ANYWHERE", slow)
 
     def login(address: str, password: str) -> int:
         body = {"username": "alice", "password": password}

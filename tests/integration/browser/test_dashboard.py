@@ -39,7 +39,7 @@ def test_the_dashboard_shows_how_a_day_went_and_refreshes_itself(web: Web, admin
         # What the drawing shows is there to be read, too.
         page.get_by_text("Both charts as a table").click()
         assert page.locator("#hours-table tbody tr").count() == 24
-        assert page.get_by_text("503 Service Unavailable from erp.northwind.example").is_visible()
+        page.get_by_text("503 Service Unavailable from erp.northwind.example").wait_for()
         gone = page.get_by_role("row", name="celery@worker-3")
         assert "min ago" in gone.inner_text()
         Worker.objects.create(name="celery@fresh", processes=2, heartbeat_at=timezone.now())
@@ -47,7 +47,7 @@ def test_the_dashboard_shows_how_a_day_went_and_refreshes_itself(web: Web, admin
         # As after its seconds: the script asks at once when its page is looked at again, and keeps open what is open.
         page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
         page.get_by_role("rowheader", name="celery@fresh").wait_for()
-        assert page.locator("#hours-table tbody tr").first.is_visible()
+        page.locator("#hours-table tbody tr").first.wait_for()
         page.get_by_role("button", name="Pause").click()
         assert page.locator("#dash-age").inner_text().startswith("Paused at ")
     with chromium(web.port, dark=True) as screen:

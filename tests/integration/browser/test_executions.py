@@ -69,7 +69,7 @@ def test_the_page_of_an_execution(web: Web, admin: User, orders: Execution) -> N
         screen.open(f"/admin/executions/execution/{orders.pk}/change/")
         graph = page.locator("svg.graph")
         assert graph.locator("text.id").count() == 8
-        assert graph.locator("text.state", has_text="waiting · for a signal").is_visible()
+        graph.locator("text.state", has_text="waiting · for a signal").wait_for()
         assert graph.locator(".is-failed text.id").text_content() == "check_stock"
         # The body stands inside its loop.
         loop = graph.locator(".loop").bounding_box()
@@ -85,16 +85,16 @@ def test_the_page_of_an_execution(web: Web, admin: User, orders: Execution) -> N
         ]
         assert len(set(fills)) == 3
         assert page.locator("svg.timeline .row").count() == 5
-        assert page.get_by_text("It waits for the signal finance_approves").first.is_visible()
+        page.get_by_text("It waits for the signal finance_approves").first.wait_for()
         screen.document("admin-execution")
         graph.locator(".is-failed a").click()
         page.wait_for_url("**component=check_stock")
-        assert page.get_by_text("No answer from the warehouse").first.is_visible()
+        page.get_by_text("No answer from the warehouse").first.wait_for()
         for tab, text in {
             "Components": "each_order", "Logs": "Order 17 is large", "Events": "execution.started",
         }.items():  # fmt: skip
             page.locator(".tabs").get_by_role("link", name=tab).click()
-            assert page.get_by_text(text).first.is_visible()
+            page.get_by_text(text).first.wait_for()
     with chromium(web.port, dark=True, width=1680, height=1240) as screen:
         screen.log_in(admin)
         screen.open(f"/admin/executions/execution/{orders.pk}/change/")
@@ -132,7 +132,7 @@ def test_the_list_is_filtered_and_all_that_match_are_cancelled(web: Web, admin: 
         page.wait_for_url("**status=queued")
         assert page.locator("#result_list .status-queued").count() == min(queued, 50)
         page.get_by_role("link", name="Cancel all that match…").click()
-        assert page.get_by_text(f"{queued} executions will be cancelled").is_visible()
+        page.get_by_text(f"{queued} executions will be cancelled").wait_for()
         screen.document("admin-cancel-matching")
         page.get_by_role("button", name="Cancel all that match").click()
         page.wait_for_url("**/bulkcancel/*/change/")
@@ -149,7 +149,7 @@ def test_maintenance_mode_is_switched_by_hand(web: Web, admin: User, orders: Exe
         page.get_by_role("button", name="Hold new executions").click()
         page.get_by_text("On: new executions are held").wait_for()
         assert maintenance_mode.current().held
-        assert page.get_by_text("Drained:").is_visible()
+        page.get_by_text("Drained:").wait_for()
         screen.document("admin-maintenance")
         page.get_by_role("button", name="Switch it off").click()
         page.get_by_text("Maintenance mode is off: what waits starts now").wait_for()

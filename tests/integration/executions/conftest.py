@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from accounts.models import User
@@ -121,6 +122,9 @@ def only_legal_moves(transactional_db: None) -> None:
 
 
 @pytest.fixture
-def doorbells(transactional_db: None, only_legal_moves: None, empty_redis: None) -> Iterator[Doorbells]:
-    """An empty broker whose messages the test serves itself."""
+def doorbells(
+    transactional_db: None, only_legal_moves: None, empty_redis: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Doorbells]:
+    """An empty broker whose messages the test serves itself; whoever serves one goes on, however long it takes."""
+    monkeypatch.setitem(settings.ENGINE, "KEEP_SUCCESSOR_SECONDS", 600)
     yield Doorbells()

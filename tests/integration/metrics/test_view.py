@@ -1,5 +1,6 @@
 """`GET /metrics`: who may read it, what it answers, and that it answers whoever is away."""
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +19,7 @@ from core.redis import client
 from tests.conftest import PASSWORD
 from tests.contract.access_table import METRICS_READERS
 from tests.contract.access_world import LIKE, Credentials, make_world
-from tests.integration.metrics.conftest import TOKEN, parsed
+from tests.integration.metrics.conftest import TOKEN, WAIT_SECONDS, parsed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_counted")]
 
@@ -130,18 +131,23 @@ def test_without_valkey_what_postgresql_knows_is_told(token: str, settings: Any)
 def frozen_postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A server that takes a question and never answers."""
 
+    thawed = threading.Event()
+
     def ask() -> Any:
-        time.sleep(4)
+        thawed.wait()
         return []
 
     monkeypatch.setattr(metrics_facts._postgresql, "_ask", ask)
     yield
+    thawed.set()
     metrics_facts._postgresql._probe.ask().result(10)
 
 
 def test_with_a_frozen_postgresql_the_token_still_opens_and_the_answer_comes_in_two_seconds(
-    token: str, frozen_postgres: None
+    token: str, frozen_postgres: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert WAIT_SECONDS < 2
+    monkeypatch.setattr(metrics_facts, "WAIT_SECONDS", 0.3)
     measures.RESCUES.count()
     began = time.monotonic()
     found = parsed(get(token).content.decode())
