@@ -32,7 +32,8 @@ class _CpuMeter:
         total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
         busy = total - times.idle - getattr(times, "iowait", 0.0)
         if total > self._total:
-            self._usage = round((busy - self._busy) / (total - self._total), 4)
+            # Linux's times of idling may go back (proc(5)): more than all can seem busy, or less than none.
+            self._usage = round(min(max((busy - self._busy) / (total - self._total), 0.0), 1.0), 4)
         self._at, self._busy, self._total = time.monotonic(), busy, total
 
 

@@ -43,7 +43,7 @@ def mail_server() -> Iterator[Mailbox]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     mailbox = Mailbox(port=port)
-    controller = Controller(mailbox, hostname=mailbox.host, port=port)
+    controller = Controller(mailbox, hostname=mailbox.host, port=port, ready_timeout=60)
     controller.start()
     try:
         yield mailbox

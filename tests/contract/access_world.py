@@ -92,8 +92,8 @@ def _add_keys(world: World, people: Mapping[str, User], scope: Scope | None) -> 
 
     def key(user: User, permissions: list[str]) -> str:
         made, text = create_api_key(owner=user, name="k", permissions=permissions)
-        # Used just now, so that its use writes nothing.
-        type(made).objects.filter(pk=made.pk).update(last_used_at=now)
+        # Used, it seems, later than now, so that its use writes nothing however long the tests take.
+        type(made).objects.filter(pk=made.pk).update(last_used_at=now + timedelta(days=1))
         return text
 
     owner = people["owner"]
@@ -129,7 +129,7 @@ def _applications(people: Mapping[str, User], scope: Scope | None) -> dict[str, 
         name="app", user=owner, client_type="confidential", authorization_grant_type="client-credentials"
     )
 
-    def token(user: User | None, scopes: Iterable[str], seconds: int = 60) -> Credentials:
+    def token(user: User | None, scopes: Iterable[str], seconds: int = 3600) -> Credentials:
         text, expires = new_id(), timezone.now() + timedelta(seconds=seconds)
         made = OAuthAccessToken(user=user, application=application, scope=" ".join(scopes), expires=expires)
         set_token_value(made, text)

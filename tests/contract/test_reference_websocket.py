@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pytest
 
 from accounts.models import User
-from executions.models import Execution
+from executions.models import ComponentRun, Execution
 from tests.contract.reference import PAGE, TIME, differences, printed_messages
 from tests.integration.executions.conftest import Doorbells, linear, log, start, transform
 from tests.integration.executions.test_engine import refused
@@ -112,7 +112,10 @@ def test_component_completed(dial: Dial, alice: User, doorbells: Doorbells) -> N
     doorbells.work()
     told = socket.until("component_completed")
     assert_as_printed(told, "Component Completion", free=("data.duration",))
-    assert told["data"]["duration"] == 0
+    run = ComponentRun.objects.get(execution=execution)
+    assert run.started_at is not None
+    assert run.completed_at is not None
+    assert told["data"]["duration"] == int((run.completed_at - run.started_at).total_seconds())
 
 
 @quotes("Error Notification")

@@ -63,7 +63,7 @@ def walk(blocks: list[Block], replaced: Mapping[str, str], environment: Mapping[
     script = f"\necho '{mark}'\n".join(_here(block.text, replaced) for block in blocks)
     done = subprocess.run(
         ["bash", "-eu", "-o", "pipefail", "-c", script], cwd=folder, env=dict(environment),
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{blocks[0].page} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return [part.strip("\n") for part in done.stdout.split(f"{mark}\n")]

@@ -61,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as `make docs` builds it."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "--site-dir", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -102,7 +102,7 @@ def in_a_thread(steps: Callable[[Page], str]) -> str:
             return steps(started.new_page())
 
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(run).result(60)
+        return pool.submit(run).result(180)
 
 
 def window(browser: Browser, base: str, **options: Any) -> Window:
@@ -143,7 +143,7 @@ def test_every_diagram_is_drawn_and_no_page_asks_others(browser: Browser, addres
     for name in pages:
         page = seen.open(site_path(name))
         count = sum(block.page == name and block.language == "mermaid" for block in BLOCKS)
-        page.wait_for_function(_DRAWN, arg=count, timeout=15_000)
+        page.wait_for_function(_DRAWN, arg=count, timeout=60_000)
     assert seen.complaints == []
 
 
@@ -156,11 +156,11 @@ def test_search_finds_a_page(browser: Browser, address: str, site: Path, where: 
         page = seen.open("index.html")
         page.fill("input[name=query]", "dead-path elimination lease")
         with suppress(NotInTime):
-            page.wait_for_selector(".md-search-result__item", timeout=15_000)
+            page.wait_for_selector(".md-search-result__item", timeout=30_000)
             return page
         return None
 
-    page = eventually(search, timeout=60)
+    page = eventually(search, timeout=150)
     assert page is not None
     assert page.locator(".md-search-result__link").count() > 0
     assert [each for each in seen.complaints if "asked for" in each or "rror" in each] == []
@@ -211,7 +211,7 @@ def test_the_page_of_websocket_md_watches_an_execution(machine: Machine) -> None
         page.fill("[name=token]", token)
         page.fill("[name=execution]", execution)
         page.click("button")
-        page.wait_for_function("/^.* execution_update .*completed/m.test(told.textContent)", timeout=15_000)
+        page.wait_for_function("/^.* execution_update .*completed/m.test(told.textContent)", timeout=60_000)
         return page.inner_text("#told")
 
     assert "component_started" in in_a_thread(watch)
@@ -236,7 +236,7 @@ def test_the_javascript_client_is_found_by_the_import_map(machine: Machine) -> N
         page.route("**/app", lambda route: route.fulfill(body=html, content_type="text/html"))
         page.route("**/node_modules/**", module)
         page.goto(f"{machine.url}/app")
-        page.wait_for_function("document.title.endsWith('workflows')", timeout=15_000)
+        page.wait_for_function("document.title.endsWith('workflows')", timeout=60_000)
         return page.title()
 
     assert in_a_thread(load) == "0 workflows"

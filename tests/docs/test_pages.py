@@ -54,7 +54,7 @@ def test_the_quickstart_is_followed_in_each_language(machine: Machine, tmp_path:
         commands.append(["node", "follow.mjs"])
     for command in commands:
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
         lines = done.stdout.splitlines()
@@ -187,7 +187,7 @@ def test_the_subscription_follows_an_execution(machine: Machine, node: Path, tmp
     page = {"location": {"host": urlsplit(machine.url).netloc}, "token": machine.token, "executionId": execution}
     stage = f"import WebSocket from 'ws'; Object.assign(globalThis, {json.dumps(page)}, {{ WebSocket }});\n"
     (node / "docs.mjs").write_text(stage + block.text.replace("wss://", "ws://") + "\nprocess.exit(0);\n")
-    done = subprocess.run(["node", "docs.mjs"], cwd=node, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(["node", "docs.mjs"], cwd=node, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "COMPLETED 100"
 
@@ -208,7 +208,7 @@ def test_the_walk_of_a_person_who_allows_it(machine: Machine) -> None:
         address = urlsplit(shell.stdout.readline().strip())
         browser = oauth.browser_of(machine.admin)
         back = oauth.decide(browser, f"{address.path}?{address.query}")
-        said, errors = shell.communicate(back["code"] + "\n", timeout=30)
+        said, errors = shell.communicate(back["code"] + "\n", timeout=120)
     assert shell.returncode == 0, errors
     listed, looked, *_ = said.replace("}{", "}\n{").splitlines()
     assert json.loads(listed)["success"] is True

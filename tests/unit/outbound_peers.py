@@ -85,18 +85,26 @@ def peer(*answers: Answer, tls: ssl.SSLContext | None = None, read_request: bool
         far.stopping.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        for thread in (accepting, *threads):
+        accepting.join(timeout=10)
+        for thread in threads:
             thread.join(timeout=10)
 
 
 def _read_request(connection: socket.socket) -> bytes:
+    """Raises ConnectionResetError where the client hung up before it was whole."""
+
+    def more() -> bytes:
+        if not (received := connection.recv(65536)):
+            raise ConnectionResetError
+        return received
+
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += more()
     head, _, body = data.partition(b"\r\n\r\n")
     sizes = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
     while len(body) < sum(sizes):
-        body += connection.recv(65536)
+        body += more()
     return head + b"\r\n\r\n" + body
 
 

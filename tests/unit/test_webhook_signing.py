@@ -89,7 +89,7 @@ def test_h6_one_flipped_bit_is_refused(place: int) -> None:
 def test_h6_another_secret_another_id_and_an_old_time_are_refused() -> None:
     headers = _headers(PLAIN)
     assert not printed(BODY.decode(), headers["X-Webhook-Signature"], PLAIN + "x")
-    for changed in ({"webhook-id": "E"}, {"webhook-timestamp": str(_now() - 2)}):
+    for changed in ({"webhook-id": "E"}, {"webhook-timestamp": str(int(headers["webhook-timestamp"]) - 2)}):
         with pytest.raises(WebhookVerificationError, match="No matching signature"):
             _standard(PLAIN).verify(BODY, {**headers, **changed})
     old = _headers(PLAIN, age=360)

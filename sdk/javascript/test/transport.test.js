@@ -97,16 +97,16 @@ test('a redirect is not followed with the key', async (context) => {
 
 test('an abort ends a call, and a pause between two', async (context) => {
   const far = await standIn(context, [{ silent: true }]);
-  await assert.rejects(far.client().workflows.get(ID, { signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' });
+  await assert.rejects(far.client().workflows.get(ID, { signal: AbortSignal.timeout(1000) }), { name: 'TimeoutError' });
   const busy = await standIn(context, [{ ...BUSY, headers: { 'Retry-After': '30' } }]);
-  await assert.rejects(busy.client().workflows.get(ID, { signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' });
+  await assert.rejects(busy.client().workflows.get(ID, { signal: AbortSignal.timeout(1000) }), { name: 'TimeoutError' });
   await assert.rejects(busy.client().workflows.get(ID, { signal: AbortSignal.abort('enough') }), (error) => error === 'enough');
   assert.equal(busy.seen.length, 1);
 });
 
 test('a server that never answers is an error in time', async (context) => {
   const far = await standIn(context, [{ silent: true }]);
-  await assert.rejects(far.client({ timeout: 50, maxRetries: 1 }).workflows.get(ID), ConnectionFailedError);
+  await assert.rejects(far.client({ timeout: 1000, maxRetries: 1 }).workflows.get(ID), ConnectionFailedError);
   assert.equal(far.seen.length, 2);
 });
 

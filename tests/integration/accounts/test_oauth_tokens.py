@@ -20,6 +20,7 @@ from core.errors import AuthenticationFailedError
 from tests import oauth
 from tests.api import Api
 from tests.eventually import eventually
+from tests.locks import waiting
 from tests.oauth import INTROSPECT, REDIRECT, REVOKE, Registered, works
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_redis")]
@@ -163,16 +164,11 @@ def test_what_is_given_out_while_access_ends_ends_too(reports: Registered, alice
         end_oauth_access(alice)
         connection.close()
 
-    def waits() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            return bool(cursor.fetchone()[0])
-
     giving, ending = threading.Thread(target=give), threading.Thread(target=end)
     giving.start()
     assert exchanged.wait(20)
     ending.start()
-    eventually(waits)
+    eventually(lambda: waiting() == 1)
     finish.set()
     for thread in (giving, ending):
         thread.join(20)

@@ -24,6 +24,7 @@ from core.ids import new_id
 from tests.api import Api
 from tests.conftest import PASSWORD
 from tests.eventually import eventually
+from tests.locks import waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -141,13 +142,6 @@ def refreshed(token: str) -> services.TokenPair | None:
         return None
     finally:
         connection.close()
-
-
-def waiting() -> int:
-    """How many connections wait for a lock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
-        return int(cursor.fetchone()[0])
 
 
 @pytest.mark.parametrize("change", ["password = 'another'", "is_active = false"])

@@ -28,7 +28,15 @@ from webhooks.models import Delivery
 from workflows.models import Workflow, WorkflowVersion
 
 pytestmark = pytest.mark.django_db(transaction=True)
+PANEL_MS = dashboard._PANEL_MS
 ALWAYS = {"states", "unread", "now", "hours", "refresh_seconds", "version"}
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Panels have the time that they take on a busy machine; of what hangs there is a test that sets its own."""
+    monkeypatch.setattr(dashboard, "_PANEL_MS", 60_000)
+    monkeypatch.setattr(dashboard, "_ANSWER_SECONDS", 60)
 
 
 def panels(user: User) -> dict[str, Any]:
@@ -185,7 +193,8 @@ def test_what_waits_longest_is_named_with_its_reason(alice: User, admin: User, o
     assert reasons == {Reason.QUEUED_BEHIND: execution.pk, Reason.CONCURRENCY_LIMIT: last.pk}
 
 
-def test_a_panel_that_takes_too_long_is_left_out_and_said(browser: Client) -> None:
+def test_a_panel_that_takes_too_long_is_left_out_and_said(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dashboard, "_PANEL_MS", PANEL_MS)
     other = connection.copy()
     other.set_autocommit(False)
     try:
@@ -242,6 +251,7 @@ def test_messages_of_users_are_text(browser: Client, alice: User) -> None:
 
 
 def test_hours_follow_one_another_up_to_now(admin: User) -> None:
-    labels = [int(hour.label[:2]) for hour in panels(admin)["history"].hours]
-    assert len(labels) == 24 and labels[-1] == timezone.now().hour
+    found = panels(admin)
+    labels = [int(hour.label[:2]) for hour in found["history"].hours]
+    assert len(labels) == 24 and labels[-1] == found["now"].hour
     assert all((a + 1) % 24 == b for a, b in pairwise(labels))

@@ -593,6 +593,7 @@ def test_who_may_not_any_more_cancels_nothing_more(
     alice: User, staff: Client, admin: User, doorbells: Doorbells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_cancel, "_SLICE", 2)
+    monkeypatch.setattr(bulk_cancel, "_SLICE_SECONDS", 60)
     workflow = make_workflow(unlimited(alice), linear(signal()))
     for _ in range(5):
         run(workflow, alice)
@@ -608,6 +609,7 @@ def test_a_slice_whose_worker_died_is_done_by_another(
     alice: User, staff: Client, doorbells: Doorbells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_cancel, "_SLICE", 1)
+    monkeypatch.setattr(bulk_cancel, "_SLICE_SECONDS", 60)
     workflow = make_workflow(alice, linear(signal()))
     for _ in range(2):
         run(workflow, alice)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.db import connection
 from accounts.models import User
 from core.ids import first_id, to_uuid
 from core.times import midnight
+from executions import maintenance
 from executions.maintenance import seal_days
 from executions.models import Execution, ExecutionTally, TallyState
 from executions.states import FINAL_EXECUTION, ExecutionStatus
@@ -22,6 +24,12 @@ pytestmark = pytest.mark.django_db
 
 TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 C, F, R = ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.RUNNING
+
+
+@pytest.fixture(autouse=True)
+def today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day on which the tests began, however late it is."""
+    monkeypatch.setattr(maintenance, "timezone", SimpleNamespace(now=lambda: TODAY))
 
 
 def stored(workflow_id: str, status: ExecutionStatus, made: datetime, started: datetime | None = None) -> Execution:

@@ -19,6 +19,7 @@ from executions.transitions.statements import Claimed, Holder
 from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.integration.executions.test_waits import send, signal
+from tests.locks import waiting
 from workflows.components import registry
 from workflows.models import Workflow
 
@@ -149,15 +150,9 @@ def test_two_claims_at_once_do_not_both_take_the_last_place(alice: User, doorbel
         # Both wait for the execution's row, and have looked before they have it.
         other.execute("SELECT 1 FROM executions_execution FOR NO KEY UPDATE")
         claims = [pool.submit(claim, run.pk) for run in (first, second)]
-        eventually(lambda: waiting_for_locks() == 2)
+        eventually(lambda: waiting() == 2)
         other.rollback()
         assert sorted(claim.result(20) for claim in claims) == [False, True]
-
-
-def waiting_for_locks() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
-        return int(cursor.fetchone()[0])
 
 
 def test_a_place_that_a_wait_gives_back_is_taken_at_once(alice: User, doorbells: Doorbells) -> None:

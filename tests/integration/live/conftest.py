@@ -75,7 +75,7 @@ def busy_backends() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND state <> 'idle'"
+            " AND state <> 'idle' AND backend_type = 'client backend'"
         )
         return int(cursor.fetchone()[0])
 

@@ -18,11 +18,10 @@ from tests.web import Web, web_server
 pytestmark = pytest.mark.django_db(transaction=True)
 
 COUNT = 5_000
-# A shell's usual limit of open files is less than the crowd; who is asked for 10 s and says nothing is gone.
+# A shell's usual limit of open files is less than the crowd.
 PATIENCE = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-web.PING_SECONDS = 10.0
 """
 
 
@@ -62,7 +61,7 @@ def test_w7_five_thousand_idle_sockets_are_held_and_all_let_go_when_their_client
             with_others = dial(alice, port=web.port)
             assert is_silent(with_others)
             clients.send_signal(signal.SIGSTOP)
-            eventually(lambda: sockets_of(web) < 50, timeout=60, interval=1)
+            eventually(lambda: sockets_of(web) < 50, timeout=180, interval=1)
             assert is_silent(with_others)
             with_others.close()
         be_at_rest()

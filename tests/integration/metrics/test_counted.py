@@ -132,7 +132,8 @@ def test_while_valkey_is_away_a_process_goes_on_counting(settings: Any) -> None:
 
 def test_a_schedule_s_slots_are_counted_with_their_lateness_and_what_is_skipped_with_its_reason(alice: User) -> None:
     move_back(schedule(alice), 185)
-    assert triggers.fire_due()
+    while triggers.fire_due():
+        pass
     after = told()
     assert after["apg_schedule_slots_total", "started"] == 1
     slots = {series[1]: value for series, value in after.items() if series[0] == "apg_schedule_slots_total"}

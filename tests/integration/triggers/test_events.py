@@ -68,11 +68,14 @@ def test_an_execution_that_ended_starts_what_waits_for_it_once(alice: User, door
     }  # fmt: skip
     doorbells.work()
     execution.refresh_from_db()
+    assert cause.started_at is not None
+    assert cause.completed_at is not None
+    took = int((cause.completed_at - cause.started_at).total_seconds())
     about = {"id": other.pk, "name": other.name}
     assert execution.results == {
         "event": "execution.completed",
         "data": {
-            "execution": {"id": cause.pk, "workflow_id": other.pk, "status": "completed", "duration_seconds": 0,
+            "execution": {"id": cause.pk, "workflow_id": other.pk, "status": "completed", "duration_seconds": took,
                           "results": {"n": 1}},
             "workflow": about,
         },

@@ -17,6 +17,7 @@ from executions.states import ExecutionStatus
 from tests.api import Api
 from tests.eventually import eventually
 from tests.integration.workflows.conftest import LONE, execution, make, told
+from tests.locks import waiting
 from workflows.models import Workflow, WorkflowVersion
 from workflows.services import create_workflow, delete_workflow
 
@@ -136,13 +137,6 @@ def in_thread(call: Callable[[], object]) -> Callable[[], object]:
     return run
 
 
-def waiting() -> int:
-    """How many sessions wait for a lock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
-        return int(cursor.fetchone()[0])
-
-
 def test_a_delete_by_force_and_the_end_of_an_execution_do_not_wait_for_each_other(
     transactional_db: None, alice: User
 ) -> None:
@@ -153,7 +147,7 @@ def test_a_delete_by_force_and_the_end_of_an_execution_do_not_wait_for_each_othe
         for _ in range(2):
             ending.execute("UPDATE executions_execution SET sequence = sequence WHERE id = %s", [to_uuid(running.pk)])
         deleted = pool.submit(_deleted, workflow)
-        eventually(_somebody_waits)
+        eventually(lambda: waiting() == 1)
         ending.commit()
         assert deleted.result(timeout=20) is True
 
@@ -164,9 +158,3 @@ def _deleted(workflow: Workflow) -> bool:
         return not Workflow.objects.filter(pk=workflow.pk).exists()
     finally:
         connection.close()
-
-
-def _somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone()[0])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,8 +30,12 @@ ROOT = Path(__file__).parents[3]
 
 def sandboxes(process: psutil.Process | None = None) -> list[psutil.Process]:
     """The sandboxes below a process that have not ended."""
-    children = (process or psutil.Process()).children(recursive=True)
-    return [child for child in children if child.status() != psutil.STATUS_ZOMBIE and "apg-script" in child.cmdline()]
+    found = []
+    for child in (process or psutil.Process()).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE and "apg-script" in child.cmdline():
+                found.append(child)
+    return found
 
 
 @pytest.fixture(autouse=True)
