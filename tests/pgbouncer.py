@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import pytest
 
 from tests.deployment import ROOT
 from tests.eventually import eventually
+from tests.ports import free_port
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 needed = pytest.mark.skipif(PROGRAM is None, reason="PgBouncer is not installed: apt-get install pgbouncer")
@@ -45,9 +45,7 @@ def pgbouncer(database_url: str, folder: Path, *, size: int) -> Iterator[str]:
     url = urlsplit(database_url)
     query = parse_qs(url.query)
     host = query.get("host", [url.hostname or "127.0.0.1"])[0]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        listen = int(probe.getsockname()[1])
+    listen = free_port()
     user = url.username or "postgres"
     where = f"host={host} port={url.port or 5432} user={user}" + (f" password={url.password}" if url.password else "")
     (folder / "pgbouncer.ini").write_text(_settings(folder, where, listen, size))

@@ -11,15 +11,11 @@ from pathlib import Path
 import psutil
 
 from tests.eventually import eventually
+from tests.ports import free_port
 
 # Debian's, past the wrapper that changes the user.
 PROGRAM = next(iter(sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"))), None)
 MISSING = "needs RabbitMQ: install the package rabbitmq-server (make test-packages)"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -27,9 +23,9 @@ class RabbitMQ:
     """The server; what is durable outlives `kill`."""
 
     folder: Path
-    port: int = field(default_factory=_free_port)
-    epmd_port: int = field(default_factory=_free_port)
-    dist_port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
+    epmd_port: int = field(default_factory=free_port)
+    dist_port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
     @property

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiosmtpd.controller import Controller
 
+from tests.ports import free_port
+
 
 @dataclass
 class Mailbox:
@@ -39,11 +41,8 @@ class Mailbox:
 @contextmanager
 def mail_server() -> Iterator[Mailbox]:
     """A mail server that takes everything until it is told otherwise."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mailbox = Mailbox(port=port)
-    controller = Controller(mailbox, hostname=mailbox.host, port=port, ready_timeout=60)
+    mailbox = Mailbox(port=free_port())
+    controller = Controller(mailbox, hostname=mailbox.host, port=mailbox.port, ready_timeout=60)
     controller.start()
     try:
         yield mailbox

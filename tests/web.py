@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from django.db import connection
 
 from tests.eventually import eventually
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 
@@ -69,16 +70,10 @@ web.main()
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def web_server(*, before: str = "", port: int | None = None, **environment: str) -> Iterator[Web]:
     """`python -m config.web` on the test database; needs one. `before`: statements that change its patience."""
-    port = port or _free_port()
+    port = port or free_port()
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     # `postgresql:///name` loses its empty host on the way.
     url = url.replace("postgresql:/", "postgresql:///", 1) if not url.startswith("postgresql://") else url

@@ -19,6 +19,7 @@ from core.outbound import OutboundPolicy, send
 from tests.api import Api
 from tests.eventually import eventually
 from tests.integration.webhooks.conftest import LONE, POLICY, SECRET, happen, work
+from tests.ports import free_port
 from tests.webhook_receiver import Got, Receiver, Reply
 from webhooks import maintenance, sealing, signing
 from webhooks.models import Delivery, Webhook
@@ -249,9 +250,7 @@ def test_h6_the_receivers_of_the_docs_take_what_is_ours_and_refuse_the_rest(lang
     import shutil
     import socket
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     program = {"python": sys.executable, "javascript": shutil.which("node")}[language]
     if program is None:
         pytest.skip("there is no node on this machine")
@@ -276,7 +275,7 @@ def test_h6_the_receivers_of_the_docs_take_what_is_ours_and_refuse_the_rest(lang
         )  # fmt: skip
 
     try:
-        eventually(is_up)
+        eventually(is_up, timeout=60)
         good = headers("your-webhook-secret")
         assert answer(good) == 204
         assert answer(headers("another-webhook-secret")) == 401
