@@ -253,9 +253,13 @@ def test_code_that_is_none_is_refused_when_saved(code: str, message: str, receiv
 
 def test_checking_code_does_not_run_it() -> None:
     spec = parse({"components": [{"id": "c", "type": "script", "config": {"code": "while True: pass"}}]}).components[0]
-    started = time.monotonic()
-    assert list(check_config(spec, "x")) == []
-    assert time.monotonic() - started < 1.5
+
+    def check() -> float:
+        started = time.monotonic()
+        assert list(check_config(spec, "x")) == []
+        return time.monotonic() - started
+
+    assert min(check() for _ in range(3)) < 1.5
 
 
 def test_braces_in_code_are_no_expressions() -> None:
