@@ -137,9 +137,9 @@ COUNTS = {
 }
 
 
-def whole(counted: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float] | None:
+def whole(counted: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
     """An answer in which nothing is missing; there may be too much in it."""
-    return counted if all(counted.get(series, 0) >= count for series, count in COUNTS.items()) else None
+    return counted if all(counted.get(series, 0) >= count for series, count in COUNTS.items()) else {}
 
 
 def in_trace(far_end: Collector) -> list[Any]:
