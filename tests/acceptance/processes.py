@@ -23,6 +23,8 @@ from tests.eventually import eventually
 
 EMAIL = "admin@example.com"
 FINAL = {"completed", "failed", "cancelled"}
+# How soon a process is up is nobody's promise.
+START_SECONDS = 180
 
 
 def free_port() -> int:
@@ -153,7 +155,7 @@ class Platform:
         """Start one process of each, and wait until all are healthy."""
         started = {name: self.start(name) for name in names}
         for process in started.values():
-            eventually(lambda process=process: self.is_healthy(process), timeout=60, interval=0.2)  # type: ignore[misc]
+            eventually(lambda process=process: self.is_healthy(process), START_SECONDS, 0.2)  # type: ignore[misc]
         return started
 
     def client(self) -> Client:

@@ -7,7 +7,7 @@ from workflows.components.base import Completed, Component, Context, Kind, Outco
 
 
 class Stubborn(Component):
-    """Waits for ten seconds and looks at no checkpoint."""
+    """Waits for ten minutes, which no test does, and looks at no checkpoint."""
 
     type = "test_stubborn"
     name = "Stubborn"
@@ -20,5 +20,5 @@ class Stubborn(Component):
 
     def run(self, config: JSONObject, context: Context) -> Outcome:
         """Out of reach for as long as it takes."""
-        threading.Event().wait(10)
+        threading.Event().wait(600)
         return Completed(None)

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.acceptance.conftest import MakePlatform
-from tests.acceptance.processes import Platform, ended, execute, make_workflow, with_database
+from tests.acceptance.processes import START_SECONDS, Platform, ended, execute, make_workflow, with_database
 from tests.acceptance.test_backup import PATH
 from tests.deployment import ROOT, compose, compose_secrets
 from tests.documented import blocks, run_block
@@ -71,9 +71,9 @@ def test_the_commands_of_the_page_bring_the_platform_up_and_sigterm_takes_it_dow
             ["bash", "-eu", "-c", start], cwd=folder, env=plain, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        eventually(lambda: looks(here("look", platform), folder), timeout=60, interval=0.3)
+        eventually(lambda: looks(here("look", platform), folder), timeout=START_SECONDS, interval=0.3)
         api = platform.client()
-        eventually(lambda: api.call("GET", "/health")["status"] == "healthy", timeout=60, interval=0.3)
+        eventually(api.is_up, timeout=START_SECONDS, interval=0.3)
         workflow_id = make_workflow(api, "by hand", [{"id": "end", "type": "end", "config": {"output": 1}}])
         assert ended(api, execute(api, workflow_id))["status"] == "completed"
     finally:

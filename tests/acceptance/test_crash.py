@@ -4,19 +4,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 from django.db import connection
 
 from accounts.models import User
 from core.redis import client
 from events.models import Event
-from executions.models import ComponentRun, Execution
+from executions.models import ComponentRun, Execution, Worker
 from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION, ExecutionStatus, RunStatus
+from tests.acceptance.processes import START_SECONDS
 from tests.eventually import eventually
 from tests.integration.executions.conftest import linear, log, make_workflow, transform
 
@@ -53,7 +54,7 @@ def completed() -> int:
     return ComponentRun.objects.filter(status=RunStatus.COMPLETED).count()
 
 
-def test_kill_9_of_all_workers_and_flushall_lose_and_double_nothing(
+def test_kill_9_of_all_workers_and_an_emptied_broker_lose_and_double_nothing(
     alice: User, worker: Callable[[], "subprocess.Popen[bytes]"]
 ) -> None:
     User.objects.filter(pk=alice.pk).update(tier="enterprise")
@@ -64,18 +65,18 @@ def test_kill_9_of_all_workers_and_flushall_lose_and_double_nothing(
     accepted = [
         start_execution(workflow=workflow, user=alice, request=StartRequest()).execution.pk for _ in range(EXECUTIONS)
     ]
-    eventually(lambda: completed() > EXECUTIONS * LENGTH // 10, timeout=60, interval=0.005)
+    eventually(lambda: completed() > EXECUTIONS * LENGTH // 10, timeout=START_SECONDS, interval=0.005)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    client().flushall()
+    client().flushdb()
     done_before = completed()
     assert done_before < EXECUTIONS * LENGTH, "killed too late to prove anything"
-    killed_at = time.monotonic()
-    worker()
+    second = worker()
+    eventually(lambda: Worker.objects.filter(name__contains=f":{second.pid}:").exists(), timeout=START_SECONDS)
+    # G1: from here on a minute is enough.
     eventually(
         lambda: Execution.objects.filter(status__in=FINAL_EXECUTION).count() == EXECUTIONS, timeout=60, interval=0.1
     )
-    assert time.monotonic() - killed_at < 60
     ended = Execution.objects.filter(pk__in=accepted)
     assert Counter(ended.values_list("status", flat=True)) == {ExecutionStatus.COMPLETED: EXECUTIONS}
     for execution_id in accepted:
@@ -94,12 +95,15 @@ def test_a_killed_pool_process_is_seen_at_once_and_its_component_runs_again(
     ).execution
     worker()
     run = execution.runs.filter(component_id="a", status=RunStatus.RUNNING)
-    pid = eventually(lambda: run.values_list("pid", flat=True).first(), timeout=30)
+    pid = eventually(lambda: run.values_list("pid", flat=True).first(), timeout=START_SECONDS)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    again = eventually(lambda: run.filter(attempt=2).first(), timeout=10)
+    again = eventually(lambda: run.filter(attempt=2).first(), timeout=30)
     assert again is not None
     assert again.crashes == 1
+    # By its death, and not by the end of its lease.
+    told = Event.objects.filter(subject_id=execution.pk, type="log").values_list("data__message", flat=True)
+    assert list(told) == ["The worker process died; trying again"]
 
 
 def slow(id_: str) -> dict[str, object]:
@@ -127,7 +131,10 @@ def test_cancel_stops_a_running_component(alice: User, worker: Callable[[], "sub
         workflow=make_workflow(alice, linear(slow("a"), log("b"))), user=alice, request=StartRequest()
     ).execution
     worker()
-    eventually(lambda: execution.runs.filter(status=RunStatus.RUNNING).exists(), timeout=30)
+    running = execution.runs.filter(status=RunStatus.RUNNING)
+    pid = eventually(lambda: running.values_list("pid", flat=True).first(), timeout=START_SECONDS)
     assert cancel_execution(execution).status == ExecutionStatus.RUNNING
-    eventually(lambda: Execution.objects.get(pk=execution.pk).status == ExecutionStatus.CANCELLED, timeout=10)
+    eventually(lambda: Execution.objects.get(pk=execution.pk).status == ExecutionStatus.CANCELLED, timeout=30)
+    # It let go: what does not is killed, ten seconds after the cancel.
+    assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     assert dict(execution.runs.values_list("component_id", "status")) == {"a": "cancelled", "b": "cancelled"}

@@ -21,6 +21,7 @@ from executions.interventions import cancel_execution
 from executions.models import ComponentRun, Execution, Worker
 from executions.services import StartRequest, start_execution
 from executions.states import ExecutionStatus, RunStatus
+from tests.acceptance.processes import START_SECONDS
 from tests.eventually import eventually
 from tests.integration.executions.conftest import linear, log, make_workflow
 from tests.stand_ins import unreachable_port
@@ -29,15 +30,21 @@ from workflows.components import registry
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class SlowServer:
-    """Answers HTTP after the seconds that its path names; knows which connections were closed on it."""
+    """Answers HTTP after the seconds that its path names, or once so many wait as `together-` in it says.
+
+    Knows which connections were closed on it.
+    """
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self.listener.getsockname()[1])
         self.hung_up = threading.Event()
+        self.waiting = 0
+        self.changed = threading.Condition()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -48,14 +55,25 @@ class SlowServer:
 
     def _answer(self, peer: socket.socket) -> None:
         with peer, suppress(OSError):
-            seconds = float(peer.recv(65536).split(b" ", 2)[1].strip(b"/"))
-            peer.settimeout(seconds)
+            path = peer.recv(65536).split(b" ", 2)[1].strip(b"/").decode()
+            if path.startswith("together-"):
+                self._wait_for_others(int(path.removeprefix("together-")))
+                peer.sendall(ANSWER)
+                return
+            peer.settimeout(float(path))
             try:
                 if peer.recv(1) == b"":
                     self.hung_up.set()
                     return
             except TimeoutError:
-                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                peer.sendall(ANSWER)
+
+    def _wait_for_others(self, count: int) -> None:
+        """None of them is answered before all of them wait."""
+        with self.changed:
+            self.waiting += 1
+            self.changed.notify_all()
+            self.changed.wait_for(lambda: self.waiting >= count)
 
 
 @pytest.fixture
@@ -107,7 +125,7 @@ def start(empty_redis: None, tmp_path: Path) -> Iterator[Start]:
                 start_new_session=True,
             )
         started.append(process)
-        eventually(lambda: Worker.objects.filter(name__contains=f":{process.pid}:").exists(), timeout=60)
+        eventually(lambda: Worker.objects.filter(name__contains=f":{process.pid}:").exists(), START_SECONDS)
         return process
 
     yield run
@@ -118,7 +136,7 @@ def start(empty_redis: None, tmp_path: Path) -> Iterator[Start]:
     sys.stdout.write((tmp_path / "worker.log").read_text())
 
 
-def call(id_: str, port: int, seconds: float, **more: object) -> JSONObject:
+def call(id_: str, port: int, seconds: float | str, **more: object) -> JSONObject:
     url = f"http://127.0.0.1:{port}/{seconds}"
     return {"id": id_, "type": "http_request", "config": {"url": url, "method": "GET", "timeout": 120}, **more}
 
@@ -143,35 +161,35 @@ def status_of(execution: Execution) -> str:
     return Execution.objects.get(pk=execution.pk).status
 
 
-def test_many_wait_beside_each_other_and_each_may_be_cancelled(alice: User, start: Start, server: SlowServer) -> None:
+def test_many_wait_beside_each_other_and_each_may_be_cancelled(
+    alice: User, start: Start, server: SlowServer, tmp_path: Path
+) -> None:
     worker = start(64, APG_DRAIN_SECONDS="1")
     facts = Worker.objects.get()
     assert (facts.queues, facts.processes) == (["io"], 64)
-    calls = [call(f"c{n}", server.port, 1) for n in range(64)]
+    calls = [call(f"c{n}", server.port, "together-64") for n in range(64)]
     execution = begin(alice, {"components": calls})
-    eventually(lambda: status_of(execution) == ExecutionStatus.COMPLETED, timeout=20)
+    eventually(lambda: status_of(execution) == ExecutionStatus.COMPLETED, timeout=60)
     runs = list(execution.runs.all())
     assert {(run.status, run.attempt, run.crashes) for run in runs} == {(RunStatus.COMPLETED, 1, 0)}
-    assert len({run.pid for run in runs}) > 32
-    took = max(run.completed_at for run in runs if run.completed_at) - min(
-        run.started_at for run in runs if run.started_at
-    )
-    assert took.total_seconds() < 8
+    assert len({run.pid for run in runs}) == 64
 
     endless = begin(alice, linear(call("a", server.port, 60)))
     eventually(lambda: running(endless))
     cancel_execution(endless)
-    eventually(lambda: status_of(endless) == ExecutionStatus.CANCELLED, timeout=3)
-    assert server.hung_up.wait(3)
+    # Well before what does not let go is given up, ten seconds after the cancel.
+    eventually(lambda: status_of(endless) == ExecutionStatus.CANCELLED, timeout=8)
+    assert server.hung_up.wait(8)
+    assert "It did not let go" not in (tmp_path / "worker.log").read_text()
 
     timed = begin(alice, linear(call("a", server.port, 60, timeout_seconds=1)))
-    eventually(lambda: status_of(timed) == ExecutionStatus.FAILED, timeout=4)
+    eventually(lambda: status_of(timed) == ExecutionStatus.FAILED, timeout=30)
     assert timed.runs.get().error == {"code": "TIMEOUT_ERROR", "message": "Timed out after 1 s"}
 
     left = begin(alice, linear(call("a", server.port, 60), log("b")))
     eventually(lambda: running(left))
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(15) == 0
+    assert worker.wait(40) == 0
     run = left.runs.get(component_id="a")
     assert (run.status, run.attempt, run.crashes, run.released) == (RunStatus.QUEUED, 2, 0, 1)
     assert not Worker.objects.exists()
@@ -183,8 +201,9 @@ def test_after_kill_9_another_worker_takes_over(alice: User, start: Start, serve
     eventually(lambda: running(execution))
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    start(4, APG_LEASE_SECONDS="3")
-    eventually(lambda: status_of(execution) == ExecutionStatus.COMPLETED, timeout=20)
+    # With a lease that it can renew on any machine: the second attempt is to be the last.
+    start(4)
+    eventually(lambda: status_of(execution) == ExecutionStatus.COMPLETED, timeout=60)
     run = execution.runs.get()
     assert (run.attempt, run.crashes) == (2, 1)
 
@@ -194,18 +213,19 @@ def test_threads_that_do_not_come_back_are_given_up_and_cost_a_worker_that_has_t
 ) -> None:
     worker = start(8, APG_DRAIN_SECONDS="5", PYTHONPATH=stubborn)
     first = begin(alice, linear(wait_stubbornly("a", timeout_seconds=1)))
-    eventually(lambda: status_of(first) == ExecutionStatus.FAILED, timeout=8)
+    eventually(lambda: status_of(first) == ExecutionStatus.FAILED, timeout=60)
     run = first.runs.get()
     assert (run.error, run.attempt, run.crashes) == (
         {"code": "TIMEOUT_ERROR", "message": "Timed out, and was killed"}, 1, 0,
     )  # fmt: skip
     # The others go on beside it.
     beside = begin(alice, linear(call("a", server.port, 0.1)))
-    eventually(lambda: status_of(beside) == ExecutionStatus.COMPLETED, timeout=5)
+    eventually(lambda: status_of(beside) == ExecutionStatus.COMPLETED, timeout=60)
     second = begin(alice, linear(wait_stubbornly("a", timeout_seconds=1)))
-    eventually(lambda: status_of(second) == ExecutionStatus.FAILED, timeout=8)
+    eventually(lambda: status_of(second) == ExecutionStatus.FAILED, timeout=60)
     assert second.runs.get().crashes == 0
-    assert worker.wait(15) == 75
+    # The two come back in ten minutes: it waits for neither.
+    assert worker.wait(60) == 75
     assert not ComponentRun.objects.exclude(status__in=("completed", "failed")).exists()
 
 
@@ -214,9 +234,12 @@ def test_addresses_that_nobody_answers_at_cost_no_thread(alice: User, start: Sta
     start(8, APG_DRAIN_SECONDS="5")
     lone = {"timeout_seconds": 1}
     calls = [call(f"c{n}", unreachable, 1, **lone) for n in range(4)]
-    execution = begin(alice, {"components": [*calls, *(ask(f"q{n}", **lone) for n in range(4))]})
-    eventually(lambda: status_of(execution) == ExecutionStatus.FAILED, timeout=8)
-    eventually(lambda: not running(execution), timeout=4)
+    # The first that fails is not to take away what still waits for a thread.
+    settings = {"on_failure": "continue"}
+    components = [*calls, *(ask(f"q{n}", **lone) for n in range(4))]
+    execution = begin(alice, {"components": components, "settings": settings})
+    eventually(lambda: status_of(execution) == ExecutionStatus.FAILED, timeout=30)
+    assert not running(execution)
     errors = [run.error for run in execution.runs.all()]
     assert errors == [{"code": "TIMEOUT_ERROR", "message": "Timed out after 1 s"}] * 8
     assert Worker.objects.get().processes == 8

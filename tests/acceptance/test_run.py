@@ -19,6 +19,7 @@ import pytest
 
 from config.demo import Client, DemoError
 from config.embedded import stop_postgres, stop_valkey
+from tests.acceptance.processes import START_SECONDS, execute, make_workflow
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.acceptance
@@ -91,39 +92,53 @@ def readme_walk(folder: Path, port: int) -> list[str]:
         if "BASE=" in block
     )
     here = walk.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace("$(cat var/", f"$(cat {folder}/")
-    done = subprocess.run(["bash", "-eu", "-c", here], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(["bash", "-eu", "-c", here], capture_output=True, text=True, timeout=180, check=True)
     return done.stdout.strip().splitlines()
 
 
-def work_resumes_after_every_part_was_killed(folder: Path, client: Client, workflow_id: str) -> None:
+# None of it calls the web server, which is killed as well; and none ends before it is told to.
+TOLD_TO_END = [
+    {"id": "first", "type": "transform", "config": {"output": 1}},
+    {"id": "wait", "type": "wait_for_signal", "config": {"signal": "go"}},
+    {"id": "last", "type": "end", "config": {"output": {"told": "{{ wait.output }}"}}},
+]
+
+
+def work_resumes_after_every_part_was_killed(folder: Path, client: Client) -> None:
     """kill -9 of servers, web, workers and beat: each is named and started again, what was accepted still ends."""
-    parameters = {"base_url": client.base, "token": client.token}
-
-    def execute() -> str:
-        return str(client.call("POST", f"/workflows/{workflow_id}/execute", {"parameters": parameters})["execution_id"])
-
-    accepted = [execute() for _ in range(5)]
+    workflow_id = make_workflow(client, "told to end", TOLD_TO_END)
+    accepted = [execute(client, workflow_id) for _ in range(5)]
     for process, line in processes_of(folder).items():
         if "config.run" not in line:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
     for name in ("Valkey", "PostgreSQL", "web", "worker", "webhooks", "beat"):
-        eventually(lambda name=name: f"{name} ended" in output(folder), timeout=30)  # type: ignore[misc]
+        eventually(lambda name=name: f"{name} ended" in output(folder), timeout=60)  # type: ignore[misc]
 
-    def ended() -> bool:
+    def have_ended(*executions: str) -> bool:
         try:
-            found = [client.call("GET", f"/executions/{id_}")["status"] for id_ in [*accepted, execute()]]
+            for id_ in executions:
+                status = client.call("GET", f"/executions/{id_}")["status"]
+                assert status != "failed"
+                if status != "completed":
+                    # Told more than once if an answer is lost, which does no harm.
+                    client.call("POST", f"/executions/{id_}/signals/go", {"data": "now"})
+                    return False
         except (OSError, DemoError, ValueError):
             return False
-        return found[:5] == ["completed"] * 5
+        return True
 
-    eventually(ended, timeout=60, interval=0.5)
+    eventually(lambda: have_ended(*accepted), timeout=START_SECONDS, interval=0.2)
+    found = [client.call("GET", f"/executions/{id_}")["results"] for id_ in accepted]
+    assert found == [{"told": "now"}] * 5
+    later = execute(client, workflow_id)
+    eventually(lambda: have_ended(later), timeout=60, interval=0.2)
 
 
 def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     port = free_port()
     first = start(folder, port)
-    eventually(lambda: "is served" in output(folder), timeout=90)
+    eventually(lambda: "is served" in output(folder), timeout=START_SECONDS)
     assert re.search(r"end\s+│ completed", output(folder)), output(folder)
     assert "http_request" in output(folder)
     assert "Another instance" in refused(folder, free_port())
@@ -137,23 +152,26 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     assert (folder / "administrator_password").stat().st_mode & 0o777 == 0o600
     assert readme_walk(folder, port) == ["{'greeting': 'Hello, world!'}", "Hello, world!"]
 
-    work_resumes_after_every_part_was_killed(folder, client, demo["workflow_id"])
+    work_resumes_after_every_part_was_killed(folder, client)
 
     first.send_signal(signal.SIGTERM)
     assert first.wait(40) == 0
     assert processes_of(folder) == {}
 
     second = start(folder, port)
-    eventually(lambda: output(folder).count("is served") == 2, timeout=60)
+    eventually(lambda: output(folder).count("is served") == 2, timeout=START_SECONDS)
     client.token = client.call("POST", "/auth/login", login)["access_token"]
-    assert demo["id"] in [execution["id"] for execution in client.call("GET", "/executions")]
+    # And the demo that it has run again.
+    assert demo in client.call("GET", f"/executions?workflow_id={demo['workflow_id']}")
     assert client.call("GET", "/templates?limit=100") == gallery
 
     # kill -9: the children go with it, the servers may stay, and the next start finds them.
     second.kill()
     second.wait()
+    # The web server ends what it is at first, and has the port for so long.
+    eventually(lambda: not any("config.web" in line for line in processes_of(folder).values()), timeout=60)
     third = start(folder, port)
-    eventually(lambda: output(folder).count("is served") == 3, timeout=60)
+    eventually(lambda: output(folder).count("is served") == 3, timeout=START_SECONDS)
     third.send_signal(signal.SIGINT)
     assert third.wait(40) == 0
     assert processes_of(folder) == {}
@@ -162,7 +180,7 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
 def test_behind_tls_it_serves_the_proxy_alone(folder: Path) -> None:
     port = free_port()
     run = start(folder, port, APG_HTTPS="true", APG_TRUSTED_PROXIES="127.0.0.1")
-    eventually(lambda: "is served" in output(folder), timeout=90)
+    eventually(lambda: "is served" in output(folder), timeout=START_SECONDS)
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     for headers, status in (({}, 301), ({"X-Forwarded-Proto": "https"}, 401)):
         connection.request("GET", "/api/v1/components/", headers=headers)

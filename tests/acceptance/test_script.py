@@ -14,6 +14,7 @@ from executions.interventions import cancel_execution
 from executions.models import ComponentRun, Execution
 from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION, ExecutionStatus, RunStatus
+from tests.acceptance.processes import START_SECONDS
 from tests.acceptance.test_crash import worker
 from tests.eventually import eventually
 from tests.integration.executions.conftest import linear, make_workflow
@@ -63,8 +64,10 @@ def test_scripts_end_each_in_its_way_and_the_worker_goes_on(alice: User, started
         "def f(): return f()\nresult = f()": ("failed", "COMPONENT_ERROR"),
         "result = open('/etc/passwd').read()": ("failed", "COMPONENT_ERROR"),
     }
-    begun = {code: begin(alice, linear(script(code, timeout_seconds=1))) for code in cases}
-    eventually(lambda: not Execution.objects.exclude(status__in=FINAL_EXECUTION).exists(), timeout=60)
+    # Only what never ends by itself is told apart by its time; to fill the memory of a sandbox takes some.
+    seconds = dict.fromkeys(cases, 30) | {"while True: pass": 1}
+    begun = {code: begin(alice, linear(script(code, timeout_seconds=seconds[code]))) for code in cases}
+    eventually(lambda: not Execution.objects.exclude(status__in=FINAL_EXECUTION).exists(), timeout=START_SECONDS)
     for code, (status, told) in cases.items():
         run = ComponentRun.objects.get(execution=begun[code])
         assert (run.status, run.attempt, run.crashes) == (status, 1, 0), (code, run.error)
@@ -78,7 +81,7 @@ def test_scripts_end_each_in_its_way_and_the_worker_goes_on(alice: User, started
 def test_cancel_and_timeout_end_a_script_at_once(alice: User, started: "subprocess.Popen[bytes]") -> None:
     endless = script("while True: pass", timeout_seconds=60)
     cancelled = begin(alice, linear(endless))
-    eventually(lambda: sandboxes(started), timeout=30)
+    eventually(lambda: sandboxes(started), timeout=START_SECONDS)
     cancel_execution(cancelled)
     eventually(lambda: Execution.objects.get(pk=cancelled.pk).status == ExecutionStatus.CANCELLED, timeout=15)
     assert sandboxes(started) == []
@@ -91,7 +94,7 @@ def test_cancel_and_timeout_end_a_script_at_once(alice: User, started: "subproce
 
 def test_a_killed_pool_process_takes_its_sandbox_along(alice: User, started: "subprocess.Popen[bytes]") -> None:
     begin(alice, linear(script("while True: pass", timeout_seconds=60)))
-    eventually(lambda: ComponentRun.objects.filter(status=RunStatus.RUNNING).exists(), timeout=30)
+    eventually(lambda: ComponentRun.objects.filter(status=RunStatus.RUNNING).exists(), timeout=START_SECONDS)
     (sandbox,) = eventually(lambda: sandboxes(started), timeout=30)
     os.kill(sandbox.ppid(), signal.SIGKILL)
     eventually(lambda: not is_sandbox(sandbox), timeout=5)

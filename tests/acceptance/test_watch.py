@@ -112,18 +112,34 @@ def test_one_trace_one_count_and_lines_that_say_whose_they_are(token: str, tmp_p
             execution_id = run(web, token, far_end.url, traceparent=f"00-{TRACE_ID}-{PARENT_ID}-01")
             eventually(ended(execution_id), timeout=60)
             eventually(lambda: [path for path, _ in far_end.calls].count("/hook/secret") == 2, timeout=30)
-            eventually(lambda: call(web, "GET", "/metrics", TOKEN).get(WEBHOOKS) == 2, timeout=20)
-            # A worker's heart may beat for the first time after it has done all this.
-            eventually(lambda: call(web, "GET", "/metrics", TOKEN).get(("apg_workers",)) == 1, timeout=20)
-            counted = call(web, "GET", "/metrics", TOKEN)
+            # Each process tells what it has counted in its own time, a worker's heart may beat for the first time
+            # after it has done all this, and an answer may be two seconds old.
+            counted = eventually(lambda: whole(call(web, "GET", "/metrics", TOKEN)), timeout=60)
             web_lines = web.log.read_text()
-        eventually(lambda: len(in_trace(far_end)) >= 10, timeout=20)
+        eventually(lambda: len(in_trace(far_end)) >= 12, timeout=60)
     check_trace(far_end, execution_id)
     check_counts(counted)
     check_lines(web_lines + (tmp_path / "worker").read_text() + (tmp_path / "webhooks").read_text(), tmp_path)
 
 
-WEBHOOKS = ("apg_webhook_attempts_total", "succeeded")
+COUNTS = {
+    ("apg_webhook_attempts_total", "succeeded"): 2,
+    ("apg_executions_ended_total", "completed"): 2,
+    ("apg_executions_accepted_total", "manual"): 1,
+    ("apg_executions_accepted_total", "sub_workflow"): 1,
+    ("apg_component_attempts_total", "completed", "http_request"): 1,
+    ("apg_component_attempts_total", "waiting", "sub_workflow"): 1,
+    ("apg_outbound_requests_total", "2xx"): 3,
+    ("apg_workers",): 1,
+    ("apg_worker_processes",): 2,
+    ("apg_web_processes",): 1,
+    ("apg_http_requests_total", "POST", "/api/v1/workflows", "201"): 2,
+}
+
+
+def whole(counted: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+    """An answer in which nothing is missing; there may be too much in it."""
+    return counted if all(counted.get(series, 0) >= count for series, count in COUNTS.items()) else {}
 
 
 def in_trace(far_end: Collector) -> list[Any]:
@@ -175,15 +191,7 @@ def check_trace(far_end: Collector, execution_id: str) -> None:
 
 
 def check_counts(counted: dict[tuple[str, ...], float]) -> None:
-    assert counted["apg_executions_ended_total", "completed"] == 2
-    assert counted["apg_executions_accepted_total", "manual"] == 1
-    assert counted["apg_executions_accepted_total", "sub_workflow"] == 1
-    assert counted["apg_component_attempts_total", "completed", "http_request"] == 1
-    assert counted["apg_component_attempts_total", "waiting", "sub_workflow"] == 1
-    assert counted["apg_outbound_requests_total", "2xx"] == 3
-    assert (counted["apg_workers",], counted["apg_worker_processes",]) == (1, 2)
-    assert counted["apg_web_processes",] == 1
-    assert counted["apg_http_requests_total", "POST", "/api/v1/workflows", "201"] == 2
+    assert {series: counted.get(series) for series in COUNTS} == COUNTS
 
 
 def check_lines(text: str, folder: Path) -> None:

@@ -28,7 +28,7 @@ from django.db import DatabaseError, connection
 from redis import Redis
 
 from accounts.models import User
-from config.embedded import _is_postgres, _postmaster, _valkey, start_postgres, start_valkey
+from config.embedded import EmbeddedError, _is_postgres, _postmaster, _valkey, start_postgres, start_valkey
 from core.ids import new_id, to_uuid
 from core.types import JSONObject
 from executions.models import ComponentRun, Execution, Worker
@@ -43,6 +43,8 @@ from workflows.services import create_workflow
 ROOT = Path(__file__).resolve().parent.parent.parent
 MARK = "APG_FAULT_MARK"
 QUIESCENCE_SECONDS = 60
+# How soon a process is up, or PostgreSQL has recovered, is nobody's promise.
+START_SECONDS = 180
 
 
 def seed() -> int:
@@ -215,7 +217,14 @@ class Servers:
         self.start_valkey()
 
     def start_postgres(self) -> None:
-        self.database_url = start_postgres(self.folder)
+        """As `config.run` does: one that still recovers from a crash is asked again."""
+        self.database_url = eventually(self._try_postgres, timeout=START_SECONDS)
+
+    def _try_postgres(self) -> str:
+        try:
+            return start_postgres(self.folder)
+        except EmbeddedError:
+            return ""
 
     def start_valkey(self) -> None:
         self.redis_url = start_valkey(self.folder)
@@ -319,7 +328,7 @@ class World:
     def worker(self, processes: int = 2, **environment: str) -> Process:
         """A worker that consumes."""
         worker = self.launch_worker(processes, **environment)
-        eventually(lambda: self.name_of(worker), timeout=60)
+        eventually(lambda: self.name_of(worker), timeout=START_SECONDS)
         return worker
 
     def name_of(self, worker: Process) -> str:
@@ -334,7 +343,7 @@ class World:
         command = [sys.executable, "-m", "config.web", "--port", str(port)]
         process = self.start("web", command, **environment)
         client = Client(f"http://127.0.0.1:{port}/api/v1", self.answers)
-        eventually(lambda: client.is_up(), timeout=60, interval=0.1)
+        eventually(lambda: client.is_up(), timeout=START_SECONDS, interval=0.1)
         return process, client
 
     # --- work
@@ -409,7 +418,7 @@ class World:
         """Wait until all that was accepted has ended, and the broker is empty."""
         self.eventually(lambda: self.unfinished() == 0, timeout=timeout, interval=0.1)
         with suppress(AssertionError):
-            eventually(lambda: self.queued_messages() == 0, timeout=60, interval=0.1)
+            eventually(lambda: self.queued_messages() == 0, timeout=timeout, interval=0.1)
 
     def eventually(self, probe: Callable[[], Any], timeout: float, interval: float = 0.05) -> Any:
         """As `eventually`; a failure tells what is left, and the end of each log."""
@@ -468,7 +477,7 @@ class World:
                 process.popen.kill()
             process.popen.wait(20)
         with suppress(AssertionError):
-            eventually(lambda: not self.strays(), timeout=5)
+            eventually(lambda: not self.strays(), timeout=30)
         left = self.strays()
         for line in left:
             with suppress(psutil.Error):

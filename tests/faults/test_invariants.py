@@ -10,7 +10,7 @@ from core.ids import to_uuid
 from executions.models import ComponentRun
 from tests.eventually import eventually
 from tests.faults import invariants
-from tests.faults.harness import World
+from tests.faults.harness import Process, World
 from tests.faults.invariants import Evidence
 
 Plant = Callable[[Evidence], Evidence]
@@ -129,14 +129,21 @@ def test_without_the_lease_sweep_a_lost_run_never_ends(world: World, restored: N
     world.execute(world.effects(1, seconds=8))
     run = eventually(lambda: ComponentRun.objects.filter(execution__created_by=world.user, status="running").first())
     assert run is not None
-    other = world.worker(1, **broken)
     victim.kill()
+    other = world.worker(1, **broken)
     with connection_of(world) as own:
         query = "SELECT lease_until < now() - interval '3 seconds' FROM executions_componentrun WHERE id = %s::uuid"
         eventually(lambda: own.execute(query, [str(to_uuid(run.pk))]).fetchone() == (True,), timeout=20)
+    # Somebody has looked for it since: a whole sweep, which is the second of those that end from now on.
+    before = sweeps_that_failed(other)
+    world.eventually(lambda: sweeps_that_failed(other) >= before + 2, timeout=60)
     with world.evidence() as evidence:
         assert set(invariants.broken(evidence)) == {"I2"}
     other.stop()
+
+
+def sweeps_that_failed(worker: Process) -> int:
+    return worker.text().count("Sweep failed: rescue_expired")
 
 
 def connection_of(world: World) -> "psycopg.Connection[tuple[object, ...]]":

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -57,14 +58,20 @@ def sleepers(world: World) -> list[str]:
 
 
 def resident_mb(worker: Process) -> float:
-    return max(float(process.memory_info().rss) for process in worker.everyone()) / 2**20
+    sizes = []
+    for process in worker.everyone():
+        # A process of the pool may end between being found and being asked.
+        with suppress(psutil.NoSuchProcess):
+            sizes.append(float(process.memory_info().rss))
+    return max(sizes) / 2**20
 
 
 def test_f32_f35_f36_f37_each_misbehaviour_is_recorded_once_and_harms_nobody(world: World) -> None:
     worker = world.worker(2, APG_COMPONENT_MEMORY_MB="512", APG_COMPONENT_OPEN_FILES="256", APG_WORKER_MEMORY_MB="400")
     executions = {mode: world.execute(world.workflow(world.poison(mode))) for mode in TABLE}
     bystander = world.execute(world.effects(3))
-    world.check()
+    # Some take all that they are given.
+    world.check(timeout=240)
     found: dict[str, tuple[str, str]] = {}
     for mode, (status, message) in TABLE.items():
         run = the_run(executions[mode])

@@ -80,8 +80,9 @@ def test_f20_postgres_crashes_again_and_again(world: World, figure: Figure) -> N
 
 
 def test_f21_components_stop_before_leases_that_cannot_be_renewed_end(world: World) -> None:
-    worker = world.worker(2, APG_LEASE_SECONDS="4")
-    execution = world.execute(world.workflow(world.poison("sleep", config={"seconds": 12})))
+    # Between a component's end, at two thirds of it, and its own lies time for PostgreSQL to thaw in.
+    worker = world.worker(2, APG_LEASE_SECONDS="12")
+    execution = world.execute(world.workflow(world.poison("sleep", config={"seconds": 30})))
     bystander = world.execute(world.effects(2))
     eventually(lambda: running(world) >= 1)
     run = execution.runs.get()
@@ -90,9 +91,9 @@ def test_f21_components_stop_before_leases_that_cannot_be_renewed_end(world: Wor
     connection.close()
     world.servers.freeze_postgres()
     assert pid in worker.pool()
-    eventually(lambda: pid not in worker.pool(), timeout=15)
+    eventually(lambda: pid not in worker.pool(), timeout=25)
     world.servers.thaw_postgres()
-    world.check(timeout=90)
+    world.check(timeout=180)
     all_up(world)
     run.refresh_from_db()
     assert (run.status, run.attempt, run.crashes) == ("completed", 2, 0)

@@ -1,6 +1,7 @@
 """Schedules under kills: each slot once, whoever ticks (F12, F13; G10, I10)."""
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,7 +10,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from executions.models import Execution
-from tests.faults.harness import Process, World, percentiles
+from tests.eventually import eventually
+from tests.faults.harness import START_SECONDS, Process, World, percentiles
 from workflows.models import Slot, Trigger
 from workflows.services import update_workflow
 
@@ -17,12 +19,59 @@ SCHEDULES, BACKLOG_SECONDS, SLOTS = 50, 20, 2_000
 SECOND = timedelta(seconds=1)
 
 
-def beat(world: World) -> Process:
-    """A beat as the platform's, one of any number."""
-    name = f"beat-{len(world.processes)}"
-    schedule = str(world.folder / f"{name}.schedule")
-    command = ["-A", "config", "beat", "-l", "WARNING", "--pidfile=", "-s", schedule]
-    return world.start(name, [sys.executable, "-m", "celery", *command])
+def beats(world: World, count: int) -> list[Process]:
+    """So many beats as the platform's, all of which tick."""
+    started = {}
+    for _ in range(count):
+        name = f"beat-{len(world.processes)}"
+        command = ["-A", "config", "beat", "-l", "WARNING", "--pidfile="]
+        alive = world.folder / f"{name}.alive"
+        started[alive] = world.start(name, [sys.executable, "-m", "celery", *command], APG_ALIVE_FILE=str(alive))
+    eventually(lambda: all(alive.exists() for alive in started), timeout=START_SECONDS)
+    return list(started.values())
+
+
+class Fleet:
+    """Beats and a worker, and what happens to them; none of it needs more than what the one before it leaves."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.worker = world.worker(2)
+        self.beats = beats(world, 2)
+
+    def freeze_a_beat(self) -> None:
+        """It ticks no more, and holds what it holds."""
+        self.world.random.choice(self.beats).freeze()
+
+    def kill_a_beat(self) -> None:
+        """The frozen one or another."""
+        self.beats.pop(self.world.random.randrange(len(self.beats))).kill()
+
+    def kill_the_worker(self) -> None:
+        """With all its processes; another takes over."""
+        self.worker.kill()
+        self.worker = self.world.worker(2)
+
+    def kill_every_beat(self) -> None:
+        """F12: none ticks; the worker's own sweep goes on."""
+        for each in self.beats:
+            each.kill()
+        self.beats.clear()
+
+    def start_five_beats(self) -> None:
+        """F12: five tick."""
+        self.beats += beats(self.world, 5)
+
+    def freeze_the_worker(self) -> None:
+        """For longer than its lease, while another works; then it goes on with what is not its own any more."""
+        frozen, self.worker = self.worker, self.world.worker(2)
+        frozen.freeze()
+        until = time.monotonic() + 7
+        eventually(lambda: time.monotonic() > until, timeout=30)
+        frozen.thaw()
+        assert frozen.stop() == 0
+
+    FAULTS = (freeze_a_beat, kill_a_beat, kill_the_worker, kill_every_beat, start_five_beats, freeze_the_worker)
 
 
 def make_schedules(world: World) -> dict[str, datetime]:
@@ -65,34 +114,21 @@ def test_f12_f13_two_thousand_slots_with_killed_beats_and_workers(
     world: World, figure: Callable[[str, str], None]
 ) -> None:
     first = make_schedules(world)
-    worker = world.worker(2)
-    beats = [beat(world), beat(world)]
-    faults = 0
-    while (before := seen_to(world)) < SLOTS:
-        victim = beats[faults % len(beats)] if beats else None
-        if victim is None:
-            # F12: none ticks; the workers' own sweep goes on.
-            beats = [beat(world) for _ in range(2 if faults % 2 else 5)]
-        elif faults % 4 == 0:
-            victim.freeze()
-        elif faults % 4 == 1:
-            victim.thaw()
-            victim.kill()
-            beats.remove(victim)
-        elif faults % 4 == 2:
-            for each in beats:
-                each.kill()
-            beats = []
-        else:
-            worker.kill()
-            worker = world.worker(2)
-        faults += 1
+    fleet = Fleet(world)
+    done: Counter[str] = Counter()
+    while seen_to(world) < SLOTS or len(done) < len(Fleet.FAULTS):
+        before = seen_to(world)
+        fault = Fleet.FAULTS[done.total() % len(Fleet.FAULTS)]
+        fault(fleet)
+        done[fault.__name__] += 1
         wanted = before + world.random.randrange(100, 300)
-        world.eventually(lambda wanted=wanted: seen_to(world) >= min(wanted, SLOTS), timeout=60)  # type: ignore[misc]
+        world.eventually(lambda wanted=wanted: seen_to(world) >= wanted, timeout=120)  # type: ignore[misc]
     after = stop(world)
-    for each in beats:
+    for each in fleet.beats:
         each.thaw()
-    world.check(timeout=120)
+    world.check(timeout=400)
+    assert set(done) == {fault.__name__ for fault in Fleet.FAULTS}
+    faults = done.total()
     assert faults >= 6
     assert judge(world, first, after) == (0, 0)
     figure("slots, faults, missed, doubled", f"{seen_to(world)}, {faults}, 0, 0")
@@ -106,5 +142,5 @@ def test_f12_without_any_beat_the_workers_fire(world: World) -> None:
     world.worker(2)
     world.eventually(lambda: seen_to(world) >= 10 * SCHEDULES, timeout=60)
     after = stop(world)
-    world.check(timeout=120)
+    world.check(timeout=400)
     assert judge(world, first, after) == (0, 0)

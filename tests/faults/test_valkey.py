@@ -107,5 +107,5 @@ def test_f19_clients_cut_off_every_half_second(world: World) -> None:
     redis.config_set("maxclients", 12)
     with repeating(0.5, lambda: redis.client_kill_filter(_type="normal", skipme=True)):
         world.worker(2)
-        world.settle()
+        world.settle(timeout=240)
     world.check()

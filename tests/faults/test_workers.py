@@ -11,7 +11,7 @@ from django.db import connection
 from executions.models import ComponentRun, Execution, Worker
 from executions.states import RunStatus
 from tests.eventually import eventually
-from tests.faults.harness import Process, World, percentiles, seed
+from tests.faults.harness import START_SECONDS, Process, World, percentiles, seed
 
 Figure = Callable[[str, str], None]
 
@@ -22,7 +22,8 @@ def running(world: World) -> list[ComponentRun]:
 
 def test_f2_a_killed_pool_process_gives_its_component_to_another(world: World) -> None:
     world.worker()
-    world.execute(world.effects(3, seconds=0.5))
+    # Long enough to be running still when it has been seen to run.
+    world.execute(world.effects(3, seconds=2))
     run = eventually(lambda: next(iter(running(world)), None))
     assert run is not None
     assert run.pid is not None
@@ -33,13 +34,14 @@ def test_f2_a_killed_pool_process_gives_its_component_to_another(world: World) -
 
 
 def test_f6_sigterm_drains_without_a_crash_count(world: World) -> None:
-    worker = world.worker(2)
+    # The one ends well within the drain, and the other well after it.
+    worker = world.worker(2, APG_DRAIN_SECONDS="5")
     quick = world.execute(world.workflow(world.poison("sleep", config={"seconds": 1})))
-    slow = world.execute(world.workflow(world.poison("sleep", config={"seconds": 6})))
-    eventually(lambda: len(running(world)) == 2)
-    other = world.worker(1)
+    slow = world.execute(world.workflow(world.poison("sleep", config={"seconds": 12})))
+    eventually(lambda: len([run for run in running(world) if run.started_at]) == 2)
     worker.signal(signal.SIGTERM)
-    assert worker.popen.wait(20) == 0
+    other = world.worker(1)
+    assert worker.popen.wait(60) == 0
     assert other.is_up()
     world.check()
     attempts = {run.execution_id: (run.attempt, run.crashes) for run in ComponentRun.objects.filter(
@@ -71,7 +73,7 @@ def test_f1_workers_killed_at_random_lose_and_double_nothing(world: World, figur
             alive += starting
             starting = []
             for worker in alive:
-                eventually(lambda worker=worker: world.name_of(worker), timeout=60)  # type: ignore[misc]
+                eventually(lambda worker=worker: world.name_of(worker), timeout=START_SECONDS)  # type: ignore[misc]
     eventually(lambda: world.unfinished() == 0, timeout=120, interval=0.2)
     world.check()
     recovered = recoveries(world, killed)
@@ -146,16 +148,16 @@ def test_f3_f4_a_process_killed_at_a_named_place(world: World, place: str) -> No
 
 
 def test_f5_a_frozen_worker_is_fenced_and_stops_its_old_attempt(world: World) -> None:
-    lease = {"APG_LEASE_SECONDS": "3"}
-    frozen = world.worker(1, **lease)
+    frozen = world.worker(1, APG_LEASE_SECONDS="5")
     execution = world.execute(world.effects(2, seconds=4))
     eventually(lambda: len(running(world)) == 1)
     first = running(world)[0]
     eventually(lambda: world.ledger.calls[first.pk] == 1)
     frozen.freeze()
-    world.worker(1, **lease)
-    eventually(lambda: ComponentRun.objects.get(pk=first.pk).attempt == 2, timeout=20)
-    eventually(lambda: ComponentRun.objects.get(pk=first.pk).status == "completed", timeout=20)
+    # Its lease is that of a machine on which nothing is late: the second attempt is to be the last.
+    world.worker(1, APG_LEASE_SECONDS="60")
+    eventually(lambda: ComponentRun.objects.get(pk=first.pk).attempt == 2, timeout=60)
+    eventually(lambda: ComponentRun.objects.get(pk=first.pk).status == "completed", timeout=60)
     frozen.thaw()
     world.check()
     first.refresh_from_db()

@@ -281,15 +281,16 @@ def test_listen_prints_what_is_signed_and_refuses_what_is_not(tmp_path: Path) ->
     errors, output = tmp_path / "errors", tmp_path / "output"
     with errors.open("w") as stderr, output.open("w") as stdout:
         process = subprocess.Popen(command, env=environment, stderr=stderr, stdout=stdout)
+    listening = r"Listening on http://127.0.0.1:(\d+)"
     try:
-        port = int(eventually(lambda: re.findall(r"Listening on http://127.0.0.1:(\d+)", errors.read_text()))[0])
+        port = int(eventually(lambda: re.findall(listening, errors.read_text()), timeout=60)[0])
         body = b'{"event": "webhook.test", "data": {}}'
         assert deliver(port, body, "another-secret-of-it") == 401
         assert deliver(port, body, "a-secret-of-the-test") == 204
         assert eventually(output.read_text) == body.decode() + "\n"
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(60) == 130
 
 
 def deliver(port: int, body: bytes, secret: str) -> int:

@@ -81,7 +81,7 @@ class Calls:
 
     def settle(self) -> None:
         """Everything has ended."""
-        eventually(lambda: all(self.status(id_) in ENDED for id_ in self.executions), timeout=60, interval=0.2)
+        eventually(lambda: all(self.status(id_) in ENDED for id_ in self.executions), timeout=180, interval=0.2)
 
     def status(self, execution: str) -> str:
         """What the execution has come to."""

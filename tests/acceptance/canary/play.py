@@ -18,7 +18,7 @@ from tests.acceptance.canary.socket_play import play_sockets
 from tests.acceptance.canary.templates_play import play_templates
 from tests.acceptance.canary.webhooks_play import WebhooksPlay
 from tests.eventually import eventually
-from tests.faults.harness import Process
+from tests.faults.harness import START_SECONDS, Process
 
 ADMINISTRATOR = "admin@example.com"
 MAX_BODY_BYTES = 65_536
@@ -32,7 +32,7 @@ class Play(Calls):
 
     def everything(self) -> None:
         """All of it, in order."""
-        eventually(self._is_up, timeout=60, interval=0.2)
+        eventually(self._is_up, timeout=START_SECONDS, interval=0.2)
         worker = self.stack.worker()
         self.people()
         self.keys_and_secrets()
@@ -47,6 +47,8 @@ class Play(Calls):
         self.signal_and_retry(waiting)
         workflows |= LifecyclePlay(self, workflows).everything()
         workflows |= play_templates(self, workflows["literals"])
+        # One of them is waited for: nothing is to be in its way.
+        self.settle()
         workflows |= play_hooks(self)
         self.settle()
         self.read_everything(workflows)
@@ -178,8 +180,8 @@ class Play(Calls):
     def break_off(self, workflows: dict[str, str], worker: Any) -> None:
         """A component whose worker is killed, one that is cancelled and one that takes too long."""
         # What the other workflows run is seen beside the worker first.
-        eventually(lambda: self.stack.watchers[0].sandboxes, timeout=60)
-        eventually(lambda: self.status(self.executions[0]) in ENDED, timeout=60, interval=0.2)
+        eventually(lambda: self.stack.watchers[0].sandboxes, timeout=START_SECONDS)
+        eventually(lambda: self.status(self.executions[0]) in ENDED, timeout=180, interval=0.2)
         killed = self.execute(workflows["killed"])
         eventually(lambda: self.running(killed), timeout=60, interval=0.2)
         # It runs before it sends; killed in between, nobody would have been told.

