@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,18 +19,12 @@ from psycopg import sql
 from config.demo import Client, DemoError
 from tests.deployment import ROOT, Service, compose, image_environment
 from tests.eventually import eventually
+from tests.ports import free_port
 
 EMAIL = "admin@example.com"
 FINAL = {"completed", "failed", "cancelled"}
 # How soon a process is up is nobody's promise.
 START_SECONDS = 180
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from config.demo import Client, DemoError
 from config.embedded import stop_postgres, stop_valkey
 from tests.acceptance.processes import START_SECONDS, execute, make_workflow
 from tests.eventually import eventually
+from tests.ports import free_port
 
 pytestmark = pytest.mark.acceptance
 
@@ -35,12 +36,6 @@ def folder() -> Iterator[Path]:
     stop_valkey(made)
     stop_postgres(made)
     shutil.rmtree(made, ignore_errors=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(folder: Path, port: int) -> dict[str, str]:

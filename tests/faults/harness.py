@@ -36,6 +36,7 @@ from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION, FINAL_RUN
 from tests.eventually import eventually
 from tests.faults import invariants
+from tests.ports import free_port
 from workflows.components.base import Kind
 from workflows.models import Workflow
 from workflows.services import create_workflow
@@ -337,9 +338,7 @@ class World:
 
     def web(self, **environment: str) -> "tuple[Process, Client]":
         """The web server, and a client logged in as the account."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         command = [sys.executable, "-m", "config.web", "--port", str(port)]
         process = self.start("web", command, **environment)
         client = Client(f"http://127.0.0.1:{port}/api/v1", self.answers)

