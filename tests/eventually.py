@@ -6,6 +6,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# How soon a process is up, or PostgreSQL has recovered, is nobody's promise.
+START_SECONDS = 180
+
 
 def eventually(probe: Callable[[], T], timeout: float = 10, interval: float = 0.05) -> T:
     """The first true value of `probe`. Raises AssertionError with the last one after `timeout` seconds."""

@@ -18,13 +18,11 @@ from psycopg import sql
 
 from config.demo import Client, DemoError
 from tests.deployment import ROOT, Service, compose, image_environment
-from tests.eventually import eventually
+from tests.eventually import START_SECONDS, eventually
 from tests.ports import free_port
 
 EMAIL = "admin@example.com"
 FINAL = {"completed", "failed", "cancelled"}
-# How soon a process is up is nobody's promise.
-START_SECONDS = 180
 
 
 @contextmanager

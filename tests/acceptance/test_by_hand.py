@@ -16,11 +16,11 @@ import pytest
 import yaml
 
 from tests.acceptance.conftest import MakePlatform
-from tests.acceptance.processes import START_SECONDS, Platform, ended, execute, make_workflow, with_database
+from tests.acceptance.processes import Platform, ended, execute, make_workflow, with_database
 from tests.acceptance.test_backup import PATH
 from tests.deployment import ROOT, compose, compose_secrets
 from tests.documented import blocks, run_block
-from tests.eventually import eventually
+from tests.eventually import START_SECONDS, eventually
 from tests.unit.test_image import tracked
 
 pytestmark = pytest.mark.acceptance

@@ -17,8 +17,7 @@ from events.models import Event
 from executions.models import ComponentRun, Execution, Worker
 from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION, ExecutionStatus, RunStatus
-from tests.acceptance.processes import START_SECONDS
-from tests.eventually import eventually
+from tests.eventually import START_SECONDS, eventually
 from tests.integration.executions.conftest import linear, log, make_workflow, transform
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]

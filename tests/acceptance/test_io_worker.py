@@ -21,8 +21,7 @@ from executions.interventions import cancel_execution
 from executions.models import ComponentRun, Execution, Worker
 from executions.services import StartRequest, start_execution
 from executions.states import ExecutionStatus, RunStatus
-from tests.acceptance.processes import START_SECONDS
-from tests.eventually import eventually
+from tests.eventually import START_SECONDS, eventually
 from tests.integration.executions.conftest import linear, log, make_workflow
 from tests.stand_ins import unreachable_port
 from workflows.components import registry

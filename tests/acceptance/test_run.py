@@ -19,8 +19,8 @@ import pytest
 
 from config.demo import Client, DemoError
 from config.embedded import stop_postgres, stop_valkey
-from tests.acceptance.processes import START_SECONDS, execute, make_workflow
-from tests.eventually import eventually
+from tests.acceptance.processes import execute, make_workflow
+from tests.eventually import START_SECONDS, eventually
 from tests.ports import free_port
 
 pytestmark = pytest.mark.acceptance

@@ -14,9 +14,8 @@ from executions.interventions import cancel_execution
 from executions.models import ComponentRun, Execution
 from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION, ExecutionStatus, RunStatus
-from tests.acceptance.processes import START_SECONDS
 from tests.acceptance.test_crash import worker
-from tests.eventually import eventually
+from tests.eventually import START_SECONDS, eventually
 from tests.integration.executions.conftest import linear, make_workflow
 
 __all__ = ["worker"]

@@ -18,9 +18,8 @@ from core.redis import client
 from events import following
 from events.event_types import EventType
 from events.models import Event
-from tests.acceptance.processes import START_SECONDS
 from tests.api import Api
-from tests.eventually import eventually
+from tests.eventually import START_SECONDS, eventually
 from tests.integration.webhooks.conftest import LONE, SECRET
 from tests.webhook_receiver import Got, Reply, receiving
 from webhooks.fanout import FOLLOWER

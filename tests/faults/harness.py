@@ -34,7 +34,7 @@ from core.types import JSONObject
 from executions.models import ComponentRun, Execution, Worker
 from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION, FINAL_RUN
-from tests.eventually import eventually
+from tests.eventually import START_SECONDS, eventually
 from tests.faults import invariants
 from tests.ports import free_port
 from workflows.components.base import Kind
@@ -44,8 +44,6 @@ from workflows.services import create_workflow
 ROOT = Path(__file__).resolve().parent.parent.parent
 MARK = "APG_FAULT_MARK"
 QUIESCENCE_SECONDS = 60
-# How soon a process is up, or PostgreSQL has recovered, is nobody's promise.
-START_SECONDS = 180
 
 
 def seed() -> int:

@@ -10,8 +10,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from executions.models import Execution
-from tests.eventually import eventually
-from tests.faults.harness import START_SECONDS, Process, World, percentiles
+from tests.eventually import START_SECONDS, eventually
+from tests.faults.harness import Process, World, percentiles
 from workflows.models import Slot, Trigger
 from workflows.services import update_workflow
 

@@ -10,8 +10,8 @@ from django.db import connection
 
 from executions.models import ComponentRun, Execution, Worker
 from executions.states import RunStatus
-from tests.eventually import eventually
-from tests.faults.harness import START_SECONDS, Process, World, percentiles, seed
+from tests.eventually import START_SECONDS, eventually
+from tests.faults.harness import Process, World, percentiles, seed
 
 Figure = Callable[[str, str], None]
 

