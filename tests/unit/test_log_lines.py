@@ -26,6 +26,13 @@ def written(message: str, *args: object, error: bool = False, **extra: object) -
     return line
 
 
+@pytest.fixture(autouse=True)
+def outside_of_everything() -> None:
+    """Nothing is bound that another test has left."""
+    set_request_id("")
+    bind_facts(NOTHING)
+
+
 def test_a_line_outside_of_everything_says_only_what_there_is() -> None:
     line = written("Sweep failed: %s", "wake_due")
     assert line.pop("time").endswith("Z")
@@ -37,8 +44,6 @@ def test_a_line_says_what_was_bound_before_it(monkeypatch: pytest.MonkeyPatch) -
     set_request_id("r-1")
     bind_facts({"execution_id": "e", "component_id": "c", "attempt": 2})
     line = written("Lost", action="fenced")
-    bind_facts(NOTHING)
-    set_request_id("")
     facts = {name: line[name] for name in ("request_id", "execution_id", "component_id", "attempt", "worker", "action")}
     assert facts == {
         "request_id": "r-1", "execution_id": "e", "component_id": "c", "attempt": 2, "worker": "host:1:abc",
@@ -49,7 +54,6 @@ def test_a_line_says_what_was_bound_before_it(monkeypatch: pytest.MonkeyPatch) -
 def test_what_a_line_says_itself_goes_before_what_was_bound() -> None:
     bind_facts({"execution_id": "bound"})
     line = written("Rescued", execution_id="its own")
-    bind_facts(NOTHING)
     assert line["execution_id"] == "its own"
 
 
