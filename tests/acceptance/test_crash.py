@@ -97,7 +97,7 @@ def test_a_killed_pool_process_is_seen_at_once_and_its_component_runs_again(
     pid = eventually(lambda: run.values_list("pid", flat=True).first(), timeout=START_SECONDS)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    again = eventually(lambda: run.filter(attempt=2).first(), timeout=30)
+    again = eventually(lambda: run.filter(attempt=2).first(), timeout=10)
     assert again is not None
     assert again.crashes == 1
     # By its death, and not by the end of its lease.
@@ -133,7 +133,7 @@ def test_cancel_stops_a_running_component(alice: User, worker: Callable[[], "sub
     running = execution.runs.filter(status=RunStatus.RUNNING)
     pid = eventually(lambda: running.values_list("pid", flat=True).first(), timeout=START_SECONDS)
     assert cancel_execution(execution).status == ExecutionStatus.RUNNING
-    eventually(lambda: Execution.objects.get(pk=execution.pk).status == ExecutionStatus.CANCELLED, timeout=30)
+    eventually(lambda: Execution.objects.get(pk=execution.pk).status == ExecutionStatus.CANCELLED, timeout=10)
     # It let go: what does not is killed, ten seconds after the cancel.
     assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     assert dict(execution.runs.values_list("component_id", "status")) == {"a": "cancelled", "b": "cancelled"}
