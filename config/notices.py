@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
+from datetime import datetime
 
 from django.db import Error as DatabaseError
 from django.utils import timezone
@@ -35,11 +36,12 @@ _WORDS = {
 
 async def tell_announcements(hub: Hub) -> None:
     """Tell everybody who watches of maintenance as it is announced; runs for ever."""
-    last = await hub.in_thread(_newest)
     while True:
         await asyncio.sleep(ANNOUNCEMENT_SECONDS)
-        for found in await hub.in_thread(_announced_since, last):
-            last = found.pk
+        for found in await hub.in_thread(_announced_since, hub.watched_since):
+            if found.pk in hub.announced:
+                continue
+            hub.announced.add(found.pk)
             data = announcements.data_of(found)
             notice = Notice("maintenance_scheduled", found.title, found.message, data, found.created_at)
             hub.tell(EVERYBODY, notification_frame(found.pk, notice))
@@ -96,10 +98,5 @@ def _ailments() -> Iterator[str]:
         yield "disk"
 
 
-def _newest() -> str:
-    return Announcement.objects.order_by("-pk").values_list("pk", flat=True).first() or ""
-
-
-def _announced_since(last: str) -> list[Announcement]:
-    found = announcements.current().order_by("pk")
-    return list(found.filter(pk__gt=last) if last else found)
+def _announced_since(moment: datetime) -> list[Announcement]:
+    return list(announcements.current().filter(created_at__gte=moment).order_by("pk"))

@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from channels.layers import get_channel_layer
 from django.db import Error as DatabaseError
+from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.ws_auth import Credential, still_good
@@ -86,6 +87,9 @@ class Hub:
     def __init__(self) -> None:
         # What ails the platform now, as staff have been told of it.
         self.alerts: dict[str, str] = {}
+        # Since when somebody watches; and what was announced since, of which they have been told.
+        self.watched_since = timezone.now()
+        self.announced: set[str] = set()
         self._audiences: dict[Topic, Audience] = {}
         # How many topics of each kind are watched.
         self._kinds: Counter[str] = Counter()
@@ -141,6 +145,7 @@ class Hub:
         self._peers.add(peer)
         if not self._tasks:
             self._looked_at = time.monotonic()
+            self.watched_since = timezone.now()
             jobs = [self._listen, self._answer_bells, self._look, self._check]
             self._tasks = [asyncio.create_task(self._keep(job)) for job in jobs]
             self._tasks += [asyncio.create_task(self._keep(partial(tell, self))) for tell in sources]
@@ -154,6 +159,7 @@ class Hub:
             self._tasks = []
             self._looked_at = None
             self.alerts.clear()
+            self.announced.clear()
             self._looking.clear()
             self._ends.clear()
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from django.conf import settings
 from django.db import OperationalError
 from django.db.backends.base.operations import BaseDatabaseOperations
 from psycopg.errors import DeadlockDetected, LockNotAvailable
@@ -12,6 +13,7 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 from accounts import throttling
 from accounts.models import User
 from accounts.services import log_in
+from config import system
 from core import redis
 from core.redis import client
 from events import bells
@@ -19,12 +21,19 @@ from tests.api import Api
 
 PASSWORD = "correct-horse-battery"
 
-# How long an example takes says how busy the machine is; the bounds on time that we promise are tests of their own.
+# The same examples for the same code; others by `--hypothesis-profile explore`. How long one takes says how busy the
+# machine is; the bounds on time that we promise are tests of their own.
 hypothesis.settings.register_profile(
-    "suite",
+    "explore",
     parent=hypothesis.settings.default,
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "suite",
+    parent=hypothesis.settings.get_profile("explore"),
+    derandomize=True,
+    database=None,
 )
 hypothesis.settings.load_profile("suite")
 
@@ -50,6 +59,15 @@ def patient_flush() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseDatabaseOperations, "execute_sql_flush", patiently)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """A machine that stands still for a second is no part that hangs; tests of these limits set the product's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "REDIS_TIMEOUT_SECONDS", 10)
+        patch.setattr(system, "_PROBE_SECONDS", 30.0)
         yield
 
 

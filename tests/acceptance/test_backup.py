@@ -53,12 +53,12 @@ def backup(make_platform: MakePlatform) -> Iterator[Backup]:
     may_answer, dumped = threading.Event(), threading.Event()
 
     def answers(request: Request) -> tuple[int, Any]:
-        assert may_answer.wait(60)
+        assert may_answer.wait(300)
         return 200, {}
 
     with http_service(answers) as service:
         light = make_workflow(api, "light", [{"id": "end", "type": "end", "config": {"output": {"n": 1}}}])
-        call = {"id": "call", "type": "http_request", "config": {"url": service.url, "method": "GET"}}
+        call = {"id": "call", "type": "http_request", "config": {"url": service.url, "method": "GET", "timeout": 300}}
         pause = {"id": "pause", "type": "delay", "config": {"seconds": 15}}
         api.call("POST", "/secrets", {"name": "TOKEN", "value": "only-sealed"})
         sealed = {"id": "end", "type": "transform", "config": {"output": "{{ secrets.TOKEN }}"}}

@@ -151,7 +151,7 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
 
     first.send_signal(signal.SIGTERM)
     assert first.wait(40) == 0
-    assert processes_of(folder) == {}
+    eventually(lambda: processes_of(folder) == {})
 
     second = start(folder, port)
     eventually(lambda: output(folder).count("is served") == 2, timeout=START_SECONDS)
@@ -169,7 +169,7 @@ def test_run_serves_stops_clean_and_finds_its_data_again(folder: Path) -> None:
     eventually(lambda: output(folder).count("is served") == 3, timeout=START_SECONDS)
     third.send_signal(signal.SIGINT)
     assert third.wait(40) == 0
-    assert processes_of(folder) == {}
+    eventually(lambda: processes_of(folder) == {})
 
 
 def test_behind_tls_it_serves_the_proxy_alone(folder: Path) -> None:
@@ -185,7 +185,7 @@ def test_behind_tls_it_serves_the_proxy_alone(folder: Path) -> None:
     connection.close()
     run.send_signal(signal.SIGTERM)
     assert run.wait(40) == 0
-    assert processes_of(folder) == {}
+    eventually(lambda: processes_of(folder) == {})
 
 
 def test_a_port_in_use_is_one_sentence(folder: Path) -> None:

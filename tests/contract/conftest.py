@@ -5,18 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from accounts.models import User
-from config import system
 from executions import hooks
 from tests.api import BASES, Api
 from tests.integration.executions.conftest import doorbells, only_legal_moves
 
 __all__ = ["doorbells", "only_legal_moves"]
-
-
-@pytest.fixture(autouse=True)
-def patient_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Health waits for its answers for as long as a busy machine takes; tests/integration/core has its limits."""
-    monkeypatch.setattr(system, "_PROBE_SECONDS", 30.0)
 
 
 @pytest.fixture(params=BASES)

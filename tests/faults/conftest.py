@@ -56,12 +56,15 @@ def world(servers: Any, ledger: Any, tmp_path: Path, request: pytest.FixtureRequ
 
     from accounts.models import User
     from core.ids import new_id
+    from executions.models import Worker
     from tests.conftest import PASSWORD
     from tests.faults.harness import World, seed
     from tests.faults.servers import PLUG_INS
 
     connection.close()
     servers.redis().flushall()
+    # They are dead, and a new one may get the process id of one.
+    Worker.objects.all().delete()
     name = new_id()
     user = User.objects.create_user(f"{name}@example.com", PASSWORD, username=name, tier="enterprise")
     path = os.pathsep.join([str(PLUG_INS), os.environ.get("PYTHONPATH", "")])

@@ -264,7 +264,11 @@ class Servers:
         self.thaw_postgres()
         for process in self.postgres_processes()[:1]:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            # It writes what it has in memory.
+            with suppress(psutil.TimeoutExpired):
+                process.wait(60)
+            if process.is_running():
+                process.kill()
         with suppress(AssertionError, psutil.Error):
             self.crash_valkey()
 

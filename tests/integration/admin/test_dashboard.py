@@ -92,7 +92,8 @@ def test_the_panels_agree_with_the_tables(admin: User) -> None:
     beat()
     found = panels(admin)
     executions = Execution.objects
-    since = first_id(timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=23))
+    now = found["now"]
+    since = first_id(now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=23))
     ended = {
         status: executions.filter(status=status, pk__gte=since).count()
         for status in ("completed", "failed", "cancelled")
@@ -113,7 +114,7 @@ def test_the_panels_agree_with_the_tables(admin: User) -> None:
     busy = {line.name: line.busy for line in found["workers"]}
     assert sum(busy.values()) == ComponentRun.objects.filter(status="running").count()
     assert [line.alive for line in found["workers"]] == [True, True, True, False]
-    day = first_id(timezone.now() - timedelta(hours=24))
+    day = first_id(now - timedelta(hours=24))
     failing = {each.webhook.pk: each.count for each in found["webhooks"].failing}
     assert failing == {
         webhook.pk: count

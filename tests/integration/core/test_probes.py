@@ -12,13 +12,15 @@ import pytest
 from django.db import InterfaceError, connection
 from django.utils import timezone
 
-from config import probes
+from config import probes, system
 from config.probes import Probe
 from executions.models import Worker
 from tests.api import Api
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+PROBE_SECONDS = system._PROBE_SECONDS
 
 
 @contextmanager
@@ -31,6 +33,7 @@ def frozen(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
         raise InterfaceError
 
     monkeypatch.setattr(probes, name, Probe(ask))
+    monkeypatch.setattr(system, "_PROBE_SECONDS", PROBE_SECONDS)
     yield
     thaw.set()
 
@@ -98,6 +101,7 @@ def test_rabbitmq_is_a_part_where_it_is_the_broker(api: Api, settings: Any, monk
     assert (answer.status, answer.data["status"]) == (200, "degraded")
     assert answer.data["components"]["broker"] == {"status": "unhealthy"}
     assert answer.data["components"]["redis"]["status"] == "healthy"
+    monkeypatch.setattr(system, "_PROBE_SECONDS", PROBE_SECONDS)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.AMQP_URL = f"amqp://guest:guest@127.0.0.1:{silent.getsockname()[1]}//"
         assert api.get("/health").data["components"]["broker"] == {"status": "unhealthy"}
@@ -122,7 +126,10 @@ def test_a_probe_leaves_no_connection_behind(api: Api) -> None:
     with closing(connection.copy()) as other, other.cursor() as cursor:
 
         def connections() -> int:
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND backend_type = 'client backend'"
+            )
             return int(cursor.fetchone()[0])
 
         before = connections()

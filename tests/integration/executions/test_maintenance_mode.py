@@ -342,16 +342,18 @@ def test_nothing_is_admitted_once_it_is_on_however_many_start_at_once(alice: Use
 
     with ThreadPoolExecutor(4) as pool:
         starting = [pool.submit(keep_starting) for _ in range(4)]
-        for _ in range(5):
-            count = Execution.objects.count()
-            eventually(lambda: Execution.objects.count() > count + 10, interval=0.01)  # noqa: B023 - at once
-            on()
-            admitted = set(Execution.objects.exclude(admitted_at=None).values_list("pk", flat=True))
-            seen = Execution.objects.count()
-            eventually(lambda: Execution.objects.count() > seen + 10, interval=0.01)  # noqa: B023 - at once
-            assert set(Execution.objects.exclude(admitted_at=None).values_list("pk", flat=True)) == admitted
-            off()
-        stop.set()
+        try:
+            for _ in range(5):
+                count = Execution.objects.count()
+                eventually(lambda: Execution.objects.count() > count + 10, interval=0.01)  # noqa: B023 - at once
+                on()
+                admitted = set(Execution.objects.exclude(admitted_at=None).values_list("pk", flat=True))
+                seen = Execution.objects.count()
+                eventually(lambda: Execution.objects.count() > seen + 10, interval=0.01)  # noqa: B023 - at once
+                assert set(Execution.objects.exclude(admitted_at=None).values_list("pk", flat=True)) == admitted
+                off()
+        finally:
+            stop.set()
         started = sum(future.result() for future in starting)
     assert Execution.objects.count() == started
     maintenance.sweep()

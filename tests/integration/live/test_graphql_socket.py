@@ -347,7 +347,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("Node is not on this machine")
     folder = tmp_path_factory.mktemp("clients")
     shutil.copytree(CLIENTS, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
-    subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=folder, check=True)
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    subprocess.run(["npm", "ci", "--prefer-offline", "--fetch-retries=6", *quiet], cwd=folder, check=True)
     return folder
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -111,6 +112,21 @@ def test_maintenance_announced_in_the_admin_is_told_to_everybody_and_recorded(
     assert (entry.object_id, entry.actor) == (made.pk, admin.email)
     later = dial(alice).subscribe("system")["data"]["snapshot"]["maintenance"]
     assert [found["id"] for found in later] == [made.pk]
+
+
+def test_what_was_announced_while_live_views_could_not_read_is_told_afterwards(dial: Dial, alice: User) -> None:
+    with web_server(before=QUICK, APG_LOG_LEVEL="WARNING") as server, connection.cursor() as cursor:
+        socket = dial(alice, port=server.port)
+        socket.subscribe("system")
+        cursor.execute("ALTER TABLE events_announcement RENAME TO elsewhere")
+        try:
+            eventually(lambda: "Live views wait" in server.log.read_text())
+        finally:
+            with transaction.atomic():
+                cursor.execute("ALTER TABLE elsewhere RENAME TO events_announcement")
+                made = Announcement.objects.create(title="t", message="m", starts_at=timezone.now())
+        assert socket.until("notification")["id"] == made.pk
+        assert is_silent(socket)
 
 
 def test_maintenance_that_ends_before_it_starts_is_refused(admin: User, transactional_db: None) -> None:

@@ -1,6 +1,7 @@
 """What processes count: exact numbers after something happened, added up over processes, and never twice."""
 
 import os
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -55,6 +56,10 @@ def test_a_wait_is_counted_as_one(alice: User, doorbells: Doorbells) -> None:
     assert after["apg_component_attempts_total", "waiting", "delay"] == 1
     assert ("apg_component_attempts_total", "completed", "delay") not in after
     assert after["apg_component_runs", "waiting"] == 1
+
+
+def test_nobody_else_sends_what_these_tests_count() -> None:
+    assert "metrics" not in {thread.name for thread in threading.enumerate()}, "some test imports config.asgi"
 
 
 def test_a_sweep_s_finds_are_counted_by_sweep(alice: User) -> None:

@@ -25,9 +25,9 @@ def lines() -> Iterator[io.StringIO]:
     handler.setFormatter(JSONLines())
     handler.addFilter(RequestIdFilter())
     handler.addFilter(ContextFilter())
-    logging.getLogger().addHandler(handler)
+    logging.getLogger("executions").addHandler(handler)
     yield stream
-    logging.getLogger().removeHandler(handler)
+    logging.getLogger("executions").removeHandler(handler)
 
 
 def test_a_line_from_inside_an_attempt_says_whose_it_is(
