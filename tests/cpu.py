@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """The least of three times, in which nothing of other tests is collected as garbage and no thread of theirs ran."""
-    return min(_seconds(call) for _ in range(3))
+def assert_within(limit: float, call: Callable[[], object]) -> None:
+    """It takes less than so many seconds of the processor, at least once in ten times.
 
-
-def _seconds(call: Callable[[], object]) -> float:
-    began = time.process_time()
-    call()
-    return time.process_time() - began
+    At the others, what other tests left may be collected, or threads of theirs and neighbours of the machine have
+    their part.
+    """
+    took: list[float] = []
+    while not took or (took[-1] >= limit and len(took) < 10):
+        began = time.process_time()
+        call()
+        took.append(time.process_time() - began)
+    assert took[-1] < limit, f"{min(took):.3f} s at the least, more than {limit} s allow"

@@ -61,7 +61,7 @@ def test_b4_a_hundred_thousand_brackets_cost_no_time() -> None:
         with pytest.raises(StrictJSONError, match="nested deeper than 64"):
             loads(b"[" * 100_000)
 
-    assert cpu.seconds(refuse) < 0.05
+    cpu.assert_within(0.05, refuse)
 
 
 @pytest.mark.parametrize("raw", [b'{"name": "a\\u0000b"}', b'{"name": "\\ud800"}', b'{"a\\u0000": 1}'])

@@ -175,7 +175,7 @@ def test_d11_a_pattern_that_explodes_elsewhere_takes_linear_time() -> None:
     assert list(parameter_problems([declared])) == []
     text = "a" * 50_000 + "!"
     assert len(refused({"p": text}, declared)) == 1
-    assert cpu.seconds(lambda: refused({"p": text}, declared)) < 0.1
+    cpu.assert_within(0.1, lambda: refused({"p": text}, declared))
 
 
 @pytest.mark.parametrize(

@@ -160,14 +160,15 @@ def _in_sandbox(work: Callable[[pydantic_monty.MontySession], T], limits: Script
             ) as session,
         ):
             thread = threading.Thread(target=_answer, args=(answer, work, session), daemon=True)
-            thread.start()
             try:
+                thread.start()
                 return answer.result()
             finally:
                 # Interrupted: the session cannot be left while its process works.
-                if thread.is_alive() and not answer.done():
+                if not answer.done():
                     _kill_children()
-                thread.join(_GRACE_SECONDS)
+                with contextlib.suppress(RuntimeError):  # it has not begun
+                    thread.join(_GRACE_SECONDS)
     except FileNotFoundError:
         raise ScriptError("the sandbox is not installed on this worker", permanent=False) from None
     except pydantic_monty.MontyCrashedError as error:

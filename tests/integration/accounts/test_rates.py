@@ -255,7 +255,7 @@ def storm(count: int, method: str, path: str, token: str, body: bytes | None = N
     local = threading.local()
     opened: list[HTTPConnection] = []
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    with web_server() as web:
+    with web_server(before="from django.conf import settings; settings.REDIS_TIMEOUT_SECONDS = 30") as web:
 
         def ask(_: int) -> tuple[int, Any, Any]:
             if not hasattr(local, "connection"):

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -219,8 +220,11 @@ def test_many_addresses_that_nobody_answers_at_share_the_time() -> None:
 
 
 def test_no_more_than_four_addresses_are_tried() -> None:
-    with socket.create_server(("127.0.0.5", 0)) as fifth:
+    with socket.create_server(("127.0.0.5", 0)) as fifth, ExitStack() as held:
         fifth.setblocking(False)
+        for number in range(1, 5):
+            # Bound, so that nobody else listens there.
+            held.enter_context(socket.socket()).bind((f"127.0.0.{number}", fifth.getsockname()[1]))
         database = Database("h", fifth.getsockname()[1], "u", "p", "d", "prefer", "a")
         with pytest.raises(QueryError, match="could not be connected to"):
             ask(database, [f"127.0.0.{n}" for n in range(1, 6)], timeout_seconds=5)

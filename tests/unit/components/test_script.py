@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -209,6 +210,21 @@ def test_an_interrupt_ends_the_wait_and_the_process_at_once() -> None:
             run("script", {"code": "while True: pass", "timeout_seconds": 30})
     finally:
         signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - started < 3
+    assert sandboxes() == []
+
+
+def test_an_interrupt_before_the_wait_ends_the_process_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = threading.Thread.start
+
+    def stop(thread: threading.Thread) -> None:
+        begin(thread)
+        raise Stop
+
+    monkeypatch.setattr(threading.Thread, "start", stop)
+    started = time.monotonic()
+    with pytest.raises(Stop):
+        run("script", {"code": "while True: pass", "timeout_seconds": 30})
     assert time.monotonic() - started < 3
     assert sandboxes() == []
 
