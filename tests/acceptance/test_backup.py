@@ -65,9 +65,13 @@ def backup(make_platform: MakePlatform) -> Iterator[Backup]:
         made.uses_a_secret = make_workflow(api, "sealed", [sealed])
         # Larger than what is kept in rows.
         large = make_workflow(api, "large", [{"id": "end", "type": "end", "config": {"output": "x" * 100_000}}])
-        done = [*(execute(api, light) for _ in range(5)), execute(api, large)]
-        made.completed = {each: ended(api, each)["results"] for each in done}
-        assert [path.stat().st_size for path in (source.folder / "data" / "outputs").rglob("*") if path.is_file()]
+        environment = {"PATH": PATH, "BACKUP": str(made.folder), "APG_DATA_DIR": str(source.folder / "data")}
+        for _ in range(2):
+            done = [*(execute(api, light) for _ in range(5)), execute(api, large)]
+            made.completed |= {each: ended(api, each)["results"] for each in done}
+            assert [path.stat().st_size for path in (source.folder / "data" / "outputs").rglob("*") if path.is_file()]
+            # As on each day: the next one is made into the same folder.
+            run_block(BLOCKS["dump"], {**environment, "DATABASE_URL": source.database_url})
         made.under_way = [execute(api, make_workflow(api, "calls", [call])) for _ in range(1)]
         made.under_way += [execute(api, make_workflow(api, "pauses", [pause]))]
         eventually(lambda: service.seen)
@@ -87,7 +91,6 @@ def backup(make_platform: MakePlatform) -> Iterator[Backup]:
         load = threading.Thread(target=go_on)
         load.start()
         eventually(lambda: accepted, timeout=60)
-        environment = {"PATH": PATH, "BACKUP": str(made.folder), "APG_DATA_DIR": str(source.folder / "data")}
         try:
             run_block(BLOCKS["dump"], {**environment, "DATABASE_URL": source.database_url})
         finally:
@@ -116,6 +119,8 @@ def test_on_a_restored_dump_and_an_empty_valkey_everything_goes_on(backup: Backu
     shutil.copytree(source.folder / "secrets", folder / "secrets")
     restored = Platform(folder, server, source.redis_url, code=source.code)
     environment = {"PATH": PATH, "BACKUP": str(backup.folder), "APG_DATA_DIR": str(folder / "data")}
+    # Where only the database was lost.
+    (folder / "data" / "outputs").mkdir(parents=True)
     try:
         run_block(BLOCKS["restore"], {**environment, "DATABASE_URL": server})
         empty(source.redis_url)

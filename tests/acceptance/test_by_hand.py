@@ -148,9 +148,13 @@ def test_what_the_page_installs_is_there() -> None:
     assert f"cp deploy/systemd/*.service deploy/systemd/{UNITS[-1].name} /etc/systemd/system/" in text
     assert {path.suffix for path in UNITS} == {".service", ".target"}
     assert f"systemctl enable --now {UNITS[-1].name}" in text
+    wanted = re.findall(r"^Wants=(.*)$", UNITS[-1].read_text(), re.MULTILINE)
+    assert sorted(" ".join(wanted).split()) == sorted(path.name for path in UNITS[:-1])
+    assert "install --directory --owner=apg --mode=0700 /opt/apg/var\n" in text
     for path in UNITS[:-1]:
         assert f"WantedBy={UNITS[-1].name}" in path.read_text()
-    for program in ("useradd", "chown", "cp", "systemctl"):
+        assert set(re.findall(r"^ReadWritePaths=(.*)$", path.read_text(), re.MULTILINE)) <= {"/opt/apg/var"}
+    for program in ("useradd", "chown", "install", "cp", "systemctl"):
         assert program in text
 
 
