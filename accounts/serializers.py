@@ -19,6 +19,7 @@ from core.serializers import (
     StrictBooleanField,
     StrictCharField,
     StrictIntegerField,
+    StrictListField,
     StrictSerializer,
     TimeField,
 )
@@ -52,7 +53,7 @@ class ApiKeySerializer(StrictSerializer):
 
     name = StrictCharField(min_length=1, max_length=100)
     description = StrictCharField(max_length=1000, allow_blank=True, required=False, default="")
-    permissions = serializers.ListField(child=serializers.ChoiceField(choices=[*Scope, EVERYTHING]), max_length=50)
+    permissions = StrictListField(child=serializers.ChoiceField(choices=[*Scope, EVERYTHING]), max_length=50)
     expires_at = TimeField(required=False, allow_null=True)
 
     def validate_permissions(self, value: list[str]) -> list[str]:
@@ -88,7 +89,7 @@ class GroupSerializer(StrictSerializer):
     """`POST auth/groups`, `PUT auth/groups/{id}`; with partial=True, PATCH."""
 
     name = StrictCharField(min_length=1, max_length=150)
-    members = serializers.ListField(child=IdField(), max_length=10_000, required=False, default=list)
+    members = StrictListField(child=IdField(), max_length=10_000, required=False, default=list)
 
     def validate_name(self, value: str) -> str:
         # An approval's `approvers` are ids of users and names of groups.

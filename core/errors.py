@@ -1,8 +1,9 @@
 """The contract's error codes and the one tree of errors that services raise (contract §3)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 
@@ -32,19 +33,31 @@ class Problem:
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
+MAX_PROBLEMS = 100
+
+
+def bounded(problems: Iterable[Problem]) -> list[Problem]:
+    """The first MAX_PROBLEMS of them, and a word of it where there are more: a small body may hold a million faults."""
+    found = list(islice(problems, MAX_PROBLEMS + 1))
+    if len(found) > MAX_PROBLEMS:
+        found[-1] = Problem(f"More is wrong than these {MAX_PROBLEMS} faults")
+    return found
+
+
 class APGError(Exception):
     """Root of the tree. `code` and `status` are the contract's; `problems` name the fields.
 
-    Raise a subclass; one handler turns it into the envelope, so nothing in between needs to catch it.
+    Raise a subclass; one handler turns it into the envelope, so nothing in between needs to catch it. Of very many
+    problems the first are kept (`bounded`).
     """
 
     code = ErrorCode.SYSTEM_ERROR
     status = 500
     default_message = "Internal server error"
 
-    def __init__(self, message: str = "", *, problems: Sequence[Problem] = ()) -> None:
+    def __init__(self, message: str = "", *, problems: Iterable[Problem] = ()) -> None:
         self.message = message or self.default_message
-        self.problems = tuple(problems)
+        self.problems = tuple(bounded(problems))
         super().__init__(self.message)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from core.errors import Problem, ValidationFailedError
+from core.errors import Problem, ValidationFailedError, bounded
 from core.ids import parse_id
 from core.shapes import GIVEN_ID, GIVEN_TIME, Named, Schema
 from core.times import parse_time
@@ -21,14 +22,15 @@ class StrictSerializer(serializers.Serializer[Any]):
     rules: ClassVar[Schema] = {}
 
     def validated(self) -> dict[str, Any]:
-        """The checked fields. Raises ValidationFailedError with one problem for each fault."""
-        unknown = [
-            Problem("Unknown field", field=name, details={"expected": "one of " + ", ".join(self.fields)})
+        """The checked fields. Raises ValidationFailedError with one problem for each fault, of very many the first."""
+        expected = {"expected": "one of " + ", ".join(self.fields)}
+        unknown = (
+            Problem("Unknown field", field=name, details=expected)
             for name in self.initial_data
             if name not in self.fields
-        ]
+        )
         self.is_valid()
-        problems = [*unknown, *_problems(self.errors, "")]
+        problems = bounded(chain(unknown, _problems(self.errors, "")))
         if problems:
             raise ValidationFailedError(problems=problems)
         return dict(self.validated_data)
@@ -78,7 +80,16 @@ class StrictBooleanField(serializers.BooleanField):
         return data
 
 
-class EntriesField(serializers.ListField):
+class StrictListField(serializers.ListField):
+    """A list, of which none that is too long is looked into."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return super().to_internal_value(data)
+
+
+class EntriesField(StrictListField):
     """A list whose entries are judged one by one, each by `entry`; here it is any list."""
 
     def __init__(self, entry: type[StrictSerializer], **options: Any) -> None:

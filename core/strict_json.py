@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
@@ -45,19 +46,31 @@ def loads(data: bytes) -> Any:
 
 def check_storable(value: Any) -> None:
     """Raise UnstorableTextError at the first string or key with NUL or a lone surrogate."""
-    stack: list[tuple[str, Any]] = [("", value)]
-    while stack:
-        path, item = stack.pop()
-        if isinstance(item, str):
-            if "\0" in item or _SURROGATE.search(item):
-                raise UnstorableTextError(path)
-        elif isinstance(item, list):
-            stack.extend((f"{path}[{index}]", child) for index, child in enumerate(item))
-        elif isinstance(item, dict):
-            for key, child in item.items():
-                if "\0" in key or _SURROGATE.search(key):
-                    raise UnstorableTextError(path)
-                stack.append((f"{path}.{key}" if path else key, child))
+    # What is left of each container on the way down, and where we are in it. The way is written out for a fault alone:
+    # a long key over a long list would be written as often as the list has items.
+    open_: list[Iterator[tuple[Any, Any]]] = [iter([(None, value)])]
+    way: list[Any] = [None]
+    while open_:
+        for way[-1], item in open_[-1]:
+            if isinstance(way[-1], str) and _is_unstorable(way[-1]):
+                raise UnstorableTextError(_path(way[1:-1]))
+            if isinstance(item, str) and _is_unstorable(item):
+                raise UnstorableTextError(_path(way[1:]))
+            if isinstance(item, list | dict):
+                open_.append(iter(item.items() if isinstance(item, dict) else enumerate(item)))
+                way.append(None)
+                break
+        else:
+            open_.pop()
+            way.pop()
+
+
+def _is_unstorable(text: str) -> bool:
+    return "\0" in text or _SURROGATE.search(text) is not None
+
+
+def _path(way: Sequence[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in way).removeprefix(".")
 
 
 def _check_depth(text: str) -> None:

@@ -11,6 +11,7 @@ from core.serializers import (
     StrictBooleanField,
     StrictCharField,
     StrictIntegerField,
+    StrictListField,
     StrictSerializer,
     TimeField,
 )
@@ -49,9 +50,7 @@ class ExecuteSerializer(StrictSerializer):
     parameters = ParametersField(required=False)
     priority = StrictIntegerField(required=False, min_value=1, max_value=10)
     scheduled_at = TimeField(required=False, allow_null=True)
-    tags = serializers.ListField(
-        child=StrictCharField(min_length=1, max_length=100), required=False, max_length=MAX_TAGS
-    )
+    tags = StrictListField(child=StrictCharField(min_length=1, max_length=100), required=False, max_length=MAX_TAGS)
 
 
 class JSONField(serializers.Field[JSONValue, Any, JSONValue, Any]):

@@ -8,7 +8,7 @@ from django.conf import settings
 from rest_framework import serializers
 
 from core.outbound import OutboundError, OutboundPolicy, check_url
-from core.serializers import IdField, StrictBooleanField, StrictCharField, StrictSerializer
+from core.serializers import IdField, StrictBooleanField, StrictCharField, StrictListField, StrictSerializer
 from core.types import JSONObject
 from webhooks.backoff import MAX_ATTEMPTS, MAX_DELAY_SECONDS, MAX_MULTIPLIER, RetryPolicy
 from webhooks.models import MAX_URL_CHARS, Delivery, Webhook
@@ -50,7 +50,7 @@ class SecretField(StrictCharField):
         return secret
 
 
-class EventsField(serializers.ListField):
+class EventsField(StrictListField):
     """Names of events, each once."""
 
     child = serializers.ChoiceField(choices=EVENTS)
@@ -62,7 +62,7 @@ class EventsField(serializers.ListField):
         return names
 
 
-class WorkflowIdsField(serializers.ListField):
+class WorkflowIdsField(StrictListField):
     """Ids of workflows, each once."""
 
     child = IdField()

@@ -72,6 +72,7 @@ def with_secrets(definition: JSONValue, stored: WorkflowVersion | None = None) -
     """The definition with what `[REDACTED]` stands for. Raises ValidationFailedError where it stands for nothing."""
     if not holds_marks(definition):
         return definition
+    _require_size(definition)
     try:
         return sealing.restored(definition, stored)
     except DefinitionError as error:
@@ -87,9 +88,7 @@ def _unopened(error: SealBrokenError) -> Problem:
 
 def checked(definition: JSONValue) -> Definition:
     """The definition, parsed. Raises ValidationFailedError with all that create and update refuse."""
-    problem = _size_problem(definition)
-    if problem is not None:
-        raise ValidationFailedError("Invalid workflow definition", problems=[problem])
+    _require_size(definition)
     try:
         return load(definition, limits())
     except DefinitionError as error:
@@ -99,6 +98,12 @@ def checked(definition: JSONValue) -> Definition:
 def limits() -> Limits:
     """How large the operator lets definitions be."""
     return Limits(settings.MAX_COMPONENTS, settings.MAX_CONNECTIONS, settings.MAX_NESTING)
+
+
+def _require_size(definition: JSONValue) -> None:
+    problem = _size_problem(definition)
+    if problem is not None:
+        raise ValidationFailedError("Invalid workflow definition", problems=[problem])
 
 
 def _size_problem(definition: JSONValue) -> Problem | None:

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from core.errors import Problem
+from core.errors import Problem, bounded
 from core.types import JSONObject, JSONValue
 from workflows.definition_schema import DEFAULT_LIMITS, Limits, definition_schema
 from workflows.parameters import Parameter, parameter_problems, parse_parameter
@@ -27,10 +27,10 @@ def _shape(limits: Limits) -> Schema:
 
 
 class DefinitionError(ValueError):
-    """The definition breaks the language's rules; `problems` has every one found, each with its path."""
+    """The definition breaks the language's rules; `problems` has those found, each with its path (`bounded`)."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(bounded(problems))
         super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in self.problems))
 
 
@@ -184,7 +184,7 @@ def body_of(spec: ComponentSpec) -> JSONObject:
 
 def form_problems(raw: JSONValue, path: str, limits: Limits) -> list[Problem]:
     """What is not of the shape of a definition in JSON at `path`: the whole, or a body."""
-    return list(_shape(limits).problems(raw, path))
+    return bounded(_shape(limits).problems(raw, path))
 
 
 def graph_problems(raw: JSONObject, path: str = "definition") -> list[Problem]:

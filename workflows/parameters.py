@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from core.errors import Problem
+from core.errors import Problem, bounded
 from core.redact import REDACTED, looks_secret
 from core.types import JSONObject, JSONValue
 from workflows.schemas import Schema, SchemaError, one_of, received
 
 
 class ParameterError(ValueError):
-    """Values that do not fit the declaration; `problems` has each with its path, `parameters.NAME`."""
+    """Values that do not fit the declaration; `problems` has each with its path, `parameters.NAME` (`bounded`)."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(bounded(problems))
         super().__init__("; ".join(problem.message for problem in self.problems))
 
 

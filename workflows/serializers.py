@@ -12,6 +12,7 @@ from core.serializers import (
     StrictBooleanField,
     StrictCharField,
     StrictIntegerField,
+    StrictListField,
     StrictSerializer,
 )
 from core.shapes import Named, Schema, any_object, anything, one_of
@@ -57,7 +58,7 @@ class DefinitionField(AnyField):
     shape = DEFINITION
 
 
-class TagsField(serializers.ListField):
+class TagsField(StrictListField):
     """A list of distinct short texts."""
 
     child = StrictCharField(min_length=1, max_length=100)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from core.errors import Problem
+from core.errors import Problem, bounded
 from core.outbound_policy import OutboundError, check_url
 from core.types import JSONObject, JSONValue
 from workflows.advice import warnings
@@ -52,7 +52,7 @@ def load(raw: JSONValue, limits: Limits = DEFAULT_LIMITS, *, unknown_types: bool
 
     `unknown_types` lets types pass that are not installed here: another worker may know them.
     """
-    unreadable = list(json_problems(raw, limits.nesting))
+    unreadable = bounded(json_problems(raw, limits.nesting))
     if unreadable:
         raise DefinitionError(unreadable)
     found = form_problems(raw, "definition", limits)
@@ -66,7 +66,7 @@ def load(raw: JSONValue, limits: Limits = DEFAULT_LIMITS, *, unknown_types: bool
     if found:
         # What a body lacks, the schema of the component around it may miss too.
         distinct = {(problem.field, problem.message): problem for problem in found}
-        raise DefinitionError(without_secrets(distinct.values(), raw))
+        raise DefinitionError(without_secrets(bounded(distinct.values()), raw))
     return whole
 
 
@@ -172,7 +172,7 @@ def check_config(spec: ComponentSpec, path: str) -> Iterator[Problem]:
         return
     broken = list(_expression_problems(component, spec.config, f"{path}.config"))
     yield from broken
-    faults = list(_schema_of(component).problems(spec.config, "", has_expression))
+    faults = bounded(_schema_of(component).problems(spec.config, "", has_expression))
     yield from (_below(f"{path}.config", problem) for problem in faults)
     if not faults and not broken:
         yield from (_below(f"{path}.config", problem) for problem in component.check(spec.config))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from accounts.models import User
 from core.ids import new_id, to_uuid
-from core.strict_json import StrictJSONError, loads
+from core.strict_json import StrictJSONError, UnstorableTextError, check_storable, loads
 from executions.models import Execution
 from executions.states import ExecutionStatus
 from templates_app.models import Template
@@ -68,6 +69,53 @@ def test_b4_a_hundred_thousand_brackets_cost_no_time() -> None:
 def test_b5_text_that_cannot_be_stored_is_422(caller: Api, raw: bytes) -> None:
     answer = caller.call("POST", "/workflows", raw=raw)
     assert (answer.status, answer.code) == (422, "VALIDATION_ERROR")
+
+
+def test_b5_where_text_that_cannot_be_stored_stands_is_told_without_writing_each_way_out() -> None:
+    over = {"k" * 50_000: [{"n": number} for number in range(25_000)]}
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnstorableTextError) as found:
+            check_storable({"a": [over, {"b": ["", "\0"]}]})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.value.path == "a[1].b[1]"
+    assert peak < 2**20
+
+
+MANY = 5_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/workflows", {f"unknown{number}": 0 for number in range(MANY)}),
+        ("/workflows", {"name": "w", "definition": {f"unknown{number}": 0 for number in range(MANY)}}),
+        ("/workflows", {"name": "w", "definition": {**LONE, "connections": [0] * MANY}}),
+        ("/workflows/validate", {f"unknown{number}": 0 for number in range(MANY)}),
+    ],
+    ids=["fields", "fields of a definition", "connections", "validate"],
+)
+def test_of_very_many_faults_a_hundred_are_told(caller: Api, path: str, body: Any) -> None:
+    answer = caller.post(path, body)
+    assert (answer.status, answer.code) == (422, "VALIDATION_ERROR")
+    assert len(answer.body["errors"]) == 101
+    assert answer.body["errors"][-1]["message"] == "More is wrong than these 100 faults"
+
+
+def test_a_list_that_is_too_long_is_not_looked_into(caller: Api) -> None:
+    answer = caller.post("/workflows", {"name": "w", "definition": LONE, "tags": [0] * 100_000})
+    assert [(error["field"], error["message"]) for error in answer.body["errors"]] == [
+        ("tags", "Ensure this field has no more than 50 elements.")
+    ]
+
+
+def test_d7_a_definition_that_is_too_large_is_not_searched_for_marks(caller: Api, settings: Any) -> None:
+    settings.MAX_DEFINITION_BYTES = 2_000
+    definition = {**LONE, "metadata": {"kept": ["[REDACTED]"] * 1_000}}
+    answer = caller.post("/workflows", {"name": "w", "definition": definition})
+    assert [error["message"] for error in answer.body["errors"]] == ["The definition is too large"]
 
 
 @pytest.mark.parametrize(
