@@ -94,6 +94,9 @@ class APGUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg]  # not ge
         self.tell(request, done=f"Users now of the tier {tier.value}: {done}", failed=failed)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if obj.tier != Tier.CUSTOM:
+            # As over the API, only that tier has numbers of its own.
+            obj.requests_per_hour = obj.concurrent_executions = None
         super().save_model(request, obj, form, change)
         if "is_active" in form.changed_data and not obj.is_active:
             end_access(obj)

@@ -51,6 +51,8 @@ class UserManager(BaseUserManager["User"]):
 
     def by_login(self, name: str) -> "User | None":
         """The user whose e-mail or username is `name`, in any case (contract §4); the one with the e-mail first."""
+        if "\0" in name:
+            return None
         # As PostgreSQL lowers both, so that the unique indexes answer.
         lowered = Lower(models.Value(name))
         email, username = Exact(Lower("email"), lowered), Exact(Lower("username"), lowered)

@@ -59,7 +59,8 @@ def update_user(*, user: User, by: User, changes: Mapping[str, Any]) -> User:
         raise ConflictError("You may not disable or demote yourself; ask another member of staff")
     for name, value in changed.items():
         setattr(user, name, value)
-    _check_limits(user)
+    if changed.keys() & {"tier", *_OWN_LIMITS}:
+        _check_limits(user)
     if password is not None:
         services.check_password_rules(password, user, field="password")
     with _name_conflicts(), transaction.atomic():

@@ -8,9 +8,11 @@ from config.graphql_views import GraphQLView
 from config.metrics_views import MetricsView
 from core.ids import IdConverter
 from executions import hook_views
+from workflows.definition_schema import ComponentId
 
 register_converter(IdConverter, "id")
 register_converter(hook_views.HookToken, "hook")
+register_converter(ComponentId, "component")
 
 # Bulk and batch answer below version 2 of either base, and below `v2` of either base of version 1.
 bulk: list[URLPattern | URLResolver] = [

@@ -78,7 +78,7 @@ def _overview(execution: Execution, caller: Caller, query: Mapping[str, str]) ->
 def _components(execution: Execution, caller: Caller, query: Mapping[str, str]) -> dict[str, Any]:
     offset = _whole(query, "from")
     runs = queries.component_runs(execution)
-    component = query.get("component", "")
+    component = _component_id(query)
     if component:
         runs = runs.filter(component_id=component)
     found = list(runs[offset : offset + RUNS + 1])
@@ -124,7 +124,7 @@ def _may_release(run: ComponentRun) -> bool:
 
 
 def _logs(execution: Execution, caller: Caller, query: Mapping[str, str]) -> dict[str, Any]:
-    level, component = query.get("level", ""), query.get("component", "")
+    level, component = query.get("level", ""), _component_id(query)
     if level and level not in LOG_LEVELS:
         raise BadRequestError("There is no such level")
     lines = queries.log_events(execution, level=level or None, component_id=component or None)
@@ -151,6 +151,13 @@ def _events(execution: Execution, caller: Caller, query: Mapping[str, str]) -> d
         "after": query.get("after"),
         "later": found[LINES - 1].sequence if len(found) > LINES else None,
     }
+
+
+def _component_id(query: Mapping[str, str]) -> str:
+    component_id = query.get("component", "")
+    if "\0" in component_id:
+        raise BadRequestError("There is no such component")
+    return component_id
 
 
 def _whole(query: Mapping[str, str], name: str) -> int:

@@ -1,6 +1,7 @@
 """How executions start: by request, by a batch, as a child, as a retry."""
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -64,9 +65,9 @@ class StartRequest:
     idempotency_key: str | None = None
 
     def digest(self, workflow_id: str) -> bytes:
-        """What a repeated Idempotency-Key must match."""
+        """What a repeated Idempotency-Key must match; the keys of an object have no order (RFC 8259, section 4)."""
         body = [workflow_id, self.parameters, self.priority, self.scheduled_at and self.scheduled_at.isoformat()]
-        return hashlib.sha256(dumps([*body, list(self.tags)])).digest()
+        return hashlib.sha256(json.dumps([*body, list(self.tags)], sort_keys=True).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)

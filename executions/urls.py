@@ -21,7 +21,10 @@ register_converter(SignalName, "signal")
 
 urlpatterns = [
     path("workflows/<id:workflow_id>/execute", views.ExecuteView.as_view()),
-    path("workflows/<id:workflow_id>/triggers/<str:component_id>/events", trigger_views.TriggerEventListView.as_view()),
+    path(
+        "workflows/<id:workflow_id>/triggers/<component:component_id>/events",
+        trigger_views.TriggerEventListView.as_view(),
+    ),
     path("schedules", trigger_views.ScheduleListView.as_view()),
     path("schedules/<id:schedule_id>", trigger_views.ScheduleView.as_view()),
     path("schedules/<id:schedule_id>/preview", trigger_views.SchedulePreviewView.as_view()),

@@ -37,7 +37,7 @@ urlpatterns = [
     path("workflows/<id:workflow_id>/versions/<number:number>/restore", lifecycle_views.RestoreView.as_view()),
     path("workflows/<id:workflow_id>/shares", views.ShareListView.as_view()),
     path("workflows/<id:workflow_id>/shares/<id:share_id>", views.ShareView.as_view()),
-    path("workflows/<id:workflow_id>/triggers/<str:component_id>/rotate", lifecycle_views.RotateView.as_view()),
+    path("workflows/<id:workflow_id>/triggers/<component:component_id>/rotate", lifecycle_views.RotateView.as_view()),
     path("components", views.ComponentListView.as_view()),
     path("components/<str:component_type>/schema", views.ComponentSchemaView.as_view()),
 ]

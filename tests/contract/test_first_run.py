@@ -105,6 +105,16 @@ def test_an_idempotency_key_answers_200_with_the_same_execution(alice_api: Api, 
     assert answers[0].data["execution_id"] == answers[1].data["execution_id"]
 
 
+def test_an_idempotency_key_is_for_the_same_body_whatever_the_order_of_its_keys(
+    alice_api: Api, doorbells: Doorbells
+) -> None:
+    id_ = made(alice_api).data["id"]
+    path, first = f"/workflows/{id_}/execute", {"parameters": {"api_token": "t", "more": {"a": 1, "b": 2}}}
+    again = {"parameters": {"more": {"b": 2, "a": 1}, "api_token": "t"}}
+    statuses = [alice_api.call("POST", path, body, Idempotency_Key="k").status for body in (first, again)]
+    assert statuses == [201, 200]
+
+
 def test_a_missing_parameter_is_422_and_named(alice_api: Api, doorbells: Doorbells) -> None:
     answer = alice_api.post(f"/workflows/{made(alice_api).data['id']}/execute", {})
     assert (answer.status, answer.fields) == (422, ["parameters.api_token"])

@@ -50,6 +50,15 @@ def test_disabling_a_user_ends_their_sessions_for_good(browser: Client, alice_ap
     assert told("admin.changed") == [("admin@example.com", "user", alice.pk)] * 2
 
 
+def test_a_user_who_is_no_longer_custom_keeps_no_numbers_of_their_own(browser: Client, alice: User) -> None:
+    numbers = {"requests_per_hour": 7, "concurrent_executions": 8}
+    path = f"/admin/accounts/user/{alice.pk}/change/"
+    for tier, kept in (("custom", (7, 8)), ("pro", (None, None))):
+        assert browser.post(path, user_form(alice, tier=tier, **numbers)).status_code == 302
+        alice.refresh_from_db()
+        assert (alice.tier, alice.requests_per_hour, alice.concurrent_executions) == (tier, *kept)
+
+
 def test_a_password_set_in_the_admin_ends_sessions(browser: Client, alice_api: Api, alice: User) -> None:
     form = {"password1": "a-long-unusual-phrase", "password2": "a-long-unusual-phrase", "usable_password": "true"}
     assert browser.post(f"/admin/accounts/user/{alice.pk}/password/", form).status_code == 302

@@ -76,6 +76,12 @@ def test_patch_sets_what_is_given_and_put_keeps_the_password(staff: Api, alice: 
     assert alice.tier == "custom"
 
 
+def test_numbers_that_no_tier_of_theirs_has_do_not_keep_a_user_from_being_disabled(staff: Api, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(tier="free", requests_per_hour=7)
+    assert staff.call("PATCH", f"{USERS}/{alice.pk}", {"is_active": False}).status == 200
+    assert staff.call("PATCH", f"{USERS}/{alice.pk}", {"requests_per_hour": 8}).fields == ["requests_per_hour"]
+
+
 @pytest.mark.parametrize("change", [{"is_active": False}, {"password": "a-long-unusual-phrase"}])
 def test_disabling_and_a_new_password_end_every_token_for_good(
     staff: Api, alice_api: Api, alice: User, change: dict[str, Any]

@@ -216,7 +216,17 @@ def test_logs_and_events_go_on_after_a_number(
     assert "after=2" in read(staff, page_of(execution, "?tab=events"))
 
 
-@pytest.mark.parametrize("query", ["?tab=nothing", "?tab=logs&after=x", "?tab=components&from=-1", "?tab=logs&level=x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?tab=nothing",
+        "?tab=logs&after=x",
+        "?tab=components&from=-1",
+        "?tab=logs&level=x",
+        "?tab=logs&component=%00",
+        "?tab=components&component=%00",
+    ],
+)
 def test_nonsense_in_the_address_leads_back_to_the_page(
     alice: User, staff: Client, doorbells: Doorbells, query: str
 ) -> None:
@@ -523,6 +533,11 @@ def test_the_chosen_are_cancelled_requeued_and_retried(
 
 def matching(query: str = "") -> str:
     return f"{LIST}cancel-matching/{query}"
+
+
+def test_a_name_that_nobody_can_have_matches_as_little_as_one_that_nobody_has(staff: Client) -> None:
+    answers = [staff.get(matching(f"?q={name}")) for name in ("nobody", "%00")]
+    assert len({(answer.status_code, answer.headers.get("Location")) for answer in answers}) == 1
 
 
 def test_all_that_match_are_cancelled_not_only_those_of_the_page(
