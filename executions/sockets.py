@@ -31,7 +31,6 @@ UNAUTHENTICATED, SLOW, TOO_MUCH = 4401, 4408, 4429
 MAX_SUBSCRIPTIONS = 100
 # A token bucket: so many messages at once, and so many a second on average.
 MESSAGE_BURST, MESSAGES_A_SECOND = 100, 20
-_PATIENCE = "patience"
 # The extension of ASGI by which our own server takes whole frames (config.web).
 FRAMES = "apg.frames"
 
@@ -54,6 +53,8 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
         self.sending_since: float | None = None
         self._sending = 0
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        # Not one of those, whose names clients choose.
+        self._patience: asyncio.Task[None] | None = None
         self._room = float(MESSAGE_BURST)
         self._counted_at = time.monotonic()
         self._closed = False
@@ -80,6 +81,7 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
         finally:
             self._closed = True
             self.hub.leave(self)
+            self.first_message_came()
             for task in list(self._tasks.values()):
                 task.cancel()
 
@@ -127,11 +129,12 @@ class Socket(AsyncWebsocketConsumer):  # type: ignore[misc]  # without types
             await asyncio.sleep(self.FIRST_MESSAGE_SECONDS)
             await self.end(code)
 
-        self.start(_PATIENCE, wait())
+        self._patience = asyncio.create_task(wait())
 
     def first_message_came(self) -> None:
         """No more waiting for it."""
-        self.stop(_PATIENCE)
+        if self._patience is not None:
+            self._patience.cancel()
 
     async def authenticate_or_end(self, token: str) -> None:
         """Take a token; without a good one the connection ends."""

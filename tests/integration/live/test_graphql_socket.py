@@ -242,6 +242,12 @@ def test_q7_an_init_that_never_comes_closes(dial: Dial, alice: User) -> None:
     assert dial(token_of(alice)).close_code() == 4408
 
 
+def test_q7_nothing_that_comes_before_an_init_puts_that_off(dial: Dial) -> None:
+    client = dial()
+    client.raw(json.dumps({"type": "complete", "id": "patience"}))
+    assert client.close_code() == 4408
+
+
 def test_q7_the_hundred_and_first_subscription_closes(as_alice: GraphQLClient) -> None:
     with pytest.raises(ConnectionClosed):
         for number in range(101):
