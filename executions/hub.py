@@ -105,6 +105,8 @@ class Hub:
         self._next_read: dict[str, float] = {}
         # The ledger's ends of the last seconds, the oldest first; empty until the first look.
         self._ends: deque[int] = deque(maxlen=int(OVERLAP_SECONDS / LOOK_SECONDS))
+        # How often it has looked.
+        self.looks = 0
         self._looking = asyncio.Event()
         self._looked_at: float | None = None
         measures.SOCKETS.tell(lambda: len(self._peers))
@@ -299,6 +301,7 @@ class Hub:
                 self._rung.update(await self.in_thread(pages.subjects_since, self._ends[0]))
                 self._ringing.set()
             self._ends.append(end)
+            self.looks += 1
             self._looked_at = time.monotonic()
             self._looking.set()
             now = time.monotonic()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Callable, Hashable
 from typing import TypeVar
 
@@ -19,8 +18,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Place = TypeVar("Place", bound=Hashable)
 
-# For longer than a look may still name an execution that has ended.
-_REMEMBER_SECONDS = 30.0
+# Many more than may still name an execution that has ended. Not seconds: while PostgreSQL is away they pass without a
+# look, and the next one names what ended before.
+_REMEMBER_LOOKS = 30
 _PATIENCE_SECONDS = 2.0
 
 
@@ -55,13 +55,14 @@ async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) ->
 
     The first page is empty: it says that the following has begun.
     """
-    ended: dict[str, float] = {}
+    ended: dict[str, int] = {}
     with hub.watching(topics.workflow(workflow_id), right=(workflow_id, credential.user_id)) as watch:
         began = await hub.ready()
         places = await hub.in_thread(pages.positions_in, workflow_id, began)
         yield Page((), 0, False, False, frozenset({credential}))
         while True:
             subjects, _ = await watch.woken()
+            looks = hub.looks
             # What is new; or a late bell of what ended before this began.
             marks = [
                 Mark(subject_id, places[subject_id]) if subject_id in places else Mark(subject_id, after_row=began)
@@ -76,7 +77,7 @@ async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) ->
                     if part.found:
                         places[subject_id] = part.last
                     if part.found and part.ended:
-                        ended[subject_id] = time.monotonic()
+                        ended[subject_id] = hub.looks
                 if news.messages:
                     yield news.page
                 if news.page.ended:
@@ -86,7 +87,7 @@ async def follow_workflow(hub: Hub, credential: Credential, workflow_id: str) ->
                     for mark in marks
                     if mark.subject_id not in news.parts or news.parts[mark.subject_id].more
                 ]
-            _forget(ended, places)
+            _forget(ended, places, looks)
 
 
 async def follow_system(hub: Hub, credential: Credential, *, staff: bool) -> AsyncGenerator[Page]:
@@ -94,7 +95,7 @@ async def follow_system(hub: Hub, credential: Credential, *, staff: bool) -> Asy
 
     The first page is empty, as above. Raises GoneError when the caller is no longer what they were.
     """
-    told: dict[str, float] = {}
+    told: dict[str, int] = {}
     wanted: list[Topic] = [topics.owner(credential.user_id), EVERYBODY]
     with hub.watching(*wanted, *([topics.STAFF] if staff else [])) as watch:
         alerts = tuple(hub.alerts.values()) if staff else ()
@@ -104,6 +105,7 @@ async def follow_system(hub: Hub, credential: Credential, *, staff: bool) -> Asy
             yield Page(alerts, 0, False, False, frozenset({credential}))
         while True:
             subjects, messages = await watch.woken()
+            looks = hub.looks
             if messages:
                 if not await _may_be_told(hub, credential, staff):
                     raise GoneError
@@ -112,10 +114,10 @@ async def follow_system(hub: Hub, credential: Credential, *, staff: bool) -> Asy
                 if subject_id in told:
                     continue
                 page = await _page(hub, pages.notification_page, subject_id, 0, credential)
-                told[subject_id] = time.monotonic()
+                told[subject_id] = hub.looks
                 if credential in page.allowed:
                     yield page
-            _forget(told, {})
+            _forget(told, {}, looks)
 
 
 async def _page(
@@ -146,9 +148,8 @@ def _is_what_it_was(credential: Credential, staff: bool) -> bool:
     return bool(still_good({credential})) and (not staff or is_staff(credential.user_id))
 
 
-def _forget(ended: dict[str, float], places: dict[str, int]) -> None:
-    """Let go of what ended long ago; the first to end comes first."""
-    long_ago = time.monotonic() - _REMEMBER_SECONDS
-    while ended and ended[first := next(iter(ended))] < long_ago:
+def _forget(ended: dict[str, int], places: dict[str, int], looks: int) -> None:
+    """Let go of what ended many looks before those that have been answered; the first to end comes first."""
+    while ended and ended[first := next(iter(ended))] < looks - _REMEMBER_LOOKS:
         del ended[first]
         places.pop(first, None)

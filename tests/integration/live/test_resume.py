@@ -22,10 +22,11 @@ from events import bells
 from events.models import Event
 from executions import pages, runner
 from executions.models import Execution
+from executions.services import StartRequest, start_execution
 from executions.states import FINAL_EXECUTION
 from executions.transitions.statements import Holder
 from tests.eventually import eventually
-from tests.integration.executions.conftest import Doorbells, linear, log, start, transform
+from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.integration.executions.test_waits import send, signal
 from tests.integration.live.conftest import QUICK, Dial, is_silent, token_of, told_until_end
 from tests.sockets import RawSocket, SocketClient, row_messages
@@ -303,6 +304,49 @@ def test_what_happens_while_the_server_cannot_reach_postgres_is_told_afterwards(
         assert not_told(socket, 2.5)
     found += told_until_end(socket)
     assert numbers(found) == list(range(numbers(found)[0], last_number(execution) + 1))
+
+
+@pytest.mark.parametrize("channel", ["workflow", "system"])
+def test_what_had_ended_before_postgres_was_away_for_a_minute_is_not_told_again(
+    alice: User, doorbells: Doorbells, silent_bells: None, empty_redis: None, tmp_path: Path, channel: str
+) -> None:
+    workflow = make_workflow(alice, linear(log("a")))
+
+    def run() -> str:
+        execution = start_execution(workflow=workflow, user=alice, request=StartRequest({})).execution
+        doorbells.work()
+        return str(execution.pk)
+
+    def ended() -> str:
+        """The execution that is told to have ended."""
+        data = told_until_end(socket)[-1]["data"] if channel == "workflow" else socket.receive()["data"]["data"]
+        return str(data["execution_id"])
+
+    minute = tmp_path / "a-minute-later"
+    clock = f"""
+import os, time
+_now = time.monotonic
+time.monotonic = lambda: _now() + 60 * os.path.exists({str(minute)!r})
+"""
+    with (
+        web_server(before=clock, APG_LOG_LEVEL="WARNING") as server,
+        SocketClient(server.port, token_of(alice)) as socket,
+        connection.cursor() as cursor,
+    ):
+        socket.subscribe(channel, workflow.pk if channel == "workflow" else None)
+        before = run()
+        assert ended() == before
+        cursor.execute("ALTER TABLE events_event RENAME TO elsewhere")
+        try:
+            eventually(lambda: "Live views wait" in server.log.read_text())
+            minute.touch()
+        finally:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO events_event")
+        # Each by a look of its own, for which the last seconds are still those from before.
+        for _ in range(3):
+            after = run()
+            assert ended() == after
+        assert is_silent(socket)
 
 
 def not_told(socket: SocketClient, seconds: float) -> bool:
