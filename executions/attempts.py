@@ -39,6 +39,10 @@ class CancelledAttempt:
     """The outcome of an attempt that was interrupted because its execution is over."""
 
 
+class WokenEarly:
+    """The outcome of an attempt whose child has not ended: it was woken by the end of an earlier one."""
+
+
 class OutputRefusedError(Exception):
     """The component's output is no JSON, too large or too deep to be stored; the message says which."""
 
@@ -72,7 +76,7 @@ class Attempt:
     measured: Measured = field(default_factory=Measured)
 
 
-def run_attempt(attempt: Attempt, secrets: Mapping[str, str]) -> Outcome | CancelledAttempt:
+def run_attempt(attempt: Attempt, secrets: Mapping[str, str]) -> Outcome | CancelledAttempt | WokenEarly:
     """Run the component under its deadline and limits; what it used and said is on the attempt afterwards.
 
     Whatever it raises is its failure. Raises SealBrokenError where what it waited for does not open. Forbids a
@@ -85,6 +89,8 @@ def run_attempt(attempt: Attempt, secrets: Mapping[str, str]) -> Outcome | Cance
         attempt.resumed, resumed = resuming.resumption(attempt.run, implementation)
     except resuming.ResultsTooLargeError as error:
         return Failed(str(error), permanent=True)
+    except resuming.ChildRunningError:
+        return WokenEarly()
     if attempt.shadow is None and resumed is not attempt.resumed:
         attempt.shadow = Shadow(attempt.scope)
     if attempt.shadow is not None:

@@ -23,10 +23,14 @@ class ResultsTooLargeError(Exception):
     """The results of a loop's items have more bytes than an output may have; the message says how many."""
 
 
+class ChildRunningError(Exception):
+    """The run was woken, but its child has not ended."""
+
+
 def resumption(run: Held, component: Component) -> tuple[Resumption | None, Resumption | None]:
     """What ended the run's wait, None for a first call; and its shadow (core.taint), the same where it holds no secret.
 
-    Raises ResultsTooLargeError, SealBrokenError and outputs.OutputUnavailableError.
+    Raises ResultsTooLargeError, ChildRunningError, SealBrokenError and outputs.OutputUnavailableError.
     """
     if run.resumed_from is None:
         return None, None
@@ -52,6 +56,8 @@ def _child(run: Held) -> Resumption:
     child = Execution.objects.filter(parent_run=run.key.run_id).order_by("-pk").first()
     if child is None:
         return Resumption(error={"code": "COMPONENT_ERROR", "message": "The child execution was deleted"})
+    if child.completed_at is None:
+        raise ChildRunningError
     if child.status == ExecutionStatus.COMPLETED:
         return Resumption(value=outputs.results_of(child))
     error = child.error or {"code": "EXECUTION_FAILED", "message": f"The child execution was {child.status}"}

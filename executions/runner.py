@@ -17,7 +17,16 @@ from core.taint import shadow_of
 from core.times import iso
 from core.types import JSONObject, JSONValue
 from executions import conclude, outputs, owner_secrets, plans, sealing, services
-from executions.attempts import Attempt, CancelledAttempt, OutputRefusedError, Shadow, now, output_text, run_attempt
+from executions.attempts import (
+    Attempt,
+    CancelledAttempt,
+    OutputRefusedError,
+    Shadow,
+    WokenEarly,
+    now,
+    output_text,
+    run_attempt,
+)
 from executions.bounds import dropped_lines, plain_lines
 from executions.decider import settle
 from executions.failpoints import failpoint
@@ -181,7 +190,7 @@ class Session:
                 return self._complete(attempt, outcome, keep)
             if isinstance(outcome, Loop):
                 return self._loop(attempt, outcome, keep)
-            if isinstance(outcome, Waiting | WaitingForSignal | Child):
+            if isinstance(outcome, Waiting | WaitingForSignal | Child | WokenEarly):
                 if self._wait(attempt, outcome):
                     self.watch.outcome = "waiting"
                     return None
@@ -286,12 +295,14 @@ class Session:
             return kept
         return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
 
-    def _wait(self, attempt: Attempt, outcome: Waiting | WaitingForSignal | Child) -> bool:
+    def _wait(self, attempt: Attempt, outcome: Waiting | WaitingForSignal | Child | WokenEarly) -> bool:
         """False if this attempt may not wait. Raises services.ChildRefusedError."""
         run, lines, measured = attempt.run, self._lines(attempt), attempt.measured
         if isinstance(outcome, Waiting):
             wait = Wait(WaitingFor.TIME, until=outcome.until, delay_seconds=outcome.seconds)
             return waiting.wait(run.key, wait, lines=lines, measured=measured)
+        if isinstance(outcome, WokenEarly):
+            return waiting.wait(run.key, Wait(WaitingFor.CHILD), lines=lines, measured=measured)
         if isinstance(outcome, WaitingForSignal):
             approvers = tuple(outcome.approvers)
             if self.telling.is_secret(outcome):

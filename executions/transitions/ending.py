@@ -104,11 +104,15 @@ WITH alive AS MATERIALIZED (
     FROM touched, locked
 ), woken AS (
     -- The parent's row is skipped where somebody holds it: waiting for it here could be mutual. A sweep wakes it then.
+    -- A child that was given up may end when the parent's next attempt waits for its own.
     UPDATE executions_componentrun AS run
     SET status = 'queued', waited = true, rung_at = clock_timestamp(), changed_at = clock_timestamp()
     WHERE run.id = (
         SELECT parent.id FROM executions_componentrun AS parent, touched, locked
         WHERE parent.id = locked.parent_run_id AND parent.status = 'waiting' AND parent.waiting_for = 'child'
+          AND NOT EXISTS (
+            SELECT 1 FROM executions_execution AS newer
+            WHERE newer.parent_run_id = parent.id AND newer.id > locked.id AND newer.completed_at IS NULL)
         FOR NO KEY UPDATE OF parent SKIP LOCKED)
     RETURNING run.id, run.attempt, run.priority, run.queue
 ), {WRITTEN}

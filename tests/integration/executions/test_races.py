@@ -141,6 +141,58 @@ def test_a_sub_workflows_time_limit_cancels_the_child(alice: User, doorbells: Do
     assert Execution.objects.get(workflow=child).status == ExecutionStatus.CANCELLED
 
 
+def serve_one(doorbells: Doorbells) -> None:
+    """Serve the one message that there is, and none that this sends."""
+    doorbells.receive()
+    (message,) = doorbells.waiting
+    doorbells.waiting.clear()
+    runner.run_component(message.run_id, message.attempt, HOLDER)
+
+
+def run_into_time_limit(component_id: str, doorbells: Doorbells) -> None:
+    """Let the component's limit pass, and the delay of its retry; no sweep but that of waits."""
+    past = "2000-01-01T00:00:00Z"
+    ComponentRun.objects.filter(component_id=component_id).update(wake_at=past, deadline_at=past)
+    assert maintenance.wake_due() == 1
+    doorbells.work()
+    assert ComponentRun.objects.filter(component_id=component_id, waiting_for="retry").update(wake_at=past) == 1
+    assert maintenance.wake_due() == 1
+    doorbells.work()
+
+
+def test_the_end_of_a_child_that_was_given_up_does_not_end_the_wait_for_the_next(
+    alice: User, doorbells: Doorbells
+) -> None:
+    child = make_workflow(alice, linear(log("work"), signal()))
+    limited = {**sub(child.pk), "timeout_seconds": 60, "retry_policy": {"max_attempts": 2}}
+    execution = start(alice, linear(limited))
+    serve_one(doorbells)
+    given_up = Execution.objects.get(workflow=child)
+    held = claim(given_up, "work")
+    run_into_time_limit("child", doorbells)
+    fail(held, given_up)
+    assert ended(given_up).status == ExecutionStatus.CANCELLED
+    assert doorbells.work() == 0
+    send(Execution.objects.get(workflow=child, completed_at=None), alice, 42)
+    doorbells.work()
+    assert ended(execution).results == 42
+
+
+def test_a_run_that_is_woken_before_its_child_has_ended_waits_on(alice: User, doorbells: Doorbells) -> None:
+    child = make_workflow(alice, linear(signal()))
+    execution = start(alice, linear({**sub(child.pk), "timeout_seconds": 60}))
+    doorbells.work()
+    before = execution.runs.get()
+    execution.runs.update(status=RunStatus.QUEUED, waited=True)
+    runner.run_component(before.pk, before.attempt, HOLDER)
+    after = execution.runs.get()
+    assert (after.status, after.waiting_for, after.attempt) == (RunStatus.WAITING, "child", 1)
+    assert after.wake_at == before.wake_at
+    send(Execution.objects.get(workflow=child), alice, 42)
+    doorbells.work()
+    assert ended(execution).results == 42
+
+
 def test_the_input_of_a_join_of_any_is_what_let_it_start(alice: User, doorbells: Doorbells) -> None:
     loop = {**for_each("{{ input }}", signal()), "join": "any"}
     execution = start(alice, graph([transform("a", [1]), transform("d", [2, 3]), loop], "a>loop", "d>loop"))
