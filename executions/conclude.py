@@ -176,7 +176,7 @@ def let_in(execution_id: str) -> None:
 
 
 def abandon(run: Held) -> None:
-    """Give up what a run waited for: the items of its loop end as they are, its child is cancelled.
+    """Give up what a run waited for: the items of its loop end as they are, its child and theirs are cancelled.
 
     What still runs of them is refused when it records. Forbids a transaction.
     """

@@ -283,13 +283,20 @@ WHERE parent.execution_id = %(execution)s AND child.completed_at IS NULL AND chi
 
 
 _CHILDREN_OF_RUN = """
-SELECT id FROM executions_execution
-WHERE parent_run_id = %(run)s AND completed_at IS NULL AND stop_as IS NULL
+WITH RECURSIVE tree AS (
+    SELECT %(run)s::uuid AS id
+    UNION ALL
+    SELECT run.id FROM tree
+    JOIN executions_loopitem AS item ON item.run_id = tree.id
+    JOIN executions_componentrun AS run ON run.item_id = item.id
+)
+SELECT child.id FROM tree JOIN executions_execution AS child ON child.parent_run_id = tree.id
+WHERE child.completed_at IS NULL AND child.stop_as IS NULL
 """
 
 
 def children_of(run_id: str) -> list[str]:
-    """Child executions of a run that are not stopping yet."""
+    """Child executions of a run, and of those of its body, inner loops' too, that are not stopping yet."""
     return [from_uuid(row["id"]) for row in fetch_all(_CHILDREN_OF_RUN, {"run": to_uuid(run_id)})]
 
 

@@ -193,6 +193,19 @@ def test_a_run_that_is_woken_before_its_child_has_ended_waits_on(alice: User, do
     assert ended(execution).results == 42
 
 
+def test_the_retry_of_a_loop_over_its_time_leaves_no_child_of_its_body_behind(
+    alice: User, doorbells: Doorbells
+) -> None:
+    child = make_workflow(alice, linear(signal()))
+    inner = for_each([1, 2], sub(child.pk), id_="inner", max_concurrency=2)
+    loop = {**for_each([1], inner), "timeout_seconds": 60, "retry_policy": {"max_attempts": 2}}
+    start(alice, linear(loop))
+    doorbells.work()
+    run_into_time_limit("loop", doorbells)
+    children = Execution.objects.filter(workflow=child).order_by("pk")
+    assert list(children.values_list("status", flat=True)) == ["cancelled", "cancelled", "running", "running"]
+
+
 def test_the_input_of_a_join_of_any_is_what_let_it_start(alice: User, doorbells: Doorbells) -> None:
     loop = {**for_each("{{ input }}", signal()), "join": "any"}
     execution = start(alice, graph([transform("a", [1]), transform("d", [2, 3]), loop], "a>loop", "d>loop"))
