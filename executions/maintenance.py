@@ -93,11 +93,7 @@ def rescue_expired() -> int:
 
 def queue_scheduled() -> int:
     """Pending executions whose `scheduled_at` has come; where their key has no place, their strategy decides."""
-    due = starting.queue_due(BATCH)
-    for execution in due:
-        if execution.concurrency_key is not None:
-            services.apply_strategy(execution)
-    return len(due)
+    return starting.queue_due(BATCH) + sum(map(services.queue_scheduled, starting.due_with_key(BATCH)))
 
 
 def admit_waiting() -> int:

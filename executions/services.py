@@ -243,7 +243,7 @@ def store(new: NewExecution) -> list[Stop]:
 
 
 def _make_room(holders: Sequence[str], limit: int, *, is_child: bool = False) -> list[Stop]:
-    """Cancel the oldest holders of a key so that one more has a place. Needs the key's lock.
+    """Cancel the oldest holders of a key, which say so, that one more has a place. Needs the key's lock.
 
     In maintenance mode, where the new one would not start, only among those that wait like it.
     """
@@ -252,31 +252,35 @@ def _make_room(holders: Sequence[str], limit: int, *, is_child: bool = False) ->
         holders = [holder for holder in holders if holder in waiting]
     stops: list[Stop] = []
     for holder in holders[: max(len(holders) + 1 - limit, 0)]:
-        ends = conclude.stop_in_transaction(holder, ExecutionStatus.CANCELLED)
+        ends = conclude.stop_in_transaction(holder, ExecutionStatus.CANCELLED, _conflict(_REPLACED, limit))
         stops += [] if ends is None else [(holder, ends)]
     return stops
 
 
-def apply_strategy(due: Due) -> None:
-    """What its workflow's `concurrency.strategy` has for a scheduled execution whose time has come.
+def queue_scheduled(due: Due) -> bool:
+    """Queue a scheduled execution whose time has come, as its workflow's `concurrency.strategy` has it.
 
-    With `skip` and no place it is cancelled, and says so. Opens its own durable transaction.
+    With `skip` and no place it is cancelled, and says so. False if it is not pending any more. Opens its own durable
+    transaction.
     """
     concurrency = plans.compiled(due.version_id).definition.settings.concurrency
-    if concurrency is None or concurrency.strategy == "queue" or due.concurrency_key is None:
-        return
+    if concurrency is None or concurrency.strategy == "queue":
+        return starting.queue(due.execution_id)
+    stops: list[Stop] = []
     with transaction.atomic(durable=True):
         starting.lock_workflow_and_account(due.workflow_id, due.account_id)
+        # Those before it: of what is due with it, the later ones are still pending.
         holders = starting.holders(due.workflow_id, due.concurrency_key)
-        others = [holder for holder in holders if holder != due.execution_id]
-        stops: list[Stop] = []
+        if not starting.queue(due.execution_id):
+            return False
         if concurrency.strategy == "cancel_running":
-            stops = _make_room(others, concurrency.limit)
-        elif len(others) >= concurrency.limit:
-            error = {"code": str(ErrorCode.RESOURCE_CONFLICT), "message": _SKIPPED.format(limit=concurrency.limit)}
+            stops = _make_room(holders, concurrency.limit)
+        elif len(holders) >= concurrency.limit:
+            error = _conflict(_SKIPPED, concurrency.limit)
             ends = conclude.stop_in_transaction(due.execution_id, ExecutionStatus.CANCELLED, error)
             stops = [] if ends is None else [(due.execution_id, ends)]
     after_stops(stops)
+    return True
 
 
 def after_stops(stops: Sequence[Stop]) -> None:
@@ -312,6 +316,14 @@ def _concurrency_key(compiled: plans.Compiled, values: JSONObject, workflow: Wor
 
 
 _SKIPPED = "The workflow's concurrency limit of {limit} is reached, and its strategy is skip"
+_REPLACED = (
+    "A newer execution took its place: the workflow's concurrency limit of {limit} is reached, "
+    "and its strategy is cancel_running"
+)
+
+
+def _conflict(message: str, limit: int) -> JSONObject:
+    return {"code": str(ErrorCode.RESOURCE_CONFLICT), "message": message.format(limit=limit)}
 
 
 class ChildRefusedError(Exception):

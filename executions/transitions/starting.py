@@ -287,26 +287,41 @@ _DUE = """
 UPDATE executions_execution SET status = 'queued'
 WHERE id IN (
     SELECT id FROM executions_execution
-    WHERE status = 'pending' AND scheduled_at <= clock_timestamp()
+    WHERE status = 'pending' AND scheduled_at <= clock_timestamp() AND concurrency_key IS NULL
     ORDER BY scheduled_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 )
-RETURNING id, workflow_id, version_id, created_by_id, concurrency_key, concurrency_limit
+RETURNING id
+"""
+
+_DUE_WITH_KEY = """
+SELECT id, workflow_id, version_id, created_by_id, concurrency_key FROM executions_execution
+WHERE status = 'pending' AND scheduled_at <= clock_timestamp() AND concurrency_key IS NOT NULL
+ORDER BY scheduled_at, id LIMIT %(limit)s
+"""
+
+_QUEUE = """
+UPDATE executions_execution SET status = 'queued' WHERE id = %(execution)s AND status = 'pending'
+RETURNING id
 """
 
 
 class Due(NamedTuple):
-    """A scheduled execution whose time has come."""
+    """A scheduled execution with a concurrency key whose time has come."""
 
     execution_id: str
     workflow_id: str
     version_id: str
     account_id: str
-    concurrency_key: str | None
-    concurrency_limit: int | None
+    concurrency_key: str
 
 
-def queue_due(limit: int) -> list[Due]:
-    """Scheduled executions whose time has come wait for a slot from now on."""
+def queue_due(limit: int) -> int:
+    """Scheduled executions without a key whose time has come wait for a slot from now on; how many."""
+    return len(fetch_all(_DUE, {"limit": limit}))
+
+
+def due_with_key(limit: int) -> list[Due]:
+    """Scheduled executions with a key whose time has come, in its order; each is for `queue`."""
     return [
         Due(
             from_uuid(row["id"]),
@@ -314,10 +329,14 @@ def queue_due(limit: int) -> list[Due]:
             from_uuid(row["version_id"]),
             from_uuid(row["created_by_id"]),
             row["concurrency_key"],
-            row["concurrency_limit"],
         )
-        for row in fetch_all(_DUE, {"limit": limit})
+        for row in fetch_all(_DUE_WITH_KEY, {"limit": limit})
     ]
+
+
+def queue(execution_id: str) -> bool:
+    """A scheduled execution waits for a slot from now on; false if it is not pending any more."""
+    return fetch_one(_QUEUE, {"execution": to_uuid(execution_id)}) is not None
 
 
 # A child needs no slot of the account, and is here only where its own key had no place. Where there is no slot, what

@@ -14,7 +14,7 @@ from core.types import JSONObject
 from executions import interventions, maintenance, runner, services
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
-from executions.transitions import running, turns
+from executions.transitions import running, starting, turns
 from executions.transitions.statements import Claimed, Holder
 from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
@@ -177,6 +177,23 @@ def slots(*executions: Execution) -> list[bool]:
     return [admitted[execution.pk] is not None for execution in executions]
 
 
+REPLACED = {
+    "code": "RESOURCE_CONFLICT",
+    "message": "A newer execution took its place: the workflow's concurrency limit of 1 is reached, "
+    "and its strategy is cancel_running",
+}
+SKIPPED = {
+    "code": "RESOURCE_CONFLICT",
+    "message": "The workflow's concurrency limit of 1 is reached, and its strategy is skip",
+}
+
+
+def ends(*executions: Execution) -> list[tuple[str, JSONObject | None]]:
+    """Status and error of each."""
+    rows = {pk: (status, error) for pk, status, error in Execution.objects.values_list("pk", "status", "error")}
+    return [rows[execution.pk] for execution in executions]
+
+
 def test_queue_waits_for_a_place_of_the_key(alice: User, doorbells: Doorbells) -> None:
     workflow = make_workflow(alice, limited("queue", "{{ customer }}"))
     a, b, other = (run(workflow, alice, parameters={"customer": name}) for name in ("x", "x", "y"))
@@ -209,8 +226,7 @@ def test_cancel_running_ends_the_one_before(alice: User, doorbells: Doorbells) -
     first = run(workflow, alice)
     doorbells.work()
     second = run(workflow, alice)
-    first.refresh_from_db()
-    assert first.status == ExecutionStatus.CANCELLED
+    assert ends(first) == [("cancelled", REPLACED)]
     assert slots(second) == [True]
 
 
@@ -266,6 +282,36 @@ def test_a_scheduled_execution_keeps_to_the_strategy_at_its_time(
     later.refresh_from_db()
     assert (holder.status, later.admitted_at is not None) == (first, second)
     assert later.status == ("queued" if second else "cancelled")
+
+
+def due_together(workflow: Workflow, user: User, count: int) -> list[Execution]:
+    """Scheduled executions whose times have come since the last sweep, in that order."""
+    executions = [run(workflow, user, scheduled_at=timezone.now() + timedelta(hours=1)) for _ in range(count)]
+    for second, execution in enumerate(executions):
+        Execution.objects.filter(pk=execution.pk).update(scheduled_at=f"2000-01-01T00:00:0{second}Z")
+    return executions
+
+
+def test_of_those_that_are_due_together_the_last_runs_with_cancel_running(alice: User, doorbells: Doorbells) -> None:
+    executions = due_together(make_workflow(alice, limited("cancel_running")), alice, 3)
+    maintenance.sweep()
+    assert ends(*executions) == [("cancelled", REPLACED), ("cancelled", REPLACED), ("queued", None)]
+    assert slots(executions[2]) == [True]
+
+
+def test_of_those_that_are_due_together_the_first_runs_with_skip(alice: User, doorbells: Doorbells) -> None:
+    executions = due_together(make_workflow(alice, limited("skip")), alice, 3)
+    maintenance.sweep()
+    assert ends(*executions) == [("queued", None), ("cancelled", SKIPPED), ("cancelled", SKIPPED)]
+    assert slots(*executions) == [True, False, False]
+
+
+def test_one_that_another_worker_has_queued_is_left_alone(alice: User, doorbells: Doorbells) -> None:
+    first, _ = due_together(make_workflow(alice, limited("skip")), alice, 2)
+    due = starting.due_with_key(100)
+    maintenance.sweep()
+    assert [services.queue_scheduled(execution) for execution in due] == [False, False]
+    assert slots(first) == [True]
 
 
 def test_a_sweep_does_not_wait_for_a_row_that_somebody_holds(alice: User, doorbells: Doorbells) -> None:
