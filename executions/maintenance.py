@@ -7,16 +7,29 @@ SKIP LOCKED or conditional moves, and is harmless when run twice or by many work
 import logging
 from collections.abc import Callable
 
+import psycopg
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from core import measures
-from core.errors import ErrorCode
+from core.errors import ErrorCode, NotFoundError
 from core.table_facts import analyze_young_tables
-from executions import admission, bulk_cancel, conclude, dispatch, maintenance_mode, reactions, services, triggers
+from core.types import JSONObject
+from executions import (
+    admission,
+    bulk_cancel,
+    conclude,
+    dispatch,
+    maintenance_mode,
+    plans,
+    reactions,
+    services,
+    triggers,
+)
 from executions.failpoints import failpoint
 from executions.states import ExecutionStatus
 from executions.transitions import running, starting, sweeping, tallying, waiting
+from executions.transitions.starting import Due
 from executions.transitions.statements import LockHeldError, patient_for
 
 logger = logging.getLogger(__name__)
@@ -92,8 +105,61 @@ def rescue_expired() -> int:
 
 
 def queue_scheduled() -> int:
-    """Pending executions whose `scheduled_at` has come; where their key has no place, their strategy decides."""
-    return starting.queue_due(BATCH) + sum(map(services.queue_scheduled, starting.due_with_key(BATCH)))
+    """Pending executions whose `scheduled_at` has come; where their key has no place, their strategy decides.
+
+    One that waits for a lock is left for the next tick, and with it those of its workflow, which would overtake it, and
+    of its account, which would wait too.
+    """
+    moved = starting.queue_due(BATCH)
+    left: set[str] = set()
+    for due in starting.due_with_key(BATCH):
+        if not left.isdisjoint({due.workflow_id, due.account_id}):
+            continue
+        try:
+            moved += _queue(due)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+                raise
+            logger.warning("Sweep waits for a lock: %s", "queue_scheduled", extra={"action": "sweep_waits"})
+            left |= {due.workflow_id, due.account_id}
+    return moved
+
+
+def _queue(due: Due) -> bool:
+    """Queue it, or end it with the reason why that fails; where that fails too, the next tick tries again."""
+    try:
+        return services.queue_scheduled(due)
+    except NotFoundError:
+        # Its workflow has been deleted meanwhile, and it with it.
+        return False
+    except plans.UnrunnableError as unrunnable:
+        return _refuse(due, {"code": str(ErrorCode.WORKFLOW_INVALID), "message": str(unrunnable)})
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception(
+            "Scheduled execution failed", extra={"action": "scheduled_failed", "execution_id": due.execution_id}
+        )
+    message = "Its concurrency strategy could not be applied; the server's log says why"
+    try:
+        return _refuse(due, {"code": str(ErrorCode.EXECUTION_FAILED), "message": message})
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception(
+            "Scheduled execution is stuck", extra={"action": "scheduled_stuck", "execution_id": due.execution_id}
+        )
+        return False
+
+
+def _refuse(due: Due, error: JSONObject) -> bool:
+    with transaction.atomic(durable=True):
+        # Not where another worker could queue it meanwhile.
+        if not starting.queue(due.execution_id):
+            return False
+        ends = conclude.stop_in_transaction(due.execution_id, ExecutionStatus.FAILED, error)
+    conclude.after_stop(due.execution_id, ends or [])
+    return True
 
 
 def admit_waiting() -> int:

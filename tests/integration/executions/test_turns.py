@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from core.errors import ConflictError
+from core.ids import to_uuid
 from core.types import JSONObject
-from executions import interventions, maintenance, runner, services
+from executions import interventions, maintenance, plans, runner, services
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import running, starting, turns
@@ -312,6 +313,81 @@ def test_one_that_another_worker_has_queued_is_left_alone(alice: User, doorbells
     maintenance.sweep()
     assert [services.queue_scheduled(execution) for execution in due] == [False, False]
     assert slots(first) == [True]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        ("cancel_running", [("cancelled", REPLACED), ("queued", None)]),
+        ("skip", [("running", None), ("cancelled", SKIPPED)]),
+    ],
+)
+def test_a_held_row_costs_no_scheduled_execution_its_strategy(
+    alice: User, bob: User, doorbells: Doorbells, strategy: str, expected: list[tuple[str, JSONObject | None]]
+) -> None:
+    workflow = make_workflow(alice, limited(strategy))
+    holder = run(workflow, alice)
+    doorbells.work()
+    (later,) = due_together(workflow, alice, 1)
+    (his,) = due_together(make_workflow(bob, limited(strategy)), bob, 1)
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT 1 FROM accounts_user WHERE username = %s FOR UPDATE", [alice.username])
+        assert maintenance.sweep_one("queue_scheduled") == 1
+        assert ends(holder, later, his) == [("running", None), ("pending", None), ("queued", None)]
+    assert maintenance.sweep_one("queue_scheduled") == 1
+    assert ends(holder, later) == expected
+
+
+def test_none_overtakes_the_one_before_it_that_waits_for_a_row(alice: User, admin: User, doorbells: Doorbells) -> None:
+    workflow = make_workflow(alice, limited("skip"))
+    (first,), (second,) = due_together(workflow, alice, 1), due_together(workflow, admin, 1)
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT 1 FROM accounts_user WHERE username = %s FOR UPDATE", [alice.username])
+        assert maintenance.sweep_one("queue_scheduled") == 0
+    assert maintenance.sweep_one("queue_scheduled") == 2
+    assert ends(first, second) == [("queued", None), ("cancelled", SKIPPED)]
+
+
+def test_a_scheduled_execution_that_cannot_run_any_more_says_so_at_its_time(alice: User, doorbells: Doorbells) -> None:
+    workflow, broken = (make_workflow(alice, limited("cancel_running")) for _ in range(2))
+    holders = run(workflow, alice), run(broken, alice)
+    doorbells.work()
+    (unrunnable,), (later,) = due_together(broken, alice, 1), due_together(workflow, alice, 1)
+    unrunnable.version.definition["components"] *= 2
+    unrunnable.version.save(update_fields=["definition"])
+    plans.compiled.cache_clear()
+    assert maintenance.sweep_one("queue_scheduled") == 2
+    assert ends(*holders, unrunnable, later) == [
+        ("cancelled", REPLACED),
+        ("running", None),
+        ("failed", {"code": "WORKFLOW_INVALID", "message": "the stored definition does not pass validation"}),
+        ("queued", None),
+    ]
+
+
+def test_a_scheduled_execution_whose_strategy_fails_says_so_and_holds_up_no_other(
+    alice: User, doorbells: Doorbells
+) -> None:
+    workflows = [make_workflow(alice, limited("cancel_running")) for _ in range(2)]
+    stubborn, holder = (run(workflow, alice) for workflow in workflows)
+    doorbells.work()
+    (failed,), (later,) = (due_together(workflow, alice, 1) for workflow in workflows)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE executions_execution ADD CONSTRAINT stubborn CHECK (id <> %s OR stop_as IS NULL)",
+            [to_uuid(stubborn.pk)],
+        )
+        try:
+            assert maintenance.sweep_one("queue_scheduled") == 2
+        finally:
+            cursor.execute("ALTER TABLE executions_execution DROP CONSTRAINT stubborn")
+    message = "Its concurrency strategy could not be applied; the server's log says why"
+    assert ends(stubborn, holder, failed, later) == [
+        ("running", None),
+        ("cancelled", REPLACED),
+        ("failed", {"code": "EXECUTION_FAILED", "message": message}),
+        ("queued", None),
+    ]
 
 
 def test_a_sweep_does_not_wait_for_a_row_that_somebody_holds(alice: User, doorbells: Doorbells) -> None:
