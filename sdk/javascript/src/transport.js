@@ -55,7 +55,7 @@ import { backoff, sleep, unlessAborted } from './waiting.js';
  * @property {string} [text] a body that is no JSON, with its `contentType`
  * @property {string} [contentType]
  * @property {Record<string, string>} [headers]
- * @property {boolean} [repeatable] whether asking twice does no more than asking once; by the method otherwise
+ * @property {boolean} [repeatable] whether asking twice does and tells the same as asking once; a GET unless given
  * @property {number} [patienceMs] what the server itself may wait, beyond the time for one answer
  * @property {boolean} [anonymous] without the credential
  * @property {AbortSignal} [signal]
@@ -65,7 +65,6 @@ import { backoff, sleep, unlessAborted } from './waiting.js';
 
 // A server that wants a longer pause is better told to whoever called.
 const LONGEST_PAUSE_MS = 60_000;
-const REPEATABLE = new Set(['get', 'put', 'delete']);
 const BUSY = new Set([429, 502, 503, 504]);
 // Of these Node says that no connection came about, so that nothing can have arrived.
 const NOT_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT', 'EHOSTUNREACH']);
@@ -111,7 +110,8 @@ export class Transport {
    * @returns {Promise<Answer>}
    */
   async request(method, path, parts = {}) {
-    const repeatable = parts.repeatable ?? REPEATABLE.has(method);
+    // What replaces or deletes does no more the second time, but is refused for what the first has done.
+    const repeatable = parts.repeatable ?? method === 'get';
     let renewed = false;
     for (let attempt = 0; ; attempt += 1) {
       const credentials = parts.anonymous ? null : this.#credentials();

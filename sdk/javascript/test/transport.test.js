@@ -34,6 +34,13 @@ test('a create is not sent again after a 503', async (context) => {
   assert.equal(far.seen.length, 1);
 });
 
+test('a replacement and a delete whose answer is lost are not sent again', async (context) => {
+  const far = await standIn(context, [{ status: 502 }, { cut: true }]);
+  await assert.rejects(far.client().workflows.replace(ID, { name: 'n', definition, expected_version: 1 }), ServerError);
+  await assert.rejects(far.client().workflows.delete(ID), ConnectionFailedError);
+  assert.deepEqual(far.seen.map(({ method }) => method), ['PUT', 'DELETE']);
+});
+
 test('there is an end to trying', async (context) => {
   const far = await standIn(context, [AWAY]);
   await assert.rejects(far.client({ maxRetries: 2 }).workflows.get(ID), { name: 'ServerError', status: 503 });

@@ -99,7 +99,7 @@ export type Parts = {
     contentType?: string | undefined;
     headers?: Record<string, string> | undefined;
     /**
-     * whether asking twice does no more than asking once; by the method otherwise
+     * whether asking twice does and tells the same as asking once; a GET unless given
      */
     repeatable?: boolean | undefined;
     /**
