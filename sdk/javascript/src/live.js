@@ -133,28 +133,29 @@ async function* once(link, id, place, signal) {
   const credentials = link.credentials();
   const token = await credentials.token();
   let session;
+  let subscribed = false;
   try {
     session = await Session.open(link, token, signal);
-    yield* messages(session, id, place);
+    const since = place.last ?? undefined;
+    const { data } = await session.ask('subscribe', { channel: 'execution', execution_id: id, since });
+    subscribed = place.opened = true;
+    yield* messages(session, data, place);
   } catch (error) {
     if (error instanceof AuthenticationError && (await credentials.renewed(token))) throw new StaleTokenError();
     throw error;
   } finally {
     session?.close();
-    if (place.opened) place.seenAt = Date.now();
+    if (subscribed) place.seenAt = Date.now();
   }
 }
 
 /**
  * @param {Session} session
- * @param {string} id
+ * @param {Record<string, any>} data of the answer to the subscription
  * @param {Place} place
  * @returns {AsyncGenerator<Message, void, undefined>}
  */
-async function* messages(session, id, place) {
-  const since = place.last ?? undefined;
-  const { data } = await session.ask('subscribe', { channel: 'execution', execution_id: id, since });
-  place.opened = true;
+async function* messages(session, data, place) {
   /** @type {number} */
   let last = place.last ?? data.sequence;
   if (ENDED.has(data.snapshot.execution.status) && last >= data.sequence) return;

@@ -3,12 +3,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { AuthenticationError, ServerError } from '../src/index.js';
+import { AuthenticationError, ConnectionFailedError, ServerError } from '../src/index.js';
 import { standIn } from './stand-in.js';
 
 const ID = '01HQNZ2G5XKJ8P7M9N6V3R4T5W';
 
-/** @typedef {{ status?: string, rows?: number[], until?: number, close?: number, refuse?: string, deny?: boolean }} Act */
+/**
+ * @typedef {object} Act
+ * @property {string} [status]
+ * @property {number[]} [rows]
+ * @property {number} [until]
+ * @property {number} [close]
+ * @property {string} [refuse]
+ * @property {boolean} [deny]
+ * @property {() => void} [gone] called instead of opening
+ */
 
 /**
  * A WebSocket whose n-th connection does the n-th act: subscribes, tells the rows (the one of `until` is the end), then
@@ -25,7 +34,14 @@ function stage(acts) {
     #act = acts.shift() ?? {};
 
     constructor() {
-      queueMicrotask(() => this.onopen());
+      queueMicrotask(() => {
+        if (!this.#act.gone) {
+          this.onopen();
+          return;
+        }
+        this.#act.gone();
+        this.onclose({ code: 1006 });
+      });
     }
 
     /** @param {string} text */
@@ -127,6 +143,26 @@ test('a token that ends while it is used is renewed', async (context) => {
   const again = stage([{ rows: [1], close: 4401 }, { rows: [2], until: 2 }]);
   const other = far.client({ username: 'alice', password: 'p', webSocket: again.webSocket });
   assert.deepEqual(await sequences(other.executions.stream(ID)), [1, 2]);
+});
+
+test('a server that stays away for more than five minutes ends the stream', async (context) => {
+  context.mock.timers.enable({ apis: ['Date'] });
+  const gone = () => context.mock.timers.tick(200_000);
+  const { seen, webSocket } = stage([{ rows: [1], close: 1006 }, { gone }, { gone }, { rows: [2], until: 2 }]);
+  const far = await standIn(context, []);
+  const stream = far.client({ webSocket }).executions.stream(ID);
+  assert.equal((await stream.next()).value?.data.sequence, 1);
+  await assert.rejects(stream.next(), ConnectionFailedError);
+  assert.deepEqual(seen.since, [0]);
+});
+
+test('a server that comes back within five minutes each time ends no stream', async (context) => {
+  context.mock.timers.enable({ apis: ['Date'] });
+  const gone = () => context.mock.timers.tick(200_000);
+  const back = { rows: [2], close: 1006 };
+  const { webSocket } = stage([{ rows: [1], close: 1006 }, { gone }, back, { gone }, { rows: [3], until: 3 }]);
+  const far = await standIn(context, []);
+  assert.deepEqual(await sequences(far.client({ webSocket }).executions.stream(ID)), upTo(3));
 });
 
 test('a refused API key ends the stream', async (context) => {
