@@ -15,8 +15,8 @@ import { backoff, sleep } from './waiting.js';
 
 /**
  * Where a reader is: the last number that was told, null before the first; whether there ever was a connection, and
- * when there last was one.
- * @typedef {{ last: number | null, opened: boolean, seenAt: number }} Place
+ * when there last was one; whether the last try ended with a refused token.
+ * @typedef {{ last: number | null, opened: boolean, seenAt: number, stale: boolean }} Place
  */
 
 const ENDED = new Set(['completed', 'failed', 'cancelled']);
@@ -35,8 +35,7 @@ const MOST_BETWEEN_POLLS_MS = 5_000;
  */
 export async function* follow(link, id, { since = 0, signal }) {
   /** @type {Place} */
-  const place = { last: since, opened: false, seenAt: 0 };
-  let stale = false;
+  const place = { last: since, opened: false, seenAt: 0, stale: false };
   for (let attempt = 0; ; attempt += 1) {
     const before = place.last;
     try {
@@ -45,8 +44,8 @@ export async function* follow(link, id, { since = 0, signal }) {
     } catch (error) {
       signal?.throwIfAborted();
       // A token that was new and is refused will not get better.
-      if (!isPassing(error) || (stale && error instanceof StaleTokenError)) throw error;
-      stale = error instanceof StaleTokenError;
+      if (!isPassing(error) || (place.stale && error instanceof StaleTokenError)) throw error;
+      place.stale = error instanceof StaleTokenError;
       if (place.last !== before) attempt = 0;
       else if (place.opened ? Date.now() - place.seenAt > AWAY_MS : attempt + 1 >= FIRST_TRIES) throw error;
     }
@@ -86,7 +85,7 @@ export async function waitForEnd(link, read, id, { timeoutMs, signal }) {
  */
 async function readToEnd(link, read, id, signal) {
   /** @type {Place} */
-  const place = { last: null, opened: false, seenAt: 0 };
+  const place = { last: null, opened: false, seenAt: 0, stale: false };
   let answeredAt = Date.now();
   for (let attempt = 0; ; attempt += 1) {
     let pause = backoff(attempt, 250, MOST_BETWEEN_POLLS_MS);
@@ -139,6 +138,7 @@ async function* once(link, id, place, signal) {
     const since = place.last ?? undefined;
     const { data } = await session.ask('subscribe', { channel: 'execution', execution_id: id, since });
     subscribed = place.opened = true;
+    place.stale = false;
     yield* messages(session, data, place);
   } catch (error) {
     if (error instanceof AuthenticationError && (await credentials.renewed(token))) throw new StaleTokenError();

@@ -145,6 +145,18 @@ test('a token that ends while it is used is renewed', async (context) => {
   assert.deepEqual(await sequences(other.executions.stream(ID)), [1, 2]);
 });
 
+test('each token that ends after it was good is renewed', async (context) => {
+  let logins = 0;
+  const far = await standIn(context, () => {
+    logins += 1;
+    return { data: { access_token: `access-${logins}`, refresh_token: `r-${logins}`, expires_in: 3600 } };
+  });
+  const { seen, webSocket } = stage([{ rows: [1], close: 4401 }, { close: 4401 }, { rows: [2], until: 2 }]);
+  const client = far.client({ username: 'alice', password: 'p', webSocket });
+  assert.deepEqual(await sequences(client.executions.stream(ID)), [1, 2]);
+  assert.deepEqual(seen.tokens, ['access-1', 'access-2', 'access-3']);
+});
+
 test('a server that stays away for more than five minutes ends the stream', async (context) => {
   context.mock.timers.enable({ apis: ['Date'] });
   const gone = () => context.mock.timers.tick(200_000);

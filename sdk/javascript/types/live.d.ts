@@ -25,12 +25,13 @@ export function waitForEnd(link: Link, read: (signal: AbortSignal) => Promise<Ex
 }): Promise<Execution>;
 /**
  * Where a reader is: the last number that was told, null before the first; whether there ever was a connection, and
- * when there last was one.
+ * when there last was one; whether the last try ended with a refused token.
  */
 export type Place = {
     last: number | null;
     opened: boolean;
     seenAt: number;
+    stale: boolean;
 };
 import type { Link } from './session.js';
 import type { Message } from './session.js';
