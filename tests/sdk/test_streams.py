@@ -4,20 +4,31 @@ import asyncio
 import contextlib
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from apg_workflow import Retries, SyncWorkflowClient, WorkflowClient, errors
 from apg_workflow._sync.io import Socket
+from apg_workflow.calls import socket_address
 
-from accounts.api_keys import delete_api_key
+from accounts.api_keys import create_api_key, delete_api_key
 from accounts.models import ApiKey, User
 from executions.models import Execution
+from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells, linear, log, start
 from tests.integration.executions.test_waits import send, signal
 from tests.sdk.conftest import QUICK, Restartable
+from tests.sdk.stand_in import stand_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+# What a login is answered with where the server is not there, or will not say for now.
+AWAY: dict[str, Any] = {"status": 502, "raw": "<html>"}
+BUSY: dict[str, Any] = {"status": 429, "headers": {"Retry-After": "3600"}, "error": "RATE_LIMIT_EXCEEDED"}
+CUT: dict[str, Any] = {"cut": True}
+LOGIN: dict[str, Any] = {"username": "alice", "password": "p"}
 
 
 @pytest.fixture
@@ -116,6 +127,61 @@ def test_a_key_that_is_deleted_ends_the_stream(client: SyncWorkflowClient, alice
         delete_api_key(owner=alice, key_id=key.pk)
         with pytest.raises(errors.AuthenticationError):
             list(stream)
+
+
+@pytest.fixture
+def split(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logins go to a stand-in, and only WebSockets to the server."""
+    monkeypatch.setattr("apg_workflow._sync.transport.socket_address", lambda root: socket_address(base_url))
+
+
+def granted(token: str) -> dict[str, Any]:
+    """The answer of a login."""
+    tokens = {"access_token": token, "refresh_token": "r", "expires_in": 900, "token_type": "Bearer"}
+    return {"status": 200, "data": tokens}
+
+
+@pytest.mark.parametrize("reply", [AWAY, BUSY, CUT])
+def test_a_stream_waits_for_a_login_that_fails_for_now(
+    split: None, api_key: str, waiting: Execution, reply: dict[str, Any]
+) -> None:
+    with (
+        stand_in(reply, granted(api_key)) as server,
+        SyncWorkflowClient(server.address, **LOGIN, retries=QUICK) as client,
+        client.executions.stream(waiting.pk, since=0) as stream,
+    ):
+        assert next(stream).sequence == 1
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("reply", [AWAY, BUSY, CUT])
+def test_a_stream_waits_for_a_renewal_that_fails_for_now(
+    split: None, api_key: str, alice: User, waiting: Execution, doorbells: Doorbells, reply: dict[str, Any]
+) -> None:
+    old, token = create_api_key(owner=alice, name="old", permissions=["*"])
+    with (
+        stand_in(granted(token), reply, granted(api_key)) as server,
+        SyncWorkflowClient(server.address, **LOGIN, retries=QUICK) as client,
+        client.executions.stream(waiting.pk, since=0) as stream,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        assert next(stream).sequence == 1
+        rest = pool.submit(list, stream)
+        delete_api_key(owner=alice, key_id=old.pk)
+        eventually(lambda: rest.done() or len(server.requests) == 3)
+        finish(waiting, alice, doorbells)
+        waiting.refresh_from_db()
+        assert rest.result()[-1].sequence == waiting.sequence
+
+
+def test_a_login_that_goes_on_failing_ends_the_stream(split: None, waiting: Execution) -> None:
+    retries = Retries(first_wait=0.05, longest_wait=0.2, reconnect_for=0.5)
+    with (
+        stand_in(AWAY) as server,
+        SyncWorkflowClient(server.address, **LOGIN, retries=retries) as client,
+        pytest.raises(errors.ConnectionFailedError),
+    ):
+        next(client.executions.stream(waiting.pk, since=0))
 
 
 def test_a_server_that_stays_away_ends_the_stream(restartable: Restartable, api_key: str, waiting: Execution) -> None:

@@ -14,7 +14,15 @@ from typing_extensions import Self
 from apg_workflow._async.io import Socket, SocketClosedError, sleep
 from apg_workflow._async.transport import Transport
 from apg_workflow.calls import problem_of
-from apg_workflow.errors import APIError, AuthenticationError, ConnectionFailedError, WaitTimeoutError, error_class
+from apg_workflow.errors import (
+    APIError,
+    AuthenticationError,
+    ConnectionFailedError,
+    RateLimitError,
+    ServerError,
+    WaitTimeoutError,
+    error_class,
+)
 from apg_workflow.models import FINAL_STATUSES, Message
 
 _UNAUTHENTICATED = 4401
@@ -49,7 +57,7 @@ class ExecutionStream(AsyncIterator[Message]):
         self._ended = False
         self._lost_at: float | None = None
         self._failures = 0
-        self._refused = False
+        self._refused: str | None = None
 
     def __aiter__(self) -> Self:
         return self
@@ -92,7 +100,7 @@ class ExecutionStream(AsyncIterator[Message]):
 
     async def _subscribe(self) -> None:
         """Open a connection and subscribe; ends the stream if there is nothing to come."""
-        await self._transport.renew_if_stale()
+        await self._renew()
         address, headers = self._transport.socket_address, self._transport.credentials.headers()
         self._socket = await Socket.open(address, headers, timeout=self._left(self._transport.timeout) or 0.001)
         message_id = f"subscribe-{next(_numbers)}"
@@ -105,12 +113,21 @@ class ExecutionStream(AsyncIterator[Message]):
             answer = await self._receive(self._socket)
         if answer["type"] == "error":
             raise _refusal(answer["data"])
-        self._lost_at, self._failures, self._refused = None, 0, False
+        self._lost_at, self._failures, self._refused = None, 0, None
         told = answer["data"]
         if self.sequence is None:
             self.sequence = told["sequence"]
         if told["snapshot"]["execution"]["status"] in FINAL_STATUSES and self.sequence >= told["sequence"]:
             await self.aclose()
+
+    async def _renew(self) -> None:
+        """Get another token than one that was refused or is due; a server that can give none for now is a lost one."""
+        try:
+            if self._refused is not None:
+                await self._transport.renew(self._refused)
+            await self._transport.renew_if_stale()
+        except (ServerError, RateLimitError) as error:
+            raise ConnectionFailedError(f"No new token: {error}") from error
 
     def _news(self, message: dict[str, Any]) -> Message | None:
         """The message, if it is this execution's and has not been told yet."""
@@ -144,10 +161,10 @@ class ExecutionStream(AsyncIterator[Message]):
         self._check_time()
         if isinstance(lost, SocketClosedError) and lost.close_code == _UNAUTHENTICATED:
             # Once more, with a new token if one can be had: what has ended may be only the old one.
-            if self._refused:
+            if self._refused is not None:
                 raise AuthenticationError("The credential is not good, or not any more") from lost
-            self._refused = True
-            await self._transport.renew(self._transport.credentials.secret)
+            # Kept until a connection is good: a renewal that fails for now comes before the next one.
+            self._refused = self._transport.credentials.secret or ""
             return
         now = time.monotonic()
         if self._lost_at is None:
