@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -199,6 +201,28 @@ def test_waiting_ends_in_time(client: SyncWorkflowClient, waiting: Execution) ->
         client.executions.wait_for_completion(waiting.pk, timeout=0.3)
     waiting.refresh_from_db()
     assert waiting.status == "running"
+
+
+def test_waiting_ends_in_time_where_asyncio_has_a_timeout_error_of_its_own(
+    base_url: str, api_key: str, waiting: Execution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OwnTimeoutError(Exception):
+        """As asyncio's is before Python 3.11."""
+
+    async def wait_for(what: Coroutine[Any, Any, Any], timeout: float | None) -> Any:
+        try:
+            return await asyncio.wait_for(what, timeout)
+        except TimeoutError:
+            raise OwnTimeoutError from None
+
+    async def run() -> None:
+        async with WorkflowClient(base_url, api_key=api_key) as client:
+            await client.executions.wait_for_completion(waiting.pk, timeout=0.3)
+
+    older = SimpleNamespace(wait_for=wait_for, TimeoutError=OwnTimeoutError)
+    monkeypatch.setattr("apg_workflow._async.io.asyncio", older)
+    with pytest.raises(errors.WaitTimeoutError):
+        asyncio.run(run())
 
 
 def test_without_a_socket_waiting_asks_again_and_again(

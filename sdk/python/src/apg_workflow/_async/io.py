@@ -42,7 +42,7 @@ class Socket:
         """Raises ConnectionFailedError."""
         try:
             found = await connect(address, additional_headers=headers, open_timeout=timeout, max_size=None)
-        except (TimeoutError, OSError, InvalidHandshake, InvalidURI, EOFError) as error:
+        except (asyncio.TimeoutError, OSError, InvalidHandshake, InvalidURI, EOFError) as error:
             raise ConnectionFailedError(f"No WebSocket connection: {error}") from error
         return cls(found)
 
@@ -57,7 +57,8 @@ class Socket:
         """The next message. Raises TimeoutError and SocketClosedError."""
         try:
             found = await asyncio.wait_for(self._connection.recv(), timeout)
-        except TimeoutError:
+        except asyncio.TimeoutError:
+            # Before Python 3.11 that is another class.
             raise TimeoutError from None
         except ConnectionClosed as closed:
             raise SocketClosedError(closed.rcvd.code if closed.rcvd else None) from closed
