@@ -243,7 +243,7 @@ def _run(sql: str, parameters: dict[str, Any]) -> int:
 
 
 # Rows of the ledger in their order, a page at a time: most of those that are old belong to executions that are kept,
-# or go with theirs. A workflow keeps its last, from which its next one is numbered.
+# or go with theirs. A workflow or trigger keeps its last, from which its next one is numbered.
 _PRUNE_LEDGER = """
 WITH page AS MATERIALIZED (
     SELECT id, subject_id, sequence, timestamp FROM events_event
@@ -253,7 +253,8 @@ WITH page AS MATERIALIZED (
     WHERE page.timestamp < %(before)s
       AND NOT EXISTS (SELECT 1 FROM executions_execution WHERE id = page.subject_id)
       AND NOT (
-        EXISTS (SELECT 1 FROM workflows_workflow WHERE id = page.subject_id)
+        (EXISTS (SELECT 1 FROM workflows_workflow WHERE id = page.subject_id)
+         OR EXISTS (SELECT 1 FROM workflows_trigger WHERE id = page.subject_id))
         AND page.sequence = (SELECT max(sequence) FROM events_event WHERE subject_id = page.subject_id))
 ), gone AS (
     DELETE FROM events_event WHERE %(delete)s AND id IN (SELECT id FROM old)

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
 from config.retention import Turn, take_turn
-from core.ids import first_id, to_uuid
+from core.ids import first_id, new_id, to_uuid
+from events import ledger
 from events.models import Event, Follower
 from executions import retention
 from executions.models import ComponentRun, Execution, ExecutionTally, IdempotencyKey, LoopItem, Reaction
@@ -30,6 +31,7 @@ from tests.integration.retention.conftest import (
     unfinished,
     workflow_of,
 )
+from workflows import activation
 from workflows.models import Slot, Trigger, Workflow
 
 
@@ -356,6 +358,16 @@ def test_the_ledger_of_what_is_gone_goes_by_age_and_a_workflow_keeps_its_last(wo
     assert turn.total == 5
     ids = set(Event.objects.exclude(subject_id=kept.pk).values_list("pk", flat=True))
     assert ids == {of_workflow[-1].pk, *(event.pk for event in young)}
+
+
+def test_the_events_of_a_trigger_are_numbered_on_after_the_old_ones_went(workflow: Workflow) -> None:
+    trigger = Trigger.objects.create(id=new_id(), workflow=workflow, component_id="a", type="schedule")
+    rows = tell(trigger.pk, workflow, days_ago(95), 40)
+    prune("ledger by age")
+    assert list(Event.objects.filter(subject_id=trigger.pk).values_list("pk", flat=True)) == [rows[-1].pk]
+    with transaction.atomic():
+        activation.tell_of_event(trigger, workflow, rows[-1], "owner", {})
+    assert [event.sequence for event in ledger.since(trigger.pk, 40)] == [41]
 
 
 def test_the_ledger_is_read_page_by_page(workflow: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
