@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import orjson
-
 from core.ids import from_uuid
+from core.json_text import loads
 from core.taint import shadow_of, substitute
 from core.times import iso
 from core.types import JSONObject, JSONValue
@@ -234,7 +233,7 @@ class Inputs:
                 output=output,
                 shadow=shadow_of(output, shown),
                 taken=frozenset(row["taken_out"] or ()),
-                error=None if row["error"] is None else orjson.loads(row["error"]),
+                error=None if row["error"] is None else loads(row["error"]),
                 completed_at=row["completed_at"],
             )
             self._keep(from_uuid(row["scope_id"]), row["component_id"], ended)

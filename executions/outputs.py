@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import orjson
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -22,6 +21,7 @@ from django.core.files.storage import storages
 from accounts import vault
 from core import measures
 from core.errors import UnavailableError
+from core.json_text import loads
 from core.types import JSONObject, JSONValue
 from executions.models import ComponentRun, Execution, LoopItem, StoredOutput
 
@@ -171,8 +171,8 @@ def _reaching(work: Callable[[], _T]) -> _T:
 def whole(text: str | None, reference: Mapping[str, Any] | None) -> JSONValue:
     """A value of a row's two columns, the text of jsonb or None and the reference or None. Raises as `get`."""
     if reference is not None:
-        return orjson.loads(get(reference))
-    return None if text is None else orjson.loads(text)
+        return loads(get(reference))
+    return None if text is None else loads(text)
 
 
 def whole_sealed(sealed: bytes | memoryview | None, reference: Mapping[str, Any] | None) -> bytes | None:
@@ -258,7 +258,7 @@ def _kept(row: Execution | ComponentRun | LoopItem, name: str, references: Seque
     kept: dict[str, list[JSONValue] | OutputUnavailableError] = row.__dict__.setdefault("_stored", {})
     if name not in kept:
         try:
-            kept[name] = [orjson.loads(get(reference)) for reference in references]
+            kept[name] = [loads(get(reference)) for reference in references]
         except OutputUnavailableError as error:
             kept[name] = error
     found = kept[name]

@@ -10,11 +10,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import orjson
 from django.utils import timezone
 
 from accounts.ws_auth import Credential, still_good
 from core.ids import from_uuid, to_uuid
+from core.json_text import loads
 from core.types import JSONObject
 from events.event_types import EventType
 from executions.frames import (
@@ -172,12 +172,12 @@ def _execution_part(mark: Mark) -> tuple[str, Page]:
         current_component=first["current_component"],
         started_at=first["started_at"],
         completed_at=first["completed_at"],
-        error=None if first["error"] is None else orjson.loads(first["error"]),
+        error=None if first["error"] is None else loads(first["error"]),
     )
     rows: list[Row] = []
     messages: list[str] = []
     room = MAX_PAGE_CHARS
-    for row in (_row(*row) for row in orjson.loads(first["rows"] or "[]")):
+    for row in (_row(*row) for row in loads(first["rows"] or "[]")):
         message = row_frame(row, state)
         room -= len(message)
         if messages and room < 0:
@@ -196,7 +196,7 @@ def _execution_part(mark: Mark) -> tuple[str, Page]:
 def _workflow_part(mark: Mark) -> tuple[str | None, Page]:
     """The owner's id, where there is anything, and the next messages of the workflow itself, allowed to nobody yet."""
     found = fetch_all(_WORKFLOW_PAGE, {"workflow": to_uuid(mark.subject_id), "after": mark.after, "limit": LIMIT})
-    rows = [Row(row["sequence"], row["type"], orjson.loads(row["data"]), row["timestamp"]) for row in found]
+    rows = [Row(row["sequence"], row["type"], loads(row["data"]), row["timestamp"]) for row in found]
     messages = tuple(workflow_frame(row, mark.subject_id) for row in rows)
     if not rows:
         return None, Page((), mark.after, False, False, frozenset())
@@ -232,7 +232,7 @@ def notification_page(execution_id: str, after: int, asked: Collection[Credentia
     if not found:
         return _not_there(after)
     row = found[0]
-    error = None if row["error"] is None else orjson.loads(row["error"])
+    error = None if row["error"] is None else loads(row["error"])
     message = notification_frame(
         f"{execution_id}-ended",
         Notice(

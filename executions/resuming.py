@@ -5,10 +5,10 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-import orjson
 from django.conf import settings
 
 from core.ids import from_uuid
+from core.json_text import loads
 from core.taint import shadow_of
 from core.types import JSONObject, JSONValue
 from executions import outputs, sealing
@@ -66,7 +66,7 @@ def _child(run: Held) -> Resumption:
 
 def _items(run: Held, component: Component) -> tuple[Resumption, Resumption]:
     ended = reading.rounds(run.key.run_id)
-    error: JSONObject | None = None if ended["error"] is None else orjson.loads(ended["error"])
+    error: JSONObject | None = None if ended["error"] is None else loads(ended["error"])
     first = ended["last"] if component.last_result_only else 0
     size = reading.results_size(run.key.run_id, first)
     if size > settings.MAX_OUTPUT_BYTES:
@@ -93,7 +93,7 @@ def _items(run: Held, component: Component) -> tuple[Resumption, Resumption]:
 def _result(rows: list[dict[str, Any]], output_of: Callable[[dict[str, Any]], JSONValue]) -> JSONValue:
     """An item's result as the contract has results (§6): of the `end` that ran, else of the last; several by id."""
     if rows[0]["status"] == ItemStatus.FAILED:
-        return {"error": orjson.loads(rows[0]["error"])}
+        return {"error": loads(rows[0]["error"])}
     ran = [row for row in rows if row["id"] is not None]
     ends = [row for row in ran if row["component_type"] == "end"] or ran
     outputs = {row["component_id"]: output_of(row) for row in ends}

@@ -2,10 +2,8 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-import orjson
-
 from accounts import vault
-from core.json_text import dumps, storable_dumps
+from core.json_text import dumps, loads, storable_dumps
 from core.redact import REDACTED, Redactor, looks_secret, redact
 from core.types import JSONObject, JSONValue
 
@@ -68,7 +66,7 @@ def open_hidden(sealed: bytes | None, *, execution_id: str) -> frozenset[str]:
     """The texts that an execution must not tell beside its own secrets. Raises accounts.vault.SealBrokenError."""
     if sealed is None:
         return frozenset()
-    texts: list[str] = orjson.loads(vault.unseal(sealed, bound_to=hidden_place(execution_id)))
+    texts: list[str] = loads(vault.unseal(sealed, bound_to=hidden_place(execution_id)))
     return frozenset(texts)
 
 
@@ -76,7 +74,7 @@ def open_parameters(shown: JSONObject, sealed: bytes | None, *, execution_id: st
     """The values as they were given. Raises accounts.vault.SealBrokenError."""
     if sealed is None:
         return shown
-    opened: JSONObject = orjson.loads(vault.unseal(sealed, bound_to=parameters_place(execution_id)))
+    opened: JSONObject = loads(vault.unseal(sealed, bound_to=parameters_place(execution_id)))
     return opened
 
 
@@ -87,7 +85,7 @@ def seal_output(output_text: str, *, run_id: str) -> bytes:
 
 def open_output(shown: JSONValue, sealed: bytes | None, *, run_id: str) -> JSONValue:
     """A run's output as the component made it. Raises accounts.vault.SealBrokenError."""
-    return shown if sealed is None else orjson.loads(vault.unseal(sealed, bound_to=output_place(run_id)))
+    return shown if sealed is None else loads(vault.unseal(sealed, bound_to=output_place(run_id)))
 
 
 def seal_item(value_text: str, *, loop_run_id: str, index: int) -> bytes:
@@ -97,7 +95,7 @@ def seal_item(value_text: str, *, loop_run_id: str, index: int) -> bytes:
 
 def open_item(shown: JSONValue, sealed: bytes | None, *, loop_run_id: str, index: int) -> JSONValue:
     """An item's value as it was given. Raises accounts.vault.SealBrokenError."""
-    return shown if sealed is None else orjson.loads(vault.unseal(sealed, bound_to=item_place(loop_run_id, index)))
+    return shown if sealed is None else loads(vault.unseal(sealed, bound_to=item_place(loop_run_id, index)))
 
 
 def signal_place(signal_id: str) -> str:
@@ -112,7 +110,7 @@ def seal_signal(data: JSONValue, *, signal_id: str) -> bytes:
 
 def open_signal(data: JSONValue, sealed: bytes | None, *, signal_id: str) -> JSONValue:
     """A signal's data; plain where it was kept before signals were sealed. Raises accounts.vault.SealBrokenError."""
-    return data if sealed is None else orjson.loads(vault.unseal(sealed, bound_to=signal_place(signal_id)))
+    return data if sealed is None else loads(vault.unseal(sealed, bound_to=signal_place(signal_id)))
 
 
 def split_input(value: JSONValue, *, execution_id: str, hidden: Collection[str] = ()) -> tuple[JSONValue, bytes | None]:
@@ -128,7 +126,7 @@ def open_input(trigger: JSONObject, sealed: bytes | None, *, execution_id: str) 
     """What a trigger brought, or None. Raises accounts.vault.SealBrokenError."""
     if sealed is None:
         return trigger.get("input")
-    opened: JSONValue = orjson.loads(vault.unseal(sealed, bound_to=input_place(execution_id)))
+    opened: JSONValue = loads(vault.unseal(sealed, bound_to=input_place(execution_id)))
     return opened
 
 

@@ -1,9 +1,9 @@
 """Webhooks on the wire: what bodies may hold, and what is shown of webhooks and deliveries. Never a secret."""
 
 import dataclasses
+import json
 from typing import Any
 
-import orjson
 from django.conf import settings
 from rest_framework import serializers
 
@@ -157,7 +157,7 @@ def delivery_data(delivery: Delivery) -> JSONObject:
     """`GET webhooks/{id}/deliveries/{delivery_id}`."""
     return {
         **delivery_item(delivery),
-        "payload": orjson.loads(delivery.payload),
+        "payload": json.loads(delivery.payload),
         "response_body": delivery.response_body,
         "attempts_log": delivery.attempts_log,
     }

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import orjson
 from django.db import connection
 
 from core.ids import from_uuid, new_id, to_uuid
+from core.json_text import loads
 from core.types import JSONObject
 from executions.models import LoopItem
 from executions.states import ItemStatus, RunStatus, WaitingFor
@@ -93,7 +93,7 @@ def _is_same(new: NewItem, stored: LoopItem) -> bool:
     if new.value_ref is not None or stored.value_ref is not None:
         # The same text has the same digest.
         return _digest(new.value_ref) == _digest(stored.value_ref)
-    return new.value_text is not None and bool(orjson.loads(new.value_text) == stored.value)
+    return new.value_text is not None and bool(loads(new.value_text) == stored.value)
 
 
 def _digest(reference: JSONObject | None) -> str | None:

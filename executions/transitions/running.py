@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django.db import connection, transaction
 
 from core import measures
 from core.ids import from_uuid, to_uuid
-from core.json_text import storable_dumps
+from core.json_text import loads, storable_dumps
 from core.types import JSONObject
 from events import bells
 from executions.decider import Delta
@@ -120,7 +119,7 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
     execution = {name: from_uuid(value) if isinstance(value, UUID) else value for name, value in row.items()}
     bells.ring_on_commit(execution["id"], execution["workflow_id"])
     for name in ("parameters", "trigger"):
-        execution[name] = orjson.loads(row[name])
+        execution[name] = loads(row[name])
     item = None
     if row["item_id"] is not None:
         item = stored_item(execution["item_id"], execution["loop_run_id"], row)

@@ -1,10 +1,9 @@
 """Components that shape and check data: transform, validate."""
 
+import json
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import ClassVar
-
-import orjson
 
 from core.errors import Problem
 from core.json_text import dumps
@@ -98,4 +97,4 @@ class Validate(Component):
 
 @lru_cache(maxsize=256)
 def _compiled(schema_text: bytes) -> Schema:
-    return Schema(orjson.loads(schema_text))
+    return Schema(json.loads(schema_text))

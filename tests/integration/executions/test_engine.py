@@ -1,6 +1,7 @@
 """How executions move: each behaviour of the engine, on a real database and broker, served by hand."""
 
 import pytest
+from django.conf import settings
 
 from accounts.models import User
 from core.errors import ConflictError, ValidationFailedError
@@ -12,7 +13,7 @@ from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import running
 from executions.transitions.statements import Ended, Held, Holder
-from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
+from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, opened, start, transform
 from workflows.components import registry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,6 +78,17 @@ def test_a_chain_runs_to_its_result(alice: User, doorbells: Doorbells) -> None:
         "component.completed",
         "execution.completed",
     ]
+
+
+@pytest.mark.parametrize("name", ["n", "password"])
+def test_an_integer_beyond_64_bits_is_the_same_whoever_runs_the_successor(
+    alice: User, doorbells: Doorbells, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(settings.ENGINE, "KEEP_SUCCESSOR_SECONDS", 0)
+    definition = linear(transform("a", {name: f"{{{{ parameters.{name} }}}}"}), transform("b", "{{ a.output }}"))
+    execution = start(alice, definition, parameters={name: 2**64 + 1})
+    assert doorbells.work() == 2
+    assert opened(execution) == {"a": {name: 2**64 + 1}, "b": {name: 2**64 + 1}}
 
 
 def test_fan_out_and_join_run_everything_once(alice: User, doorbells: Doorbells) -> None:
