@@ -1,4 +1,4 @@
-"""The sweeps of webhooks: events not yet told, lost workers, lost messages, what is due again, what is old."""
+"""The sweeps of webhooks: events not yet told, lost workers and messages, what is held, due again, or old."""
 
 import logging
 from collections.abc import Callable
@@ -60,6 +60,13 @@ def rescue_lost() -> int:
     return len(webhook_ids)
 
 
+def let_go_held() -> int:
+    """Deliveries that were held while their webhook was being turned on: it is on, and they are due."""
+    webhook_ids = transitions.let_go(BATCH)
+    dispatch.ring(webhook_ids)
+    return len(webhook_ids)
+
+
 def ring_due() -> int:
     """Webhooks with a delivery whose time has come, a retry most likely, or whose message was lost."""
     return dispatch.ring(transitions.webhooks_with_due(BATCH))
@@ -85,6 +92,7 @@ def prune() -> int:
 
 SWEEPS: dict[str, Callable[[], int]] = {
     "rescue_lost": rescue_lost,
+    "let_go_held": let_go_held,
     "ring_due": ring_due,
     "prune": prune,
 }

@@ -1,5 +1,5 @@
-"""The moves of deliveries, one statement each: claim, record, rescue. Rows are locked delivery first, then webhook;
-a claim, which starts with the webhook, takes only deliveries that nobody holds.
+"""The moves of deliveries, one statement each: claim, record, rescue, let go. Rows are locked delivery first, then
+webhook; a claim, which starts with the webhook, takes only deliveries that nobody holds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -207,9 +207,11 @@ UPDATE webhooks_delivery AS delivery SET
     lease_until = NULL,
     status = CASE WHEN delivery.claims - delivery.attempts >= %(max_lost)s THEN 'failed' ELSE 'pending' END,
     completed_at = CASE WHEN delivery.claims - delivery.attempts >= %(max_lost)s THEN clock_timestamp() END,
-    next_attempt_at = CASE WHEN delivery.claims - delivery.attempts < %(max_lost)s THEN clock_timestamp() END,
+    next_attempt_at = CASE WHEN delivery.claims - delivery.attempts < %(max_lost)s AND webhook.active
+        THEN clock_timestamp() END,
     error = 'The worker was lost during the attempt; whether it arrived is not known'
-WHERE delivery.id IN (
+FROM webhooks_webhook AS webhook
+WHERE webhook.id = delivery.webhook_id AND delivery.id IN (
     SELECT id FROM webhooks_delivery WHERE status = 'delivering' AND lease_until < clock_timestamp()
     ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING delivery.webhook_id
@@ -217,8 +219,30 @@ RETURNING delivery.webhook_id
 
 
 def rescue(limit: int) -> list[str]:
-    """Make deliveries whose lease has passed due again: their worker is gone. The ids of their webhooks."""
+    """Make deliveries whose lease has passed due again: their worker is gone. The ids of their webhooks.
+
+    Those of a webhook that is off are held.
+    """
     rows = fetch_all(_RESCUE, {"limit": limit, "max_lost": MAX_LOST})
+    return sorted({from_uuid(row["webhook_id"]) for row in rows})
+
+
+# Who records a result, or rescues, while the webhook is being turned on sees it as it was, and holds the delivery.
+_LET_GO = """
+UPDATE webhooks_delivery AS delivery SET next_attempt_at = clock_timestamp()
+WHERE delivery.id IN (
+    SELECT held.id FROM webhooks_webhook AS webhook CROSS JOIN LATERAL (
+        SELECT id FROM webhooks_delivery
+        WHERE webhook_id = webhook.id AND status = 'pending' AND next_attempt_at IS NULL
+        ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED) AS held
+    WHERE webhook.active LIMIT %(limit)s)
+RETURNING delivery.webhook_id
+"""
+
+
+def let_go(limit: int) -> list[str]:
+    """Make deliveries due that a webhook which is on holds. The ids of their webhooks."""
+    rows = fetch_all(_LET_GO, {"limit": limit})
     return sorted({from_uuid(row["webhook_id"]) for row in rows})
 
 

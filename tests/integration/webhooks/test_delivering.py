@@ -7,14 +7,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.callers import Caller
 from accounts.models import AuditEntry, User
+from tests import locks
 from tests.api import Api
+from tests.eventually import eventually
 from tests.integration.webhooks.conftest import again, happen, let_time_pass, work
 from tests.stand_ins import mail_server
 from tests.webhook_receiver import Receiver, Reply
-from webhooks import dispatch, maintenance, runner, transitions
+from webhooks import dispatch, maintenance, runner, services, transitions
 from webhooks.models import Delivery, Webhook
 from webhooks.signing import hex_signature
 from workflows.models import Workflow
@@ -220,6 +224,50 @@ def test_a_delivery_of_a_dead_worker_is_sent_again_after_its_lease(alice: User, 
     assert _only().attempts == 1
 
 
+def test_what_is_lost_of_a_webhook_that_is_off_is_held(
+    alice: User, alice_api: Api, hook: Hook, receiver: Receiver
+) -> None:
+    webhook = hook()
+    happen(alice)
+    maintenance.tell()
+    _claimed(webhook)
+    alice_api.call("PATCH", f"/webhooks/{webhook.pk}", {"active": False})
+    Delivery.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert maintenance.rescue_lost() == 1
+    assert (_only().status, _only().next_attempt_at) == ("pending", None)
+    assert work() == 0
+    alice_api.call("PATCH", f"/webhooks/{webhook.pk}", {"active": True})
+    assert work() == 1
+
+
+def test_what_failed_while_its_webhook_was_being_turned_on_is_not_held_for_ever(
+    alice: User, alice_api: Api, hook: Hook, receiver: Receiver
+) -> None:
+    webhook = hook()
+    happen(alice)
+    maintenance.tell()
+    claimed = _claimed(webhook)
+    alice_api.call("PATCH", f"/webhooks/{webhook.pk}", {"active": False})
+    receiver.answer = lambda number, got: Reply(500)
+    result = runner.attempt(claimed)
+
+    def record() -> None:
+        transitions.record(claimed, result, keep=False)
+        connection.close()
+
+    recording = threading.Thread(target=record)
+    with transaction.atomic():
+        services.update_webhook(caller=Caller(alice, frozenset()), webhook=webhook, changes={"active": True})
+        recording.start()
+        eventually(lambda: locks.waiting() == 1)
+    recording.join()
+    assert (_only().status, _only().next_attempt_at) == ("pending", None)
+    maintenance.sweep()
+    receiver.answer = lambda number, got: Reply()
+    assert work() == 1
+    assert _only().status == "succeeded"
+
+
 def test_a_late_failure_does_not_undo_a_success(alice: User, hook: Hook, receiver: Receiver) -> None:
     webhook = hook()
     happen(alice)
@@ -270,8 +318,6 @@ def test_an_endpoint_whose_last_attempt_failed_gets_one_at_a_time(alice: User, h
 def test_claims_at_the_same_time_never_take_one_delivery_twice_nor_exceed_the_share(
     alice: User, hook: Hook, receiver: Receiver
 ) -> None:
-    from django.db import connection
-
     webhook = hook()
     for number in range(12):
         happen(alice, f"w{number}")
