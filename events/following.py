@@ -55,9 +55,16 @@ def begin(name: str) -> None:
 
 
 def advance(
-    name: str, *, types: Collection[EventType], handle: Callable[[Sequence[Event]], None], limit: int = 500
+    name: str,
+    *,
+    types: Collection[EventType] | Callable[[], Collection[EventType]],
+    handle: Callable[[Sequence[Event]], None],
+    limit: int = 500,
 ) -> Advance:
     """Hand the next rows of these types, at most `limit` and in order, to `handle`, and move on past them.
+
+    Types that change are given as a function, which is asked once it is known how far the ledger goes: whatever was
+    wanted before a row was written is among them.
 
     One transaction: what `handle` writes is kept if and only if the follower has moved, so each row counts once; what
     it raises leaves both as they were. `handle` is not called where there is nothing. Does nothing while another
@@ -79,7 +86,7 @@ def advance(
         rows: Sequence[Event] = ()
         reached = min(horizon, position + MAX_SCANNED)
         if reached > position:
-            rows = _rows(position, reached, types, limit)
+            rows = _rows(position, reached, types() if callable(types) else types, limit)
             if len(rows) == limit:
                 reached = rows[-1].pk
         if rows:

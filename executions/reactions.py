@@ -49,9 +49,12 @@ def follow() -> int:
 
     Forbids a transaction.
     """
+    return following.advance(FOLLOWER, types=_wanted_types, handle=_note).handled
+
+
+def _wanted_types() -> list[EventType]:
     wanted = Trigger.objects.filter(live=True, type=TriggerType.EVENT).values_list("config__event", flat=True)
-    types = [EventType(name) for name in sorted(set(wanted)) if name in TRIGGER_EVENTS]
-    return following.advance(FOLLOWER, types=types, handle=_note).handled
+    return [EventType(name) for name in sorted(set(wanted)) if name in TRIGGER_EVENTS]
 
 
 def _note(events: Sequence[Event]) -> None:

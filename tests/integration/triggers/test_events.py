@@ -1,10 +1,11 @@
 """Event triggers: what happened starts the workflows that wait for it, once, and never for ever."""
 
+import threading
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import AuditEntry, User
 from core.types import JSONObject
@@ -54,6 +55,26 @@ def run(workflow: Workflow, doorbells: Doorbells) -> Execution:
 
 def started(trigger: Trigger) -> list[Execution]:
     return list(Execution.objects.filter(workflow=trigger.workflow_id).order_by("pk"))
+
+
+def test_what_happens_right_after_an_activation_while_the_ledger_is_read_is_not_passed_over(alice: User) -> None:
+    def happen() -> None:
+        activate(alice, started_by(trigger_type="event", event="workflow.created"))
+        watched(alice)
+        connection.close()
+
+    happening = threading.Thread(target=happen)
+
+    def before_the_end_is_read(execute: Any, sql: str, *arguments: Any) -> Any:
+        if "events_follower" in sql and happening.ident is None:
+            happening.start()
+            happening.join()
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(before_the_end_is_read):
+        reactions.follow()
+    settle()
+    assert [execution.trigger["event"] for execution in started(Trigger.objects.get())] == ["workflow.created"]
 
 
 def test_an_execution_that_ended_starts_what_waits_for_it_once(alice: User, doorbells: Doorbells) -> None:
