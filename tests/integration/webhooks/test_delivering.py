@@ -461,6 +461,17 @@ def test_a_secret_that_does_not_open_fails_and_is_told_without_it(alice: User, h
 # --- what is old
 
 
+def test_a_payload_is_shown_with_the_integers_that_were_sent(
+    alice: User, alice_api: Api, hook: Hook, receiver: Receiver
+) -> None:
+    webhook = hook()
+    happen(alice)
+    work()
+    Delivery.objects.update(payload='{"n":18446744073709551617}')
+    shown = alice_api.get(f"/webhooks/{webhook.pk}/deliveries/{_only().pk}").data
+    assert shown["payload"] == {"n": 2**64 + 1}
+
+
 def test_old_deliveries_that_ended_are_pruned_and_others_stay(alice: User, hook: Hook, receiver: Receiver) -> None:
     from core.ids import first_id
 

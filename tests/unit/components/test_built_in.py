@@ -281,6 +281,10 @@ def test_s1_s2_s3_http_request_refuses_private_addresses_for_good(host: str) -> 
     assert (outcome.code, outcome.permanent) == (ErrorCode.COMPONENT_ERROR, True)
 
 
+def test_validate_takes_integers_of_its_schema_exactly() -> None:
+    assert run("validate", {"value": 2**64 + 1, "schema": {"const": 2**64 + 1}}) == Completed(2**64 + 1)
+
+
 def test_validate_lists_no_more_than_twenty_faults() -> None:
     config = {"value": ["x"] * 50, "schema": {"items": {"type": "integer"}}}
     outcome = run("validate", config)
