@@ -86,17 +86,20 @@ class Board:
         pid, attempt, task_since, deadline, run_id = first
         return Doing(place, pid, attempt, task_since, deadline, run_id.rstrip(b"\0").decode())
 
-    def working(self) -> list[Doing]:
-        """What the processes in a task do; one that died in it stays here until its place is taken."""
+    def shown(self) -> list[Doing]:
+        """What every process does that has taken its slot, in a task or not."""
         found = []
         for place in range(SLOTS):
             doing = self.read(place)
             if not doing.pid:
                 # Slots are taken from the first on.
                 break
-            if doing.task_since:
-                found.append(doing)
+            found.append(doing)
         return found
+
+    def working(self) -> list[Doing]:
+        """What the processes in a task do; one that died in it stays here until its place is taken."""
+        return [doing for doing in self.shown() if doing.task_since]
 
     def mark(self, doing: Doing) -> None:
         """Tell this attempt to let go at its next checkpoint."""

@@ -6,7 +6,8 @@ import time
 from dataclasses import replace
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import Error as DatabaseError
+from django.db import connection
 
 from accounts.vault import SealBrokenError
 from core.errors import ErrorCode
@@ -121,8 +122,8 @@ def _claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
 def _let_go(holder: Holder) -> None:
     """Give up whatever this process still holds.
 
-    Its lease is renewed for as long as the process lives, so nobody else would ever take it over. Without
-    PostgreSQL the process has nothing else to do, and tries until it is back.
+    Without PostgreSQL the process has nothing else to do, and tries until it is back and can be written to, or until
+    the warden ends it, being stuck. What another error leaves held is not renewed.
     """
     while True:
         try:
@@ -130,9 +131,9 @@ def _let_go(holder: Holder) -> None:
                 if pid == holder.pid:
                     conclude.rescue(run, "The attempt could not be recorded; trying again")
             return
-        except (OperationalError, InterfaceError) as error:
+        except DatabaseError as error:
             connection.close()
-            logger.warning("PostgreSQL is away: %s", type(error).__name__, extra={"action": "let_go_failed"})
+            logger.warning("Not given up yet: %s", type(error).__name__, extra={"action": "let_go_failed"})
             time.sleep(1)
 
 

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
@@ -33,7 +34,7 @@ from core import log_context, tracing
 from core.ids import new_id
 from core.metrics_sending import sender as metrics
 from executions import conclude, failpoints, interrupts, limits, maintenance
-from executions.interrupts import Board
+from executions.interrupts import Board, Doing
 from executions.threads import ThreadPool, ThreadWarden
 from executions.transitions import sweeping, workers
 from executions.transitions.statements import Holder
@@ -59,6 +60,16 @@ def holder() -> Holder:
     A thread among others gives its own id, unique among those of processes too.
     """
     return Holder(_name or f"{platform.node()}:{os.getpid()}", threading.get_native_id(), _queues)
+
+
+def _may_work(pid: int, run: sweeping.LostRun, shown: Sequence[Doing]) -> bool:
+    """Whether a process that lives may be at a run that it holds, and has not left it behind unrecorded.
+
+    Not if it shows that it is idle, or in another's component. Should it claim the run a moment later, as one that
+    waited, the claim brings a lease.
+    """
+    mine = [doing for doing in shown if doing.pid == pid]
+    return not mine or any(doing.task_since and doing.run_id in {"", run.key.run_id} for doing in mine)
 
 
 class Keeper(threading.Thread):
@@ -89,10 +100,10 @@ class Keeper(threading.Thread):
         self._leave()
 
     def tick(self) -> None:
-        """Renew what living processes hold, see to what dead ones held and to what must stop, and sweep."""
+        """Renew what living processes work on, see to what dead ones held and to what must stop, and sweep."""
+        self._renew_if_due()
         before = self.board.working()
         held = sweeping.held_by(self.worker_name)
-        self._renew_if_due(held)
         mine = {(pid, run.key.run_id, run.key.attempt): run for pid, run in held}
         for doing in before:
             if not doing.run_id or self.board.read(doing.place) != doing:
@@ -111,13 +122,14 @@ class Keeper(threading.Thread):
             maintenance.sweep_one(name)
             self._renew_if_due()
 
-    def _renew_if_due(self, held: list[tuple[int, sweeping.LostRun]] | None = None) -> None:
+    def _renew_if_due(self) -> None:
         """Between sweeps too, however long they take."""
         asked_at = time.monotonic()
         if self.warden.has_renewed and asked_at - self.warden.renewed_at < settings.ENGINE["RENEW_SECONDS"]:
             return
-        held = sweeping.held_by(self.worker_name) if held is None else held
-        sweeping.renew(self.worker_name, sorted({pid for pid, run in held if self.warden.lives(pid, run.key)}))
+        held, shown = sweeping.held_by(self.worker_name), self.board.shown()
+        alive = [run.key.run_id for pid, run in held if self.warden.lives(pid, run.key) and _may_work(pid, run, shown)]
+        sweeping.renew(self.worker_name, alive)
         self.warden.renewed(asked_at)
         workers.beat(self.worker_name, self._types, list(_queues), self.warden.capacity())
 

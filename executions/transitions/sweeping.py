@@ -43,15 +43,19 @@ SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE run.id IN (
     -- One whose row somebody holds (to end it, most likely) must not keep the others from being renewed.
     SELECT id FROM executions_componentrun
-    WHERE worker = %(worker)s AND status = 'running' AND pid = ANY(%(pids)s::int[])
+    WHERE worker = %(worker)s AND status = 'running' AND id = ANY(%(runs)s::uuid[])
     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING run.pid
 """
 
 
-def renew(worker: str, pids: Sequence[int]) -> int:
-    """Renew the leases held by living processes of a worker; how many."""
-    parameters = {"worker": worker, "pids": list(pids), "lease": settings.ENGINE["LEASE_SECONDS"]}
+def renew(worker: str, run_ids: Sequence[str]) -> int:
+    """Renew the leases of runs that a worker's processes work on; how many."""
+    parameters = {
+        "worker": worker,
+        "runs": [to_uuid(id_) for id_ in run_ids],
+        "lease": settings.ENGINE["LEASE_SECONDS"],
+    }
     return len(fetch_all(_RENEW, parameters))
 
 
