@@ -1,8 +1,19 @@
-"""Connections to PostgreSQL that are kept from request to request, or from task to task."""
+"""Connections to PostgreSQL that are kept from request to request, or from task to task; and whether it is away."""
 
 import select
 
-from django.db import connections
+from django.db import InterfaceError, InternalError, OperationalError, connections
+
+# Internal errors to psycopg: a server that is read-only, as in a fail-over, and a session that it ended because of how
+# long its transaction took.
+_AWAY_STATES = ("25006", "25P03", "25P04")
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error of Django's says that PostgreSQL cannot do its work now, rather than that ours is wrong."""
+    if isinstance(error, InternalError):
+        return getattr(error.__cause__, "sqlstate", None) in _AWAY_STATES
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def drop_dead_connections() -> None:

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
+from core.connections import is_away
 from core.envelope import error_body, error_headers, error_response, render
 from core.errors import (
     APGError,
@@ -45,6 +45,8 @@ def to_error(exception: Exception) -> APGError:
     """The contract's error for any exception; what is none of ours is logged and answered without internals."""
     if isinstance(exception, APGError):
         return exception
+    if is_away(exception):
+        return _unavailable(exception)
     for known, convert in _CONVERSIONS:
         if isinstance(exception, known):
             error: APGError = convert(exception)
@@ -99,8 +101,6 @@ _CONVERSIONS: list[tuple[type[Exception], Any]] = [
     (PermissionDenied, lambda e: NotAllowedError()),
     (RequestDataTooBig, lambda e: TooLargeError()),
     (SuspiciousOperation, lambda e: BadRequestError()),
-    (OperationalError, _unavailable),
-    (InterfaceError, _unavailable),
     (RedisConnectionError, _unavailable),
     (RedisTimeoutError, _unavailable),
 ]

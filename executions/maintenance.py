@@ -8,10 +8,11 @@ import logging
 from collections.abc import Callable
 
 import psycopg
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from core import measures
+from core.connections import is_away
 from core.errors import ErrorCode, NotFoundError
 from core.table_facts import analyze_young_tables
 from core.types import JSONObject
@@ -57,9 +58,9 @@ def sweep_one(name: str) -> int:
     except LockHeldError:
         logger.warning("Sweep waits for a lock: %s", name, extra={"action": "sweep_waits"})
         return 0
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
+    except Exception as error:
+        if is_away(error):
+            raise
         logger.exception("Sweep failed: %s", name, extra={"action": "sweep_failed"})
         return 0
     if found:
@@ -134,18 +135,18 @@ def _queue(due: Due) -> bool:
         return False
     except plans.UnrunnableError as unrunnable:
         return _refuse(due, {"code": str(ErrorCode.WORKFLOW_INVALID), "message": str(unrunnable)})
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
+    except Exception as error:
+        if is_away(error):
+            raise
         logger.exception(
             "Scheduled execution failed", extra={"action": "scheduled_failed", "execution_id": due.execution_id}
         )
     message = "Its concurrency strategy could not be applied; the server's log says why"
     try:
         return _refuse(due, {"code": str(ErrorCode.EXECUTION_FAILED), "message": message})
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
+    except Exception as error:
+        if is_away(error):
+            raise
         logger.exception(
             "Scheduled execution is stuck", extra={"action": "scheduled_stuck", "execution_id": due.execution_id}
         )

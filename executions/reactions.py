@@ -13,9 +13,10 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from accounts import audit
+from core.connections import is_away
 from core.errors import ConflictError, ValidationFailedError
 from core.json_text import dumps
 from core.types import JSONObject
@@ -107,17 +108,17 @@ def _react(reaction: Reaction) -> int:
         return int(_settle(reaction))
     except _ChangedError:
         return 0
-    except (OperationalError, InterfaceError) as error:
-        if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+    except Exception as error:
+        if isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+            return 0
+        if is_away(error):
             raise
-        return 0
-    except Exception:
         logger.exception("Event trigger failed", extra={"action": "reaction_failed", "trigger_id": reaction.trigger_id})
     try:
         return int(_settle(reaction, RefusedError("error", "It could not be started; the server's log says why")))
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
+    except Exception as error:
+        if is_away(error):
+            raise
         logger.exception("Event trigger is stuck", extra={"action": "reaction_stuck"})
         return 0
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 import psycopg
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts import audit
@@ -22,6 +22,7 @@ from accounts.audit import Action
 from accounts.models import User
 from accounts.vault import SealBrokenError
 from core import measures
+from core.connections import is_away
 from core.errors import APGError, ConflictError, NotFoundError, Problem, ValidationFailedError
 from core.redact import Redactor
 from core.times import iso
@@ -104,13 +105,13 @@ def _fire_together(triggers: Sequence[Trigger]) -> int:
     """Move the schedules of one account on in one transaction; where that fails, each in one of its own."""
     try:
         return _move_on([plan for trigger in triggers if (plan := _planned(trigger)) is not None])
-    except (OperationalError, InterfaceError) as error:
-        if not _is_held(error):
+    except Exception as error:
+        if is_away(error) and not _is_held(error):
             raise
-        return sum(map(_fire_alone, triggers)) if len(triggers) > 1 else 0
-    except Exception:
         if len(triggers) > 1:
             return sum(map(_fire_alone, triggers))
+        if _is_held(error):
+            return 0
         logger.exception("Schedule failed", extra={"action": "schedule_failed", "trigger_id": triggers[0].pk})
         return _pass_over(triggers[0])
 
@@ -125,10 +126,11 @@ def _pass_over(trigger: Trigger) -> int:
     try:
         plan = _planned(trigger, failed)
         return 0 if plan is None else _move_on([plan])
-    except (OperationalError, InterfaceError) as error:
-        if not _is_held(error):
+    except Exception as error:
+        if _is_held(error):
+            return 0
+        if is_away(error):
             raise
-    except Exception:
         logger.exception("Schedule is stuck", extra={"action": "schedule_stuck", "trigger_id": trigger.pk})
     return 0
 

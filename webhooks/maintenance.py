@@ -5,11 +5,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from core import measures
+from core.connections import is_away
 from core.ids import first_id
 from core.pruning import rule_of_rows
 from webhooks import dispatch, fanout, transitions
@@ -43,9 +44,9 @@ def sweep() -> int:
 def _sweep_one(name: str) -> int:
     try:
         found = SWEEPS[name]()
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
+    except Exception as error:
+        if is_away(error):
+            raise
         logger.exception("Sweep of webhooks failed: %s", name, extra={"action": "sweep_failed"})
         return 0
     if found:

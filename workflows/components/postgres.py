@@ -34,8 +34,8 @@ _CANCEL_SECONDS = 1
 # The server ends a slow statement itself, and says so; this much later it is left alone.
 _GRACE_SECONDS = 1
 # What another attempt may cure: connection lost, transaction rolled back for others, out of resources, locked,
-# operator intervention.
-_RETRIABLE_CLASSES = ("08", "40", "53", "55", "57")
+# operator intervention; read-only, as in a fail-over, and two limits of time for what holds a transaction open.
+_RETRIABLE_STATES = ("08", "40", "53", "55", "57", "25006", "25P03", "25P04")
 _CREDENTIALS = re.compile(
     r"authentication failed|no pg_hba\.conf entry|does not exist|no password supplied|not permitted to log in"
     r"|permission denied for database|not currently accepting"
@@ -278,7 +278,7 @@ def _refused(error: psycopg.Error) -> QueryError:
         if isinstance(error, psycopg.OperationalError):
             return QueryError("query: the connection was lost", permanent=False)
         return QueryError(f"query: {str(error)[:500]}")
-    retriable = error.sqlstate.startswith(_RETRIABLE_CLASSES)
+    retriable = error.sqlstate.startswith(_RETRIABLE_STATES)
     message = (error.diag.message_primary or type(error).__name__)[:1000]
     return QueryError(f"query: {message}", permanent=not retriable, sqlstate=error.sqlstate)
 

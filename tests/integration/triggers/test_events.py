@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connection, transaction
+from django.db import InternalError, connection, transaction
 
 from accounts.models import AuditEntry, User
 from core.types import JSONObject
@@ -16,6 +16,7 @@ from executions.models import Execution, Reaction
 from executions.services import StartRequest, start_execution
 from tests.integration.executions.conftest import Doorbells, linear, make_workflow, transform
 from tests.integration.triggers.conftest import activate, reasons_of_events, set_status, skips, started_by
+from tests.read_only import read_only
 from workflows.models import Role, Share, Trigger, Workflow
 from workflows.services import create_workflow, delete_workflow, update_workflow
 
@@ -301,6 +302,19 @@ def test_one_that_fails_holds_no_other_up(alice: User, doorbells: Doorbells, cap
     assert started(broken) == []
     assert reasons_of_events(broken) == ["error"]
     assert not Reaction.objects.exists()
+
+
+def test_an_event_that_came_while_postgresql_was_read_only_starts_afterwards(alice: User, doorbells: Doorbells) -> None:
+    other = watched(alice)
+    trigger = waits_for(alice, "execution.completed", workflow_id=other.pk)
+    run(other, doorbells)
+    reactions.follow()
+    with read_only("INSERT ON executions_execution", times=1):
+        with pytest.raises(InternalError):
+            reactions.react()
+        assert reactions.react() == 1
+    assert len(started(trigger)) == 1
+    assert reasons_of_events(trigger) == []
 
 
 def test_an_event_is_noted_and_started_though_its_reader_is_called_by_many(alice: User, doorbells: Doorbells) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import InternalError, connection, transaction
 from django.db.models import F
 
 from accounts.models import AuditEntry, User
@@ -19,6 +19,7 @@ from executions.services import StartRequest, start_execution
 from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells
 from tests.integration.triggers.conftest import database_now, move_back, reasons, schedule, set_status, skips
+from tests.read_only import read_only
 from workflows.models import Slot, Trigger, Workflow
 from workflows.services import update_workflow
 
@@ -242,6 +243,17 @@ def test_a_schedule_that_fails_is_passed_over_and_holds_no_other_up(
     assert fire() == 1
     assert Slot.objects.get().trigger_id == good.pk
     assert "Schedule is stuck" in caplog.text
+
+
+def test_a_slot_that_came_while_postgresql_was_read_only_is_started_afterwards(live_schedule: Live) -> None:
+    trigger = live_schedule()
+    move_back(trigger, 61)
+    with read_only("INSERT ON executions_execution", times=1):
+        with pytest.raises(InternalError):
+            fire()
+        assert fire() == 1
+    assert Slot.objects.get().trigger_id == trigger.pk
+    assert reasons(trigger) == []
 
 
 def test_a_workflow_that_somebody_holds_keeps_no_other_schedule_from_its_time(live_schedule: Live) -> None:

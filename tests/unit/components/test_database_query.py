@@ -136,6 +136,16 @@ def test_what_postgresql_refuses_is_permanent(url: str, sql: str, message: str, 
     assert (found.permanent, found.details.get("sqlstate")) == (True, state)
 
 
+@pytest.mark.parametrize(
+    ("state", "permanent"), [("25006", False), ("25P03", False), ("25P04", False), ("25001", True)]
+)
+def test_a_server_that_is_read_only_or_ends_long_transactions_may_be_asked_again(
+    url: str, state: str, permanent: bool
+) -> None:
+    found = failure(url, f"DO $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{state}'; END $$")
+    assert (found.permanent, found.details) == (permanent, {"sqlstate": state})
+
+
 def test_two_columns_of_one_name_are_refused(url: str) -> None:
     assert failure(url, "SELECT 1 AS a, 2 AS a").message == "query: two columns are called a; name them apart with AS"
 
