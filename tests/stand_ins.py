@@ -1,10 +1,13 @@
 """Far ends on this machine: a mail server, an HTTP receiver, and the test database behind a TCP port."""
 
+import asyncio
 import json
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -184,6 +187,51 @@ def first_connection_only(url: str) -> Iterator[str]:
         threading.Thread(target=accept, daemon=True).start()
         user, _, _ = parts.netloc.rpartition("@")
         yield f"postgresql://{user}@127.0.0.1:{listener.getsockname()[1]}{parts.path}"
+
+
+_TLS_REQUEST = bytes.fromhex("0000000804d2162f")
+
+
+@contextmanager
+def postgres_over_tls(url: str, context: ssl.SSLContext) -> Iterator[tuple[str, list[str]]]:
+    """A URL of the same database behind a port that speaks TLS; and how each connection began, `tls` or `plain`."""
+    parts = urlsplit(url)
+    begun: list[str] = []
+
+    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                target.write(data)
+                await target.drain()
+        target.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if await reader.readexactly(8) != _TLS_REQUEST:
+                begun.append("plain")
+                writer.close()
+                return
+            writer.write(b"S")
+            await writer.start_tls(context)
+            begun.append("tls")
+            ends = await asyncio.open_connection(parts.hostname, parts.port)
+            await asyncio.gather(pump(reader, ends[1]), pump(ends[0], writer))
+
+    async def listen(port: "Future[int]", stop: asyncio.Event) -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port.set_result(server.sockets[0].getsockname()[1])
+            await stop.wait()
+
+    loop, stop, port = asyncio.new_event_loop(), asyncio.Event(), Future[int]()
+    thread = threading.Thread(target=loop.run_until_complete, args=(listen(port, stop),))
+    thread.start()
+    try:
+        user, _, _ = parts.netloc.rpartition("@")
+        yield f"postgresql://{user}@127.0.0.1:{port.result(60)}{parts.path}", begun
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
 
 
 @contextmanager

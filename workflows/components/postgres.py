@@ -1,10 +1,13 @@
 """One statement on a PostgreSQL server that a user names: connection, deadline, caps, and values as JSON."""
 
 import base64
+import os
 import re
+import ssl
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -26,6 +29,8 @@ T = TypeVar("T")
 Wanted = TypeVar("Wanted")
 
 _POLL_SECONDS = 0.1
+# Of Debian and Alpine; of Fedora and its kin.
+_TRUST_STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 # For each address, of so many at most, and all of them within the time of the call.
 _CONNECT_SECONDS = 10
 _MAX_ADDRESSES = 4
@@ -110,7 +115,8 @@ def query(
             left = max(1, round((deadline - time.monotonic()) * 1000))
             cursor.execute("SELECT set_config('statement_timeout', $1, false)", [str(left)])
             cursor.execute(
-                "SELECT set_config('intervalstyle', 'iso_8601', false), set_config('datestyle', 'ISO', false)"
+                "SELECT set_config('intervalstyle', 'iso_8601', false), set_config('datestyle', 'ISO', false), "
+                "set_config('bytea_output', 'hex', false)"
             )
             answer = _answer(cursor, sql, [_adapted(value) for value in values], max_rows, max_bytes)
         connection.commit()
@@ -226,7 +232,9 @@ def _conninfo(database: Database, address: str) -> str:
         password=database.password,
         dbname=database.name,
         sslmode=database.ssl_mode,
-        sslrootcert="system" if database.ssl_mode == "verify-full" else "/dev/null",
+        # Without checking a certificate, a file of authorities that is there would be one too many.
+        sslrootcert=_authorities() if database.ssl_mode == "verify-full" else "/dev/null/none",
+        sslcrl="",
         sslcertmode="disable",
         gssencmode="disable",
         passfile="/dev/null",
@@ -234,6 +242,12 @@ def _conninfo(database: Database, address: str) -> str:
         application_name=database.application_name,
         client_encoding="UTF8",
     )
+
+
+def _authorities() -> str:
+    """The file of the system's trust store. The driver brings its own OpenSSL, whose store is empty."""
+    known = ssl.get_default_verify_paths().cafile
+    return known or next(filter(os.path.exists, _TRUST_STORES), "system")
 
 
 def _answer(cursor: psycopg.Cursor[Any], sql: str, values: list[Any], max_rows: int, max_bytes: int) -> Answer:
@@ -265,11 +279,32 @@ def _adapted(value: JSONValue) -> Any:
         return Jsonb(value)
     if isinstance(value, list) and _holds_objects(value):
         return Jsonb(value)
+    if isinstance(value, list) and {int, float} <= set(map(type, _leaves(value))):
+        # JSON writes 10.0 as 10 where it likes, and an array has one type.
+        return _as_decimals(value)
     return value
 
 
 def _holds_objects(value: list[JSONValue]) -> bool:
     return any(isinstance(item, dict) or (isinstance(item, list) and _holds_objects(item)) for item in value)
+
+
+def _leaves(value: list[JSONValue]) -> Iterator[JSONValue]:
+    for item in value:
+        if isinstance(item, list):
+            yield from _leaves(item)
+        else:
+            yield item
+
+
+def _as_decimals(value: list[JSONValue]) -> list[Any]:
+    return [
+        _as_decimals(item) if isinstance(item, list)
+        # Its shortest form, as JSON has it.
+        else Decimal(repr(item)) if type(item) in {int, float}
+        else item
+        for item in value
+    ]  # fmt: skip
 
 
 def _refused(error: psycopg.Error) -> QueryError:

@@ -1,21 +1,26 @@
 """database_query on the test PostgreSQL: values, limits, refusals, and what an error must not tell."""
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from core.errors import ErrorCode
 from core.outbound import checked_addresses
 from core.outbound_policy import OutboundPolicy
 from core.types import JSONObject
-from tests.stand_ins import first_connection_only, postgres_over_tcp, unreachable_port
+from tests.stand_ins import first_connection_only, postgres_over_tcp, postgres_over_tls, unreachable_port
 from tests.unit.components.context import context, run
+from tests.unit.outbound_peers import certificate_for
 from workflows.components.base import Completed, Failed
 from workflows.components.database import DatabaseQuery
 from workflows.components.postgres import Answer, Database, QueryError
@@ -90,6 +95,49 @@ def test_binds_carry_each_kind_of_value(url: str) -> None:
             "again": "it's; DROP",
         }
     ]
+
+
+@pytest.mark.parametrize("mode", ["", "?sslmode=prefer", "?sslmode=require"])
+def test_a_server_that_speaks_tls_is_spoken_to_in_it(url: str, tmp_path: Path, mode: str) -> None:
+    context, _ = certificate_for("db.example", tmp_path)
+    with postgres_over_tls(url, context) as (over_tls, begun):
+        assert rows(over_tls + mode, "SELECT 1 AS one") == [{"one": 1}]
+        assert begun == ["tls"]
+
+
+def test_a_certificate_is_checked_by_the_systems_trust_store_where_that_is_asked(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, trusted = certificate_for("db.example", tmp_path)
+    with postgres_over_tls(url, context) as (over_tls, _):
+        port = urlsplit(over_tls).port or 0
+        user = urlsplit(url).username or ""
+        database = Database("db.example", port, user, "", urlsplit(url).path[1:], "verify-full", "test")
+        other = replace(database, host="other.example")
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert ask(database, ["127.0.0.1"], timeout_seconds=10).rows == [{"?column?": 1}]
+        with pytest.raises(QueryError, match="could not be connected to"):
+            ask(other, ["127.0.0.1"], timeout_seconds=10)
+        monkeypatch.delenv("SSL_CERT_FILE")
+        with pytest.raises(QueryError, match="could not be connected to"):
+            ask(database, ["127.0.0.1"], timeout_seconds=10)
+
+
+def test_a_list_of_whole_and_broken_numbers_is_an_array(url: str) -> None:
+    for type_ in ("numeric", "float8"):
+        sql = f"SELECT n::text AS n FROM (VALUES (10::{type_}), (12.5), (13)) AS t (n) WHERE n = ANY(:numbers)"
+        assert rows(url, sql, {"numbers": [10, 12.5]}) == [{"n": "10"}, {"n": "12.5"}]
+
+
+def test_bytes_are_base64_however_the_server_would_write_them(url: str) -> None:
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as database:
+        database.execute("ALTER DATABASE apg SET bytea_output = 'escape'")
+        try:
+            assert rows(url, "SELECT convert_to('abcdef', 'UTF8') AS v, '\\x00'::bytea AS z") == [
+                {"v": "YWJjZGVm", "z": "AA=="}
+            ]
+        finally:
+            database.execute("ALTER DATABASE apg RESET bytea_output")
 
 
 def test_a_statement_without_rows_counts_what_it_changed_and_is_committed(url: str) -> None:
