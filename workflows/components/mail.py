@@ -17,7 +17,7 @@ _RECIPIENT_FIELDS = ("to", "cc", "bcc")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"(?=.{{1,254}}\Z)(?P<local>{_ATOM}(?:\.{_ATOM})*)@(?P<domain>{_LABEL}(?:\.{_LABEL})*)")
-_NAMED = re.compile(r'(?P<name>"[^"\\]*"|[^"<>@,;\\]*?)\s*<(?P<address>[^<>]+)>')
+_NAMED = re.compile(r'(?P<name>"[^"\\]*"\s*|[^"<>@,;\\]*)<(?P<address>[^<>]+)>')
 # Commas between addresses, not those inside a quoted name.
 _PART = re.compile(r'(?P<part>(?:"[^"]*"|[^",])*)(?P<end>,|\Z)')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")

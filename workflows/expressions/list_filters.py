@@ -71,14 +71,16 @@ def path_of(attribute: object, name: str) -> list[str | int]:
     path = text_of(attribute, name, "attribute")
     if len(path) > MAX_PATH_CHARS:
         raise ExpressionError(f"an attribute is limited to {MAX_PATH_CHARS} characters", kind="budget")
-    return [int(part) if part.isascii() and part.isdigit() else part for part in path.split(".")]
+    return list(path.split("."))
 
 
 def attribute_of(budget: Budget, item: object, path: list[str | int]) -> object:
     """What stands at a path inside an item, Undefined where nothing does."""
     budget.spend(len(path))
     for key in path:
-        item = item_at(item, key)
+        # Digits are a key of an object, and the place in a list or text.
+        is_place = type(key) is str and not isinstance(item, Mapping) and key.isascii() and key.isdigit()
+        item = item_at(item, int(key) if is_place else key)
         if isinstance(item, Undefined):
             budget.spend(8)
             return Undefined(f"an item has no attribute `{'.'.join(map(str, path))}`: {item.message}")

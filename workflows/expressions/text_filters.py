@@ -4,7 +4,9 @@ import base64
 import binascii
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Final
 from urllib.parse import quote
 
@@ -175,7 +177,7 @@ def absolute(budget: Budget, value: object) -> int | float:
     return checked_number(abs(number_operand(value, "abs")))
 
 
-_ROUNDINGS: Final[dict[object, Callable[[float], int]]] = {
+_ROUNDINGS: Final[dict[object, Callable[[float | Decimal], int]]] = {
     "common": round,
     "ceil": math.ceil,
     "floor": math.floor,
@@ -195,10 +197,14 @@ def round_number(budget: Budget, value: object, digits: object = 0, method: obje
         return checked_number(rounding(number))
     if method == "common":
         return checked_number(round(number, places))
-    scale = 10 ** abs(places)
-    if places < 0:
-        return checked_number(rounding(number / scale) * scale)
-    return checked_number(rounding(checked_number(number * scale)) / scale)
+    if type(number) is int and places > 0:
+        return number
+    # As it is written: in binary, 1.1 * 100 is more than 110.
+    exact = Decimal(repr(number)).scaleb(places)
+    if exact.adjusted() > sys.float_info.max_10_exp:
+        raise ExpressionError("the result is too large for a number", kind="budget")
+    rounded = Decimal(rounding(exact)).scaleb(-places)
+    return checked_number(int(rounded) if places < 0 else float(rounded))
 
 
 def date(budget: Budget, value: object, format: object = None) -> str:  # noqa: A002  # the users' word

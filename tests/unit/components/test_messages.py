@@ -8,6 +8,7 @@ import pytest
 from core.errors import ErrorCode
 from core.outbound_policy import OutboundPolicy
 from core.types import JSONObject
+from tests import cpu
 from tests.stand_ins import http_receiver
 from tests.unit.components.context import context, run
 from workflows.components.base import Completed, Email, EmailRefusedError, Failed
@@ -77,6 +78,14 @@ def test_what_is_no_address_or_no_line_is_refused_and_nothing_sent(config: JSONO
     assert outcome.message.startswith(f"{field}: ")
     assert (outcome.permanent, sent) == (True, [])
     assert "evil" not in outcome.message
+
+
+@pytest.mark.parametrize("to", ["a" + " " * 100_000 + "b", '"a"' + " " * 100_000 + "b", "a." * 50_000, "<" * 100_000])
+def test_a_long_text_that_is_no_address_is_refused_at_once(to: str) -> None:
+    def refuse() -> None:
+        assert isinstance(run("email", {"to": to, "subject": "s"}), Failed)
+
+    cpu.assert_within(0.5, refuse)
 
 
 @pytest.mark.parametrize("permanent", [True, False])
