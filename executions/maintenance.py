@@ -5,6 +5,7 @@ SKIP LOCKED or conditional moves, and is harmless when run twice or by many work
 """
 
 import logging
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 # Small, so that a sweep never holds many rows, nor one worker all the work.
 BATCH = 100
 _LOCK_SECONDS = 1
+# What waits for locks one by one ends after this time: the keeper has leases to renew, and comes again.
+_PASS_SECONDS = 2.0
 
 
 def sweep() -> int:
@@ -112,8 +115,10 @@ def queue_scheduled() -> int:
     of its account, which would wait too.
     """
     moved = starting.queue_due(BATCH)
-    left: set[str] = set()
+    began, left = time.monotonic(), set[str]()
     for due in starting.due_with_key(BATCH):
+        if time.monotonic() - began > _PASS_SECONDS:
+            break
         if not left.isdisjoint({due.workflow_id, due.account_id}):
             continue
         try:

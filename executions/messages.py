@@ -130,4 +130,5 @@ def parse_token(data: dict[str, Any]) -> str:
 
 
 def _inside(problem: Problem) -> Problem:
-    return Problem(problem.message, field=f"data.{problem.field}", code=problem.code, details=problem.details)
+    field = "data" if problem.field is None else f"data.{problem.field}"
+    return Problem(problem.message, field=field, code=problem.code, details=problem.details)

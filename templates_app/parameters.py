@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from core.errors import Problem
+from core.errors import Problem, bounded
 from core.redact import REDACTED
 from core.types import JSONObject, JSONValue
 from workflows.definition_schema import MAX_PARAMETERS, PARAMETER
@@ -60,7 +60,7 @@ _RENDERED = frozenset({"parameters", "hmac_secret"})
 
 def form_problems(form: JSONValue, definition: JSONObject) -> list[Problem]:
     """What is wrong with a form by itself, and with it beside the definition's own parameters, `parameters[…]` each."""
-    found = list(_FORM.problems(form, "parameters"))
+    found = bounded(_FORM.problems(form, "parameters"))
     if found:
         return found
     complete = completed(form, definition)
@@ -128,11 +128,12 @@ def values_of(definition: JSONObject, form: Sequence[JSONObject], given: JSONObj
     Raises ParameterError naming each that is missing, wrong or of another name, as `parameters.NAME`.
     """
     known = {field["name"] for field in form}
-    unknown = [
-        _problem("The template has no such parameter", join_path("parameters", [name]), _one_of(known), name)
+    expected = _one_of(known)
+    unknown = bounded(
+        _problem("The template has no such parameter", join_path("parameters", [name]), expected, name)
         for name in given
         if name not in known
-    ]
+    )
     own = _by_name(definition)
     # By the form's word on what must be given, by the definition's on what is sensitive.
     declared = [{**_merged(field, own.get(field["name"])), "required": field["required"]} for field in form]

@@ -31,7 +31,8 @@ class DefinitionError(ValueError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(bounded(problems))
-        super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in self.problems))
+        told = ((problem.field, problem.message) for problem in self.problems)
+        super().__init__("; ".join(": ".join(filter(None, each)) for each in told))
 
 
 class ConnectionType(StrEnum):
