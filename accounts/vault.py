@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from core.errors import APGError, ErrorCode, Problem
+
 _VERSION = b"\x01"
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
@@ -21,11 +23,23 @@ HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES
 """How many bytes at the beginning of something sealed say under which key it is."""
 
 
-class SealBrokenError(Exception):
+class SealBrokenError(APGError):
     """The sealed bytes do not open: another key, another row, or altered data.
 
     Met after a restore with other keys: put the old key back at the end of APG_ENCRYPTION_KEYS.
     """
+
+    code = ErrorCode.RESOURCE_CONFLICT
+    status = 409
+
+    def __init__(self, reason: str) -> None:
+        message = "What is stored does not open"
+        problem = Problem(f"{message}: {reason}", details={"expected": "the old key in APG_ENCRYPTION_KEYS"})
+        super().__init__(message, problems=[problem])
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 def seal(plain: bytes, *, bound_to: str) -> bytes:

@@ -22,7 +22,7 @@ from config.graphql import Operation, RequestRefusedError
 from core.envelope import render
 from core.errors import APGError, AuthenticationFailedError, NotFoundError, RateLimitedError
 from core.graphql_rest import id_of
-from core.strict_json import StrictJSONError, loads
+from core.strict_json import StrictJSONError, UnstorableTextError, check_storable, loads
 from core.times import parse_time
 from core.types import JSONObject
 from executions import live, queries
@@ -211,7 +211,8 @@ def _parsed(text: str) -> JSONObject | None:
     """A message of the protocol; None for anything else."""
     try:
         found = loads(text.encode())
-    except (StrictJSONError, UnicodeError):
+        check_storable(found)
+    except (StrictJSONError, UnstorableTextError, UnicodeError):
         return None
     if not isinstance(found, dict) or not isinstance(found.get("type"), str):
         return None

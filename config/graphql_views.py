@@ -46,7 +46,7 @@ class GraphQLView(View):
             raise BadRequestError("Subscriptions need a WebSocket at this address")
         if operation.kind is OperationType.MUTATION:
             # Rates count what is done, not requests: the request itself has been counted as one.
-            count_requests(request, len(operation.fields) - 1)
+            count_requests(request, max(len(operation.fields) - 1, 0))
         return Response(graphql.run(operation, caller(request)))
 
     def get_exception_handler(self) -> Any:

@@ -7,6 +7,7 @@ from django.http import QueryDict
 
 from core.errors import BadRequestError, Problem
 from core.ids import parse_id
+from core.strict_json import is_unstorable
 from core.times import iso, parse_time
 
 MAX_TEXT_CHARS = 200
@@ -35,9 +36,9 @@ def boolean(query: QueryDict, name: str, *, default: bool) -> bool:
 
 
 def text(query: QueryDict, name: str, max_chars: int = MAX_TEXT_CHARS) -> str | None:
-    """Text of bounded length without NUL, which PostgreSQL cannot compare. Raises BadRequestError."""
+    """Text of bounded length that PostgreSQL can compare: without NUL and lone surrogates. Raises BadRequestError."""
     value = one(query, name)
-    if value is not None and (len(value) > max_chars or "\0" in value):
+    if value is not None and (len(value) > max_chars or is_unstorable(value)):
         raise bad_parameter(name, f"text of at most {max_chars} characters without NUL", value)
     return value
 

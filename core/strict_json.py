@@ -52,9 +52,9 @@ def check_storable(value: Any) -> None:
     way: list[Any] = [None]
     while open_:
         for way[-1], item in open_[-1]:
-            if isinstance(way[-1], str) and _is_unstorable(way[-1]):
+            if isinstance(way[-1], str) and is_unstorable(way[-1]):
                 raise UnstorableTextError(_path(way[1:-1]))
-            if isinstance(item, str) and _is_unstorable(item):
+            if isinstance(item, str) and is_unstorable(item):
                 raise UnstorableTextError(_path(way[1:]))
             if isinstance(item, list | dict):
                 open_.append(iter(item.items() if isinstance(item, dict) else enumerate(item)))
@@ -65,7 +65,8 @@ def check_storable(value: Any) -> None:
             way.pop()
 
 
-def _is_unstorable(text: str) -> bool:
+def is_unstorable(text: str) -> bool:
+    """Whether PostgreSQL can hold it in no text: NUL, and lone surrogates."""
     return "\0" in text or _SURROGATE.search(text) is not None
 
 

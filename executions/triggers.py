@@ -296,12 +296,12 @@ def refusals() -> Iterator[None]:
     """What keeps an execution from being started, as RefusedError."""
     try:
         yield
+    except SealBrokenError as error:
+        raise RefusedError("refused", f"A secret does not open: {error}") from None
     except APGError as error:
         raise RefusedError("refused", error.message, tuple(error.problems)) from None
     except ExpressionError as error:
         raise RefusedError("refused", f"The trigger's parameters cannot be computed: {error}") from None
-    except SealBrokenError as error:
-        raise RefusedError("refused", f"A secret does not open: {error}") from None
 
 
 # What users do.

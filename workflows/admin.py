@@ -1,27 +1,36 @@
 """Workflows in the admin, to look at and to switch on and off; other changes go through the API."""
 
+import json
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.audited_admin import ReadOnlyAdmin, admin_user, badge
 from core.errors import APGError
 from workflows.models import Share, Workflow, WorkflowStatus, WorkflowVersion
+from workflows.queries import current_version
 from workflows.services import update_workflow
+
+_VERSIONS = 50
 
 
 class VersionInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
-    """The versions with their definitions, as they may be shown."""
+    """The newest versions; there may be very many, and of a megabyte each."""
 
     model = WorkflowVersion
-    readonly_fields = ("number", "definition", "created_by", "created_at")
-    exclude = ("sealed_definition",)
+    fields = readonly_fields = ("number", "created_by", "created_at")
+    ordering = ("-number",)
     can_delete = False
     extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WorkflowVersion]:
+        newest = super().get_queryset(request).filter(number__gt=F("workflow__version") - _VERSIONS)
+        return newest.defer("definition", "sealed_definition").select_related("created_by")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -48,6 +57,7 @@ class WorkflowAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     list_select_related = ("created_by",)
     search_fields = ("name", "created_by__email")
+    readonly_fields = ("definition",)
     inlines = (ShareInline, VersionInline)
     actions = ("activate", "deactivate")
 
@@ -55,6 +65,12 @@ class WorkflowAdmin(ReadOnlyAdmin):
     def state(self, workflow: Workflow) -> SafeString:
         """In its colour."""
         return badge(workflow.status)
+
+    @admin.display
+    def definition(self, workflow: Workflow) -> SafeString:
+        """The current one, as it may be shown."""
+        text = json.dumps(current_version(workflow).definition, indent=2, ensure_ascii=False)
+        return format_html("<pre>{}</pre>", text)
 
     @admin.action(description="Activate the chosen workflows", permissions=["operate"])
     def activate(self, request: HttpRequest, workflows: QuerySet[Workflow]) -> None:

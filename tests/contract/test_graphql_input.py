@@ -287,6 +287,13 @@ def test_requests_are_counted_and_answers_say_so(graphql: GraphQL, alice: User) 
     assert {"X-Request-ID", "Cache-Control", "Content-Security-Policy"} <= set(third)
 
 
+def test_a_mutation_that_does_nothing_counts_as_a_request(graphql: GraphQL, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(tier="custom", requests_per_hour=100, concurrent_executions=5)
+    text = 'mutation { cancelExecution(id: "x") @skip(if: true) { success } }'
+    left = [int(graphql.ask(text).headers["X-RateLimit-Remaining"]) for _ in range(3)]
+    assert left == [99, 98, 97]
+
+
 def test_over_the_rate_is_429_with_a_graphql_error(graphql: GraphQL, alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(tier="custom", requests_per_hour=1, concurrent_executions=1)
     answers = [graphql.ask("{ __typename }") for _ in range(3)]

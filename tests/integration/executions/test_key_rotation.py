@@ -21,7 +21,8 @@ from executions.interventions import RetryRequest, retry_execution, send_signal
 from executions.models import ComponentRun, Execution, LoopItem
 from executions.services import StartRequest, start_execution
 from executions.states import ExecutionStatus
-from tests.integration.executions.conftest import Doorbells, linear, make_workflow, opened, transform
+from tests.api import Api
+from tests.integration.executions.conftest import Doorbells, linear, make_workflow, opened, start, transform
 from webhooks.models import Webhook
 from webhooks.sealing import open_secret
 from webhooks.services import create_webhook, rotate_secret
@@ -304,3 +305,20 @@ def test_items_are_bound_to_their_loop_and_place(alice: User, doorbells: Doorbel
     item.refresh_from_db()
     opened = vault.unseal(bytes(item.sealed_value or b""), bound_to=f"{item.run_id}/items/0")
     assert opened == f'"{TOKEN}"'.encode()
+
+
+def test_what_does_not_open_is_409_with_advice(alice: User, alice_api: Api, doorbells: Doorbells, ring: Ring) -> None:
+    ring(NEW)
+    execution = start(alice, linear(transform("a", "{{ api_token }}")), parameters={"api_token": "s3cr3t-value"})
+    doorbells.work()
+    secretive = linear({"id": "a", "type": "transform", "config": {"output": {"password": "a-literal-secret"}}})
+    workflow = alice_api.post("/workflows", {"name": "secretive", "definition": secretive}).data["id"]
+    ring(OLD)
+    for path in (
+        f"/executions/{execution.pk}/retry",
+        f"/workflows/{workflow}/duplicate",
+        f"/workflows/{workflow}/versions/1/restore",
+    ):
+        answer = alice_api.post(path, {})
+        assert (answer.status, answer.code) == (409, "RESOURCE_CONFLICT"), path
+        assert answer.body["errors"][0]["details"] == {"expected": "the old key in APG_ENCRYPTION_KEYS"}

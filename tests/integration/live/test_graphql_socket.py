@@ -217,6 +217,7 @@ def closed_after(client: GraphQLClient, *messages: Any) -> int | None:
         ([{"type": "subscribe", "id": "", "payload": {"query": "{ a }"}}], 4400),
         ([{"type": "subscribe", "id": 5, "payload": {"query": "{ a }"}}], 4400),
         ([{"type": "subscribe", "id": "1", "payload": "{ a }"}], 4400),
+        ([{"type": "subscribe", "id": "1", "payload": {"query": "{ a }", "variables": {"s": "\ud800"}}}], 4400),
     ],
 )
 def test_q7_what_is_not_the_protocol_closes(dial: Dial, messages: list[Any], code: int) -> None:

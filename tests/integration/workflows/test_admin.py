@@ -1,11 +1,13 @@
 """Workflows in the admin: to list, to search and to look at."""
 
+import re
+
 import pytest
 from django.test import Client
 
 from accounts.models import User
 from tests.integration.workflows.conftest import sends
-from workflows.services import create_workflow
+from workflows.services import create_workflow, update_workflow
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/workflows/workflow/"
@@ -29,6 +31,16 @@ def test_the_list_shows_and_searches(browser: Client, alice: User) -> None:
     found = browser.get(f"{LIST}?q=report&status=draft").content.decode()
     assert "Second report" in found
     assert "First pipeline" not in found
+
+
+def test_of_very_many_versions_the_newest_are_listed_without_their_definitions(browser: Client, alice: User) -> None:
+    workflow = create_workflow(user=alice, name="w", definition=sends("version 1"))
+    for number in range(2, 61):
+        update_workflow(workflow=workflow, user=alice, changes={"definition": sends(f"version {number}")})
+    text = browser.get(f"{LIST}{workflow.pk}/change/").content.decode()
+    assert [f"version {number}" in text for number in (1, 59, 60)] == [False, False, True]
+    listed = re.findall(r'<td class="field-number">\s*<p>(\d+)</p>', text)
+    assert listed == [str(number) for number in range(60, 10, -1)]
 
 
 def test_a_workflow_is_shown_with_its_definition_and_cannot_be_changed(browser: Client, alice: User) -> None:
