@@ -16,6 +16,7 @@ from core.ids import first_id, to_uuid
 from core.times import midnight
 from executions.transitions.statements import fetch_all, fetch_one
 
+# A migration makes it; again where tables have been emptied, for nobody deletes from those meanwhile.
 _MAKE_STATE = "INSERT INTO executions_tallystate (id, sealed_until) VALUES (1, NULL) ON CONFLICT DO NOTHING"
 _LOCK_STATE = "SELECT id FROM executions_tallystate FOR UPDATE"
 

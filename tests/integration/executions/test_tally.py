@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.migrations.loader import MigrationLoader
 
 from accounts.models import User
 from core.ids import first_id, to_uuid
@@ -17,7 +19,9 @@ from executions.maintenance import seal_days
 from executions.models import Execution, ExecutionTally, TallyState
 from executions.states import FINAL_EXECUTION, ExecutionStatus
 from tests.api import Api
+from tests.eventually import eventually
 from tests.integration.workflows.conftest import make
+from tests.locks import waiting
 from workflows.models import Share, Workflow, WorkflowTally, WorkflowVersion
 
 pytestmark = pytest.mark.django_db
@@ -188,6 +192,34 @@ def test_a_delete_subtracts(alice_api: Api, staff: Api, two_weeks: list[Executio
     assert alice_api.call("DELETE", f"/workflows/{other}").status == 200
     assert listed(staff, "")[0] == 21
     assert sealed()[0] is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_delete_while_days_are_sealed_for_the_first_time_subtracts(staff: Api, two_weeks: list[Execution]) -> None:
+    TallyState.objects.all().delete()
+    _apply("0020_tally_state")
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            assert seal_days() == 13
+            deleted = thread.submit(_delete, [execution.pk for execution in two_weeks[::2]])
+            eventually(lambda: waiting() == 1 or deleted.done())
+        deleted.result(timeout=10)
+    assert sealed()[0] is not None
+    assert staff.get("/executions").body["metadata"]["total_count"] == 21
+
+
+def _apply(name: str) -> None:
+    """The migration, whatever has been done since to what it left."""
+    loader, key = MigrationLoader(connection), ("executions", name)
+    with connection.schema_editor() as editor:
+        loader.get_migration(*key).apply(loader.project_state(key, at_end=False), editor)
+
+
+def _delete(ids: list[str]) -> None:
+    try:
+        Execution.objects.filter(pk__in=ids).delete()
+    finally:
+        connection.close()
 
 
 def test_owners_and_sharees_count_the_same_before_and_after_sealing(
