@@ -5,16 +5,24 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.callers import Caller
 from accounts.scopes import Scope
 from core.errors import APGError, ConflictError, NotAllowedError
+from core.ids import to_uuid
 from core.types import JSONObject
 from workflows import access, services
 from workflows.models import Workflow, WorkflowStatus
 
 MAX_OPERATIONS = 100
+
+# Only an atomic request holds one name while it waits for another.
+_LOCK_NAMES = """
+SELECT pg_advisory_xact_lock(key) FROM (
+    SELECT DISTINCT hashtextextended(owner::text, 2) AS key FROM unnest(%s::uuid[]) AS owner ORDER BY key
+) AS wanted
+"""
 
 
 class Kind(StrEnum):
@@ -56,6 +64,7 @@ def run_operations(
     outcomes: list[Outcome] = []
     try:
         with transaction.atomic(durable=True):
+            _lock_all(caller, operations)
             for operation in operations:
                 outcomes.append(_outcome(caller, operation, durable=False))
                 if isinstance(outcomes[-1], APGError):
@@ -65,6 +74,15 @@ def run_operations(
         before = len(outcomes) - 1
         return [*[undone] * before, outcomes[-1], *[undone] * (len(operations) - len(outcomes))]
     return outcomes
+
+
+def _lock_all(caller: Caller, operations: Sequence[Operation | APGError]) -> None:
+    """Lock every workflow, then the owners' names, each in order so that two requests do not wait for each other."""
+    ids = {operation.workflow_id for operation in operations if isinstance(operation, Operation)} - {None}
+    rows = access.visible_to(caller).filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
+    owners = {caller.user.pk, *rows.values_list("created_by", flat=True)}
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_NAMES, [[to_uuid(owner) for owner in owners]])
 
 
 def _outcome(caller: Caller, operation: Operation | APGError, *, durable: bool) -> Outcome:

@@ -1,15 +1,20 @@
 """Bulk operations: the API reference's request and answer, at each address, and rows K1, K2, K4 of bulk bodies."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from accounts.api_keys import create_api_key
 from accounts.models import User
 from core.ids import new_id
 from tests.api import Api
+from tests.eventually import eventually
+from tests.locks import waiting
 from workflows.models import Workflow, WorkflowVersion
+from workflows.services import create_workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,6 +112,45 @@ def test_k4_a_name_twice_conflicts_and_an_atomic_request_names_which(alice_api: 
         "operations[1].data.name",
     ]
     assert Workflow.objects.count() == 1
+
+
+def test_atomic_requests_with_the_same_workflows_in_another_order_are_all_done(alice_api: Api) -> None:
+    made = run(alice_api, *map(create, "abc")).data["results"]
+    a, b, c = ({"operation": "activate", "workflow_id": result["data"]["id"]} for result in made)
+    with ThreadPoolExecutor(2) as threads:
+        with transaction.atomic():
+            Workflow.objects.select_for_update().get(name="c")
+            answers = in_threads(threads, alice_api, [c, a, b], [b, c, a])
+            # Locked before the first operation, which waits.
+            assert list(Workflow.objects.select_for_update(skip_locked=True).filter(name="a")) == []
+        assert [codes(answer.result()) for answer in answers] == [[None] * 3] * 2
+    assert list(Workflow.objects.values_list("status", flat=True)) == ["active"] * 3
+
+
+def test_k4_atomic_requests_with_the_same_names_in_another_order_conflict(alice_api: Api, alice: User) -> None:
+    x, y, z = map(create, "xyz")
+    with ThreadPoolExecutor(2) as threads:
+        with transaction.atomic():
+            create_workflow(user=alice, name="z", definition=DEFINITION, durable=False)
+            answers = in_threads(threads, alice_api, [x, z, y], [y, z, x])
+            transaction.set_rollback(True)
+        done, refused = sorted((codes(answer.result()) for answer in answers), key=str, reverse=True)
+    assert (done, refused) == ([None] * 3, ["RESOURCE_CONFLICT"] * 3)
+    assert sorted(Workflow.objects.values_list("name", flat=True)) == ["x", "y", "z"]
+
+
+def in_threads(threads: ThreadPoolExecutor, api: Api, *requests: list[Any]) -> list[Future[Any]]:
+    """The atomic requests, each on a connection of its own, when all of them wait for a lock."""
+
+    def send(operations: list[Any]) -> Any:
+        try:
+            return run(api, *operations, atomic=True)
+        finally:
+            connection.close()
+
+    answers = [threads.submit(send, operations) for operations in requests]
+    eventually(lambda: waiting() == len(requests))
+    return answers
 
 
 @pytest.mark.parametrize(
