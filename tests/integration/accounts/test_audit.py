@@ -83,6 +83,7 @@ def test_filters(alice_api: Api, alice: User, staff: Api) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [("action=x", "action"), ("actor_id=x", "actor_id"), ("address=x", "address"), ("start_date=x", "start_date"),
+     ("address=fe80::1%251", "address"), (f"address=fe80::1%25{'a' * 40}", "address"),
      ("object_id=a%00", "object_id"), ("start_date=2025-01-02&end_date=2025-01-01", "start_date"),
      ("limit=0", "limit")],
 )  # fmt: skip
