@@ -93,7 +93,14 @@ def filled(route: str, world: World, row: Row, **replaced: str) -> str:
     path = route.replace("^", "").replace("\\Z", "")
     ids = {**world.ids, **{name: world.ids[other] for name, other in row.addresses.items()}, **replaced}
     for name, value in ids.items():
-        for converter in (f"<id:{name}>", f"<str:{name}>", f"<signal:{name}>", f"<number:{name}>", f"<hook:{name}>"):
+        for converter in (
+            f"<id:{name}>",
+            f"<str:{name}>",
+            f"<signal:{name}>",
+            f"<number:{name}>",
+            f"<hook:{name}>",
+            f"<component:{name}>",
+        ):
             path = path.replace(converter, value)
     # The name of a secret is a group of a regular expression.
     start = path.find("(?P<name>")
