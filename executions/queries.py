@@ -145,16 +145,24 @@ def inputs_of(runs: Sequence[ComponentRun]) -> list[JSONValue | OutputUnavailabl
     """What each run was handed: the outputs of its taken predecessors, an item's value, or what started all.
 
     As it may be shown; one query however many runs there are, and one for each version that this process has not
-    read before. The runs have their executions with them. None where the stored definition can no longer be read: a
-    rule has become stricter since, or the plug-in that has a loop's body is gone. The error where what is stored
-    cannot be had.
+    read before. The runs have their executions with them. None where a run that others lead to has not started, and
+    where the stored definition can no longer be read: a rule has become stricter since, or the plug-in that has a
+    loop's body is gone. The error where what is stored cannot be had.
     """
     homes = {version_id: _homes(version_id) for version_id in {run.execution.version_id for run in runs}}
     homes_of = {run.scope_id: homes[run.execution.version_id] for run in runs}
-    sources = ComponentRun.objects.filter(scope_id__in=list(homes_of)).exclude(taken_out=[]).exclude(taken_out=None)
+    # Values may have a mebibyte each: only those are read that lead to one of these runs.
+    started = [
+        (run, home.definition.incoming[run.component_id])
+        for run in runs
+        if run.started_at is not None and (home := homes_of[run.scope_id].get(run.component_id)) is not None
+    ]
+    before = {connection.source for _, incoming in started for connection in incoming}
+    sources = ComponentRun.objects.filter(scope_id__in=list(homes_of), component_id__in=before)
+    sources = sources.exclude(taken_out=[]).exclude(taken_out=None)
     handed: dict[tuple[str, str], dict[str, JSONValue | OutputUnavailableError]] = {}
     found = list(sources.only("component_id", "scope_id", "output", "output_ref", "taken_out").order_by("completed_at"))
-    outputs.prefetch([*found, *(run.item for run in runs if run.item is not None)])
+    outputs.prefetch([*found, *(run.item for run, incoming in started if run.item is not None and not incoming)])
     for source in found:
         home = homes_of[source.scope_id].get(source.component_id)
         if home is None:

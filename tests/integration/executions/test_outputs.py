@@ -408,6 +408,45 @@ def test_what_cannot_be_had_reads_null_and_takes_nothing_else_with_it(
     assert str(folder) not in caplog.text + json.dumps([one.body, runs, graph.body])
 
 
+@pytest.mark.parametrize(
+    ("page", "read", "inputs"),
+    [
+        ("limit=1", ["make"], [{}]),
+        ("limit=1&offset=1", ["loop", "make"], [[LARGE, "small"]]),
+        ("limit=1&offset=2", ["first", "item"], [LARGE]),
+        ("limit=1&offset=3", ["first", "second"], [LARGE + "!"]),
+        ("limit=1&offset=6", ["after", "loop"], [[LARGE + "!?", "small!?"]]),
+    ],
+)
+def test_a_page_of_runs_reads_what_its_runs_made_and_were_handed_and_nothing_else(
+    alice: User,
+    alice_api: Api,
+    doorbells: Doorbells,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    page: str,
+    read: list[str],
+    inputs: list[Any],
+) -> None:
+    body = linear(transform("first", "{{ item }}!"), transform("second", "{{ first.output }}?"))
+    del body["settings"]
+    loop = {"id": "loop", "type": "for_each", "config": {"items": "{{ make.output }}", **body}}
+    definition = linear(transform("make", [LARGE, "small"]), loop, transform("after", "{{ loop.output }}"))
+    execution = ran(alice, doorbells, definition)
+    names = {run.output_ref["key"]: run.component_id for run in ComponentRun.objects.exclude(output_ref=None)}
+    names[LoopItem.objects.get(index=0).value_ref["key"]] = "item"
+    opened: list[str] = []
+    opening = storages["outputs"].open
+
+    def noting(name: str, mode: str = "rb") -> Any:
+        opened.append(names[name])
+        return opening(name, mode)
+
+    monkeypatch.setattr(storages["outputs"], "open", noting)
+    shown = alice_api.get(f"/executions/{execution.pk}/components?{page}").data
+    assert ([run["input_data"] for run in shown], sorted(opened)) == (inputs, read)
+
+
 def test_a_store_that_is_away_is_asked_once_for_a_page(
     alice: User, alice_api: Api, doorbells: Doorbells, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
