@@ -2,13 +2,21 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, register_converter
+from django.urls.converters import StringConverter
 
 from config import schema_views, system
 from config.graphql_views import GraphQLView
 from config.metrics_views import MetricsView
 from core.ids import IdConverter
 from executions import hook_views
-from workflows.definition_schema import ComponentId
+from workflows.definition_schema import COMPONENT_ID
+
+
+class ComponentId(StringConverter):
+    """`<component:…>`: the id of a component; anything else is no match, hence 404."""
+
+    regex = COMPONENT_ID
+
 
 register_converter(IdConverter, "id")
 register_converter(hook_views.HookToken, "hook")

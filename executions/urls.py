@@ -1,20 +1,15 @@
 """Addresses of executions, relative to each base of the contract."""
 
 from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from executions import trigger_views, views
 
 
-class SignalName:
+class SignalName(StringConverter):
     """`<signal:…>`: a name that a component may wait for."""
 
     regex = r"[A-Za-z0-9_.-]{1,128}"
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
 
 
 register_converter(SignalName, "signal")

@@ -20,20 +20,8 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 MAX_PARAMETERS = 200
 
-
-class ComponentId:
-    """`<component:…>` in an address: the id of a component."""
-
-    regex = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
-
-
-_ID = f"^{ComponentId.regex}$"
+COMPONENT_ID = r"[A-Za-z_][A-Za-z0-9_-]{0,63}"
+_ID = f"^{COMPONENT_ID}$"
 _NAME = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 _TEN_YEARS = 315_576_000
 # Where a drawing program puts things; beyond it a canvas has no use for the number.

@@ -307,6 +307,18 @@ def test_of_those_that_are_due_together_the_first_runs_with_skip(alice: User, do
     assert slots(*executions) == [True, False, False]
 
 
+def test_a_pass_over_its_time_leaves_the_rest_for_the_next(
+    alice: User, doorbells: Doorbells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executions = due_together(make_workflow(alice, limited("skip")), alice, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(maintenance, "_PASS_SECONDS", -1.0)
+        assert maintenance.sweep_one("queue_scheduled") == 0
+        assert ends(*executions) == [("pending", None)] * 2
+    assert maintenance.sweep_one("queue_scheduled") == 2
+    assert ends(*executions) == [("queued", None), ("cancelled", SKIPPED)]
+
+
 def test_one_that_another_worker_has_queued_is_left_alone(alice: User, doorbells: Doorbells) -> None:
     first, _ = due_together(make_workflow(alice, limited("skip")), alice, 2)
     due = starting.due_with_key(100)
