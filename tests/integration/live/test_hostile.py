@@ -301,10 +301,16 @@ def unsent(web: Web, socket: RawSocket) -> int:
 
 
 def stands_still(web: Web, socket: RawSocket) -> bool:
-    """Whether the server has more for this one, and sends none of it."""
+    """Whether the server has more for this one than the system's buffers take, and waits for it to be read.
+
+    It was given all that goes into them once no more came for longer than the server may be kept from its work.
+    """
     before = unsent(web, socket)
-    pass_time(0.3)
-    return before == unsent(web, socket) > 0
+    for _ in range(10):
+        pass_time(0.3)
+        if before != unsent(web, socket):
+            return False
+    return before > 0
 
 
 def connected(web: Web, socket: RawSocket) -> bool:
