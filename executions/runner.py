@@ -18,7 +18,7 @@ from core.request_id import set_request_id
 from core.taint import shadow_of
 from core.times import iso
 from core.types import JSONObject, JSONValue
-from executions import conclude, outputs, owner_secrets, plans, sealing, services
+from executions import children, conclude, outputs, owner_secrets, plans, sealing
 from executions.attempts import (
     Attempt,
     CancelledAttempt,
@@ -202,7 +202,7 @@ class Session:
                 outcome = CancelledAttempt()
         except ExpressionError as error:
             outcome = Failed(f"Condition of a connection from {component.id}: {error}", permanent=True)
-        except (OutputRefusedError, services.ChildRefusedError) as error:
+        except (OutputRefusedError, children.ChildRefusedError) as error:
             outcome = Failed(str(error), permanent=True)
         if isinstance(outcome, Failed):
             return self._fail(attempt, outcome, keep)
@@ -300,7 +300,7 @@ class Session:
         return self._end(attempt, Ended(RunStatus.CANCELLED), keep=False)
 
     def _wait(self, attempt: Attempt, outcome: Waiting | WaitingForSignal | Child | WokenEarly) -> bool:
-        """False if this attempt may not wait. Raises services.ChildRefusedError."""
+        """False if this attempt may not wait. Raises children.ChildRefusedError."""
         run, lines, measured = attempt.run, self._lines(attempt), attempt.measured
         if isinstance(outcome, Waiting):
             wait = Wait(WaitingFor.TIME, until=outcome.until, delay_seconds=outcome.seconds)
@@ -316,7 +316,7 @@ class Session:
         masks = self.telling.masks(outcome)
         # What the child is not given, it need not hide.
         hidden = self.telling.hidden if masks else ()
-        return services.start_child(
+        return children.start_child(
             run, self.execution, outcome, hidden=hidden, masks=masks, lines=lines, measured=measured
         )
 
