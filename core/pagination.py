@@ -7,10 +7,13 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import QueryDict
 
+from core.errors import BadRequestError, Problem
 from core.query import whole_number
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1000
+# What the values of a page may have together: a process holds them several times over, as rows, as objects and as text.
+MAX_PAGE_BYTES = 64 * 1024 * 1024
 # PostgreSQL's bigint: beyond it an OFFSET is an error, not an empty page.
 MAX_OFFSET = 2**63 - 1
 
@@ -39,6 +42,16 @@ def page_bounds(query: QueryDict) -> tuple[int, int]:
     limit = whole_number(query, "limit", default=DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
     offset = whole_number(query, "offset", default=0, low=0, high=MAX_OFFSET)
     return limit, offset
+
+
+def require_page_bytes(found: int) -> None:
+    """Refuse a page of several rows whose values have more bytes together. Raises BadRequestError naming `limit`."""
+    if found > MAX_PAGE_BYTES:
+        details = {"expected": f"a page of at most {MAX_PAGE_BYTES} bytes", "received": f"{found} bytes"}
+        problem = Problem("Ask for fewer: a page of one is always given", field="limit", details=details)
+        raise BadRequestError(
+            "The page has too many bytes for one answer: a smaller limit is needed", problems=[problem]
+        )
 
 
 def paginate(rows: QuerySet[Any, Any] | Sequence[Any], query: QueryDict) -> Page:

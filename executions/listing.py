@@ -11,9 +11,9 @@ from django.db.models import Count, DateTimeField, Func, Q, QuerySet
 
 from accounts.callers import Caller
 from core.ids import first_id
-from core.pagination import Keys
+from core.pagination import MAX_PAGE_BYTES, Keys, require_page_bytes
 from core.times import midnight
-from executions import queries
+from executions import outputs, queries
 from executions.models import ComponentRun, Execution, ExecutionQuerySet
 from executions.states import ExecutionStatus
 from executions.transitions import reading, tallying
@@ -214,10 +214,37 @@ class _AllKeys(Keys):
         return self.ordered.filter(pk__lt=first_id(next_day))
 
 
+_UNSEEN = ("version__definition", "sealed_parameters", "sealed_hidden", "sealed_input")
+
+
 def by_ids(ids: Sequence[str]) -> QuerySet[Execution]:
-    """Those executions as lists show them, in no order."""
-    found = Execution.objects.filter(pk__in=ids).select_related("workflow", "version").defer("version__definition")
-    return queries.with_progress(found)
+    """Those executions as lists show them, in no order; without their results, for which see `read_results`."""
+    return _by_ids(ids).defer(*_UNSEEN, "results")
+
+
+def whole_by_ids(ids: Sequence[str]) -> QuerySet[Execution]:
+    """The same with their results. Raises BadRequestError if several have over MAX_PAGE_BYTES to show."""
+    _require_page_bytes(ids)
+    return _by_ids(ids).defer(*_UNSEEN)
+
+
+def read_results(executions: Sequence[Execution]) -> None:
+    """Reads the results of what `by_ids` gave. Raises as `whole_by_ids`."""
+    ids = [execution.pk for execution in executions]
+    _require_page_bytes(ids)
+    results = dict(Execution.objects.filter(pk__in=ids).values_list("pk", "results"))
+    for execution in executions:
+        execution.results = results.get(execution.pk)
+    outputs.prefetch(executions)
+
+
+def _by_ids(ids: Sequence[str]) -> QuerySet[Execution]:
+    return queries.with_progress(Execution.objects.filter(pk__in=ids).select_related("workflow", "version"))
+
+
+def _require_page_bytes(ids: Sequence[str]) -> None:
+    if len(ids) > 1:
+        require_page_bytes(reading.listed_bytes(ids, MAX_PAGE_BYTES))
 
 
 @dataclass(frozen=True, slots=True)

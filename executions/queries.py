@@ -1,24 +1,29 @@
 """Reads that REST, GraphQL and sockets share: visible executions, progress, places in the queue, estimates."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.http import QueryDict
 
 from accounts.callers import Caller
 from core.errors import NotFoundError
 from core.ids import ULIDField
+from core.pagination import Page, paginate, require_page_bytes
 from core.prepared_query import PreparedQuery
 from core.types import JSONValue
 from events.event_types import EventType
 from events.models import Event
 from executions import outputs, plans
-from executions.models import ComponentRun, Execution
+from executions.models import ComponentRun, Execution, LoopItem
 from executions.outputs import OutputUnavailableError
 from executions.states import ExecutionStatus
+from executions.transitions import reading
 from workflows import access
+from workflows.definition import Connection
 from workflows.models import Workflow
 
 _ESTIMATE_FROM = 20
@@ -134,6 +139,37 @@ def component_runs(execution: Execution) -> QuerySet[ComponentRun]:
     return in_definition_order(execution.runs.select_related("item"))
 
 
+def page_of_runs(execution: Execution, query: QueryDict) -> Page:
+    """A page of `component_runs`. Raises BadRequestError, also if several have over MAX_PAGE_BYTES of values."""
+    large = ("output", "sealed_output", "item__value", "item__sealed_value")
+    page = paginate(component_runs(execution).defer(*large), query)
+    runs: Sequence[ComponentRun] = page.items
+    if len(runs) > 1:
+        require_page_bytes(_bytes_of(execution, runs))
+    items = {run.item.pk for run in runs if run.item is not None}
+    values = dict(LoopItem.objects.filter(pk__in=items).values_list("pk", "value"))
+    made = dict(ComponentRun.objects.filter(pk__in=[run.pk for run in runs]).values_list("pk", "output"))
+    for run in runs:
+        run.output = made.get(run.pk)
+        if run.item is not None:
+            run.item.value = values.get(run.item.pk)
+    return page
+
+
+def _bytes_of(execution: Execution, runs: Sequence[ComponentRun]) -> int:
+    """Of what the runs made and were handed: each value as often as it is shown."""
+    shown = Counter((run.scope_id, run.component_id) for run in runs)
+    items: Counter[str] = Counter()
+    starts = 0
+    for run, incoming in _started(runs, _homes_of(runs)):
+        shown.update((run.scope_id, connection.source) for connection in incoming)
+        if not incoming and run.item is not None:
+            items[run.item.pk] += 1
+        elif not incoming:
+            starts += 1
+    return reading.values_bytes(execution.pk, shown, items, starts)
+
+
 def in_definition_order(runs: QuerySet[ComponentRun]) -> QuerySet[ComponentRun]:
     """The runs of an execution as `component_runs` has them."""
     return runs.annotate(place=Coalesce("item__run__position", "position")).order_by(
@@ -149,14 +185,9 @@ def inputs_of(runs: Sequence[ComponentRun]) -> list[JSONValue | OutputUnavailabl
     where the stored definition can no longer be read: a rule has become stricter since, or the plug-in that has a
     loop's body is gone. The error where what is stored cannot be had.
     """
-    homes = {version_id: _homes(version_id) for version_id in {run.execution.version_id for run in runs}}
-    homes_of = {run.scope_id: homes[run.execution.version_id] for run in runs}
+    homes_of = _homes_of(runs)
     # Values may have a mebibyte each: only those are read that lead to one of these runs.
-    started = [
-        (run, home.definition.incoming[run.component_id])
-        for run in runs
-        if run.started_at is not None and (home := homes_of[run.scope_id].get(run.component_id)) is not None
-    ]
+    started = _started(runs, homes_of)
     before = {connection.source for _, incoming in started for connection in incoming}
     sources = ComponentRun.objects.filter(scope_id__in=list(homes_of), component_id__in=before)
     sources = sources.exclude(taken_out=[]).exclude(taken_out=None)
@@ -171,6 +202,22 @@ def inputs_of(runs: Sequence[ComponentRun]) -> list[JSONValue | OutputUnavailabl
             key = (source.scope_id, home.definition.connections[index].target)
             handed.setdefault(key, {})[source.component_id] = outputs.unless_away(outputs.output_of, source)
     return [_handed_to(run, homes_of[run.scope_id].get(run.component_id), handed) for run in runs]
+
+
+def _homes_of(runs: Sequence[ComponentRun]) -> Mapping[str, Mapping[str, plans.Home]]:
+    homes = {version_id: _homes(version_id) for version_id in {run.execution.version_id for run in runs}}
+    return {run.scope_id: homes[run.execution.version_id] for run in runs}
+
+
+def _started(
+    runs: Sequence[ComponentRun], homes_of: Mapping[str, Mapping[str, plans.Home]]
+) -> list[tuple[ComponentRun, tuple[Connection, ...]]]:
+    """Those that were handed something, with what leads to them."""
+    return [
+        (run, home.definition.incoming[run.component_id])
+        for run in runs
+        if run.started_at is not None and (home := homes_of[run.scope_id].get(run.component_id)) is not None
+    ]
 
 
 def _homes(version_id: str) -> Mapping[str, plans.Home]:

@@ -11,6 +11,7 @@ from graphql import GraphQLResolveInfo as Info
 from accounts.callers import Caller
 from accounts.permissions import require_scope
 from accounts.scopes import Scope
+from core.errors import BadRequestError
 from core.graphql_rest import answering, body_of, id_of, query_of, unless_absent
 from core.graphql_scalars import EMPTY_OBJECT, JSON, DateTime
 from core.pagination import page_bounds, paginate_keys
@@ -220,7 +221,9 @@ class WorkflowExecution(graphene.ObjectType):
     @staticmethod
     def resolve_results(root: Node[models.Execution], info: Info) -> JSONValue:
         require_scope(info.context, Scope.EXECUTION_READ)
-        root.siblings.load("results", outputs.prefetch)
+        refused = root.siblings.load("results", _read_results)
+        if refused is not None:
+            raise refused
         return outputs.results_of(root.row)
 
     @staticmethod
@@ -246,6 +249,15 @@ class WorkflowExecution(graphene.ObjectType):
     def resolve_component_executions(root: Node[models.Execution], info: Info) -> Sequence[Node[models.ComponentRun]]:
         require_scope(info.context, Scope.EXECUTION_READ)
         return root.siblings.load("runs", _runs)[root.row.pk]
+
+
+def _read_results(executions: Sequence[models.Execution]) -> BadRequestError | None:
+    """Why they are not read, which is found out once for all siblings."""
+    try:
+        listing.read_results(executions)
+    except BadRequestError as refused:
+        return refused
+    return None
 
 
 def _of_workflows(

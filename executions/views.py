@@ -169,7 +169,7 @@ class ExecutionListView(View):
         The last made first; with `start_date` or `end_date` the last started first.
         """
         query = request.query_params
-        page = paginate_keys(listing.keys(caller(request), execution_filter(query)), listing.by_ids, query)
+        page = paginate_keys(listing.keys(caller(request), execution_filter(query)), listing.whole_by_ids, query)
         outputs.prefetch(page.items)
         return reply([_data(execution) for execution in page.items], metadata=page.metadata)
 
@@ -242,7 +242,7 @@ class ComponentRunListView(View):
     def get(self, request: Request, execution_id: str) -> Response:
         """List component runs."""
         execution = queries.get_visible(caller(request), execution_id)
-        page = paginate(queries.component_runs(execution), request.query_params)
+        page = queries.page_of_runs(execution, request.query_params)
         outputs.prefetch(page.items)
         inputs = queries.inputs_of(page.items)
         data = [component_run_data(run, handed) for run, handed in zip(page.items, inputs, strict=True)]

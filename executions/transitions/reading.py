@@ -1,4 +1,4 @@
-"""What the worker reads between moves: outputs of ended runs, results of a loop's items."""
+"""What the worker reads between moves: outputs of ended runs, results of a loop's items; and what lists ask first."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -99,3 +99,66 @@ def page_of_workflows(
     parameters = {"owner": to_uuid(owner_id), "others": [to_uuid(id_) for id_ in others], "status": status}
     rows = fetch_all(sql, {**parameters, "limit": limit, "offset": offset, "needed": offset + limit})
     return [from_uuid(row["id"]) for row in rows]
+
+
+def _bytes(column: str) -> str:
+    # A compressed value may have a hundred times as many bytes as are stored; any other is measured without reading it.
+    compressed = f"pg_column_compression({column}) IS NOT NULL"
+    return f"CASE WHEN {compressed} THEN octet_length({column}::text) ELSE COALESCE(pg_column_size({column}), 0) END"
+
+
+_SHOWN = ("parameters", "trigger", "error", "results")
+_STORED = " + ".join(f"COALESCE(pg_column_size({column}), 0)" for column in _SHOWN)
+_WHOLE = " + ".join(_bytes(column) for column in _SHOWN)
+
+# Where as much as that is stored already, nothing is uncompressed.
+_LISTED_BYTES = f"""
+WITH stored AS (
+    SELECT COALESCE(sum({_STORED}), 0) AS in_rows, COALESCE(sum((
+        SELECT sum(bytes::bigint) FROM (
+            SELECT jsonb_path_query(results_ref, '$.whole.bytes')
+            UNION ALL SELECT jsonb_path_query(results_ref, '$.parts.*.bytes')) AS reference (bytes))), 0) AS aside
+    FROM executions_execution WHERE id = ANY(%(ids)s::uuid[])
+)
+SELECT aside + CASE WHEN in_rows + aside > %(enough)s THEN in_rows ELSE (
+    SELECT COALESCE(sum({_WHOLE}), 0) FROM executions_execution WHERE id = ANY(%(ids)s::uuid[])) END AS size
+FROM stored
+"""
+
+
+def listed_bytes(execution_ids: Collection[str], enough: int) -> int:
+    """Bytes of what a list shows of these executions, wherever they are; a total over `enough` may be too low."""
+    row = fetch_one(_LISTED_BYTES, {"ids": [to_uuid(id_) for id_ in execution_ids], "enough": enough})
+    return int(row["size"]) if row else 0
+
+
+_VALUES_BYTES = f"""
+SELECT COALESCE((
+    SELECT sum(shown.times * COALESCE((run.output_ref ->> 'bytes')::bigint, {_bytes("run.output")}))
+    FROM unnest(%(scopes)s::uuid[], %(components)s::text[], %(times)s::int[]) AS shown (scope_id, component_id, times)
+    JOIN executions_componentrun AS run USING (scope_id, component_id)), 0)
++ COALESCE((
+    SELECT sum(shown.times * COALESCE((item.value_ref ->> 'bytes')::bigint, {_bytes("item.value")}))
+    FROM unnest(%(items)s::uuid[], %(item_times)s::int[]) AS shown (id, times)
+    JOIN executions_loopitem AS item USING (id)), 0)
++ COALESCE((
+    SELECT %(starts)s::bigint * octet_length(COALESCE(trigger -> 'input', parameters)::text)
+    FROM executions_execution WHERE id = %(execution)s::uuid), 0) AS size
+"""
+
+
+def values_bytes(
+    execution_id: str, outputs: Mapping[tuple[str, str], int], items: Mapping[str, int], starts: int
+) -> int:
+    """Bytes of what is shown so many times each: outputs by scope and component, values of items, and the input."""
+    parameters = {
+        "scopes": [to_uuid(scope_id) for scope_id, _ in outputs],
+        "components": [component_id for _, component_id in outputs],
+        "times": list(outputs.values()),
+        "items": [to_uuid(item_id) for item_id in items],
+        "item_times": list(items.values()),
+        "starts": starts,
+        "execution": to_uuid(execution_id),
+    }
+    row = fetch_one(_VALUES_BYTES, parameters)
+    return int(row["size"]) if row else 0

@@ -108,7 +108,7 @@ def queries(api: Api, path: str) -> tuple[int, int]:
         ("staff", "/executions", 4),
         ("alice", "/executions/{execution}/logs", 4),
         ("alice", "/executions/{execution}/events", 4),
-        ("alice", "/executions/{execution}/components", 4),
+        ("alice", "/executions/{execution}/components", 5),
         ("alice", "/schedules", 4),
         ("staff", "/schedules", 4),
         ("alice", "/secrets", 3),
