@@ -26,6 +26,15 @@ class Parameter(models.Expression):
         return "%s", [self]
 
 
+class IsAnyOf(models.Lookup):
+    """`IsAnyOf(F("pk"), values)`: one parameter for a list of any length, where `__in` has one for each."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        left, left_parameters = self.process_lhs(compiler, connection)
+        right, right_parameters = compiler.compile(self.rhs)
+        return f"{left} = ANY({right})", [*left_parameters, *right_parameters]
+
+
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     sql: bytes

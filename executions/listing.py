@@ -1,17 +1,18 @@
 """Lists of executions and their numbers: what a caller sees, in parts that an index has, and counted exactly."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.db.models import Count, DateTimeField, Func, Q, QuerySet
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import F, Q, QuerySet
 
 from accounts.callers import Caller
-from core.ids import first_id
+from core.ids import ULIDField, first_id
 from core.pagination import MAX_PAGE_BYTES, Keys, require_page_bytes
+from core.prepared_query import IsAnyOf, PreparedQuery
 from core.times import midnight
 from executions import outputs, queries
 from executions.models import ComponentRun, Execution, ExecutionQuerySet
@@ -68,7 +69,7 @@ def keys(caller: Caller, wanted: Filter = Filter()) -> Keys:
     if caller.user.is_staff:
         return _AllKeys(ordered, wanted)
     if wanted.by_start:
-        return _StartedKeys(parts) if others else Keys(ordered)
+        return _StartedKeys(parts, caller.user.pk, others, wanted) if others else Keys(ordered)
     return _OwnKeys(ordered, caller.user.pk, others, wanted.status)
 
 
@@ -136,32 +137,24 @@ class _OwnKeys(Keys):
         return read(limit=stop - start, offset=start, newest_first=False)[::-1]
 
 
-class _StartDay(Func):
-    """The beginning of a moment's day in UTC, by arithmetic: a cast to a date asks for its zone each time."""
-
-    template = "date_bin('1 day', %(expressions)s, timestamptz '2000-01-01 00:00:00+00')"
-    output_field = DateTimeField()
-
-
 class _StartedKeys(Keys):
     """What started in a range, of parts that no index has together in the order of starts.
 
     They are counted by the day (UTC), so that only the days of a page have to be sorted.
     """
 
-    def __init__(self, parts: Sequence[ExecutionQuerySet]) -> None:
+    def __init__(
+        self, parts: Sequence[ExecutionQuerySet], owner_id: str, others: Sequence[str], wanted: Filter
+    ) -> None:
         super().__init__(_in_order_of_starts(parts))
         self._parts = parts
+        self._owner_id, self._others, self._wanted = owner_id, others, wanted
         self._days: list[tuple[date, int]] = []
 
     def count(self) -> int:
-        by_day = [part.order_by().values_list(_StartDay("started_at")) for part in self._parts]
-        counted: Counter[date] = Counter()
-        first, *more = (part.annotate(executions=Count("pk")) for part in by_day)
-        for start, executions in first.union(*more, all=True):
-            counted[start.date()] += executions
-        self._days = sorted(counted.items(), reverse=True)
-        return counted.total()
+        wanted = self._wanted
+        self._days = reading.started_by_day(self._owner_id, self._others, wanted.start, wanted.end, wanted.status)
+        return sum(executions for _, executions in self._days)
 
     def slice(self, total: int, limit: int, offset: int) -> list[Any]:
         newer = 0
@@ -217,15 +210,29 @@ class _AllKeys(Keys):
 _UNSEEN = ("version__definition", "sealed_parameters", "sealed_hidden", "sealed_input")
 
 
-def by_ids(ids: Sequence[str]) -> QuerySet[Execution]:
+def _rows(*unseen: str) -> PreparedQuery[Execution]:
+    return PreparedQuery(
+        lambda ids: (
+            queries.with_progress(Execution.objects.filter(IsAnyOf(F("pk"), ids)))
+            .select_related("workflow", "version")
+            .defer(*unseen)
+        ),
+        ArrayField(ULIDField()),
+    )
+
+
+_WHOLE, _WITHOUT_RESULTS = _rows(*_UNSEEN), _rows(*_UNSEEN, "results")
+
+
+def by_ids(ids: Sequence[str]) -> list[Execution]:
     """Those executions as lists show them, in no order; without their results, for which see `read_results`."""
-    return _by_ids(ids).defer(*_UNSEEN, "results")
+    return _WITHOUT_RESULTS.all(ids)
 
 
-def whole_by_ids(ids: Sequence[str]) -> QuerySet[Execution]:
+def whole_by_ids(ids: Sequence[str]) -> list[Execution]:
     """The same with their results. Raises BadRequestError if several have over MAX_PAGE_BYTES to show."""
     _require_page_bytes(ids)
-    return _by_ids(ids).defer(*_UNSEEN)
+    return _WHOLE.all(ids)
 
 
 def read_results(executions: Sequence[Execution]) -> None:
@@ -236,10 +243,6 @@ def read_results(executions: Sequence[Execution]) -> None:
     for execution in executions:
         execution.results = results.get(execution.pk)
     outputs.prefetch(executions)
-
-
-def _by_ids(ids: Sequence[str]) -> QuerySet[Execution]:
-    return queries.with_progress(Execution.objects.filter(pk__in=ids).select_related("workflow", "version"))
 
 
 def _require_page_bytes(ids: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """What the worker reads between moves: outputs of ended runs, results of a loop's items; and what lists ask first."""
 
 from collections.abc import Collection, Mapping
+from datetime import date, datetime
 from typing import Any
 
 from core.ids import from_uuid, to_uuid
@@ -99,6 +100,32 @@ def page_of_workflows(
     parameters = {"owner": to_uuid(owner_id), "others": [to_uuid(id_) for id_ in others], "status": status}
     rows = fetch_all(sql, {**parameters, "limit": limit, "offset": offset, "needed": offset + limit})
     return [from_uuid(row["id"]) for row in rows]
+
+
+# A day's beginning by arithmetic: a cast to a date asks for its zone each time, and is made once a day found.
+_STARTED_BY_DAY = """
+SELECT (start AT TIME ZONE 'UTC')::date AS day, sum(count)::bigint AS count FROM (
+    SELECT date_bin('1 day', started_at, timestamptz '2000-01-01 00:00:00+00') AS start, count(*) AS count
+    FROM executions_execution WHERE workflow_owner_id = %(owner)s {wanted} GROUP BY 1
+    UNION ALL
+    SELECT date_bin('1 day', started_at, timestamptz '2000-01-01 00:00:00+00') AS start, count(*) AS count
+    FROM executions_execution WHERE workflow_id = ANY(%(others)s::uuid[]) {wanted} GROUP BY 1
+) AS found GROUP BY start ORDER BY start DESC
+"""
+
+
+def started_by_day(
+    owner_id: str, others: Collection[str], first: datetime | None, last: datetime | None, status: str | None
+) -> list[tuple[date, int]]:
+    """How many executions (of a status) of an owner's workflows and of `others`, not theirs, started on each day (UTC).
+
+    From `first` to `last`, both included, where they are given; the last day first.
+    """
+    bounds = {"started_at >= %(first)s": first, "started_at <= %(last)s": last, "status = %(status)s": status}
+    wanted = "".join(f" AND {condition}" for condition, value in bounds.items() if value is not None)
+    parameters = {"owner": to_uuid(owner_id), "others": [to_uuid(id_) for id_ in others]}
+    parameters |= {"first": first, "last": last, "status": status}
+    return [(row["day"], row["count"]) for row in fetch_all(_STARTED_BY_DAY.format(wanted=wanted), parameters)]
 
 
 def _bytes(column: str) -> str:
