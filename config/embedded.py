@@ -73,7 +73,10 @@ def _create_database(uri: str) -> None:
         if found is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         # For disks that seek: with PostgreSQL's own 4 it reads whole tables where an index holds all that is asked for.
-        connection.execute(sql.SQL("ALTER DATABASE {} SET random_page_cost = 1.1").format(sql.Identifier(DATABASE)))
+        # And no helpers for queries of some milliseconds: to start them takes more time than they save.
+        for setting in ("random_page_cost = 1.1", "max_parallel_workers_per_gather = 0"):
+            alter = sql.SQL("ALTER DATABASE {} SET " + setting)
+            connection.execute(alter.format(sql.Identifier(DATABASE)))
 
 
 def postgres_runs(folder: Path) -> bool:
