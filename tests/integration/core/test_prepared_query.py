@@ -12,7 +12,7 @@ from accounts.scopes import ALL
 from core.errors import NotFoundError
 from core.ids import ULIDField, new_id
 from core.prepared_query import PreparedQuery
-from executions import queries
+from executions import listing, queries
 from executions.models import Execution
 from tests.integration.executions.conftest import linear, log, start
 from workflows import access
@@ -34,6 +34,17 @@ def test_an_execution_is_what_its_queryset_reads(alice: User, admin: User) -> No
         assert facts(found.workflow) == facts(same.workflow)
         assert found.version.number == same.version.number
         assert found.version.definition == same.version.definition
+
+
+def test_a_page_of_executions_is_what_its_queryset_reads(alice: User) -> None:
+    ids = [start(alice, linear(log("a")), parameters={"n": number}).pk for number in range(3)]
+    asked = [ids[2], new_id(), ids[0]]
+    found = {execution.pk: execution for execution in listing.whole_by_ids(asked)}
+    same = queries.with_progress(Execution.objects.filter(pk__in=asked)).select_related("workflow", "version")
+    assert {pk: facts(execution) for pk, execution in found.items()} == {
+        execution.pk: facts(execution) for execution in same.defer("sealed_parameters", "sealed_hidden", "sealed_input")
+    }
+    assert listing.whole_by_ids([]) == []
 
 
 def test_each_call_has_its_own_arguments(alice: User, bob: User) -> None:

@@ -46,13 +46,16 @@ def refused(answer: Answer) -> bool:
     )
 
 
-@pytest.mark.usefixtures("stored")
-def test_a_page_of_executions_is_bounded_in_bytes(
-    alice: User, alice_api: Api, doorbells: Doorbells, at_most: Callable[[int], None]
-) -> None:
+@pytest.fixture
+def three(alice: User, doorbells: Doorbells, stored: None) -> None:
+    """Executions with large results."""
     for _ in range(3):
         start(alice, DEFINITION)
     doorbells.work()
+
+
+@pytest.mark.usefixtures("three")
+def test_a_page_of_executions_is_bounded_in_bytes(alice_api: Api, at_most: Callable[[int], None]) -> None:
     at_most(12_000)
     assert refused(alice_api.get("/executions"))
     assert [each["results"] for each in alice_api.get("/executions?limit=2").data] == [LARGE, LARGE]
@@ -61,13 +64,10 @@ def test_a_page_of_executions_is_bounded_in_bytes(
     assert [each["results"] for each in alice_api.get("/executions?limit=1").data] == [LARGE]
 
 
-@pytest.mark.usefixtures("stored")
+@pytest.mark.usefixtures("three")
 def test_graphql_gives_a_list_without_results_that_are_too_many_together(
-    alice: User, alice_api: Api, doorbells: Doorbells, at_most: Callable[[int], None]
+    alice_api: Api, at_most: Callable[[int], None]
 ) -> None:
-    for _ in range(3):
-        start(alice, DEFINITION)
-    doorbells.work()
     graphql = GraphQL(alice_api.token)
     at_most(12_000)
     answer = graphql.ask("{ executions { status results } }")
