@@ -128,8 +128,12 @@ class Stack:
 
     def start(self) -> None:
         """Everything but the worker."""
-        for name in ("data", "tmp", "logs"):
+        for name in ("data", "tmp", "logs", "bin"):
             (self.folder / name).mkdir()
+        # Python's `platform` runs it, for a millisecond: this one lives long enough to be seen for sure.
+        uname = self.folder / "bin" / "uname"
+        uname.write_text("#!/bin/sh\nsleep 0.5\n")
+        uname.chmod(0o755)
         self.servers.start_valkey()
         self.monitor = Monitor(self.servers.redis_url)
         self.servers.start_postgres()
@@ -169,7 +173,8 @@ class Stack:
         log = self.folder / "logs" / f"{name}-{len(self.processes)}.log"
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ}
         environment = {
-            **kept, **self.settings, "DATABASE_URL": self.servers.database_url, "REDIS_URL": self.servers.redis_url,
+            **kept, **self.settings, "PATH": f"{self.folder / 'bin'}:{kept['PATH']}",
+            "DATABASE_URL": self.servers.database_url, "REDIS_URL": self.servers.redis_url,
             "APG_DATA_DIR": str(self.folder / "data"), "TMPDIR": str(self.folder / "tmp"), "APG_LOG_LEVEL": "DEBUG",
             "PYTHONDONTWRITEBYTECODE": "1", **other,
         }  # fmt: skip
