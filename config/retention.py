@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 from django.conf import settings
-from django.db import OperationalError
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import retention as accounts_retention
+from core.connections import is_away, is_held
 from core.pruning import NotMyTurnError, Pruned, Rule, rule_of_rows
 from events.models import Announcement
 from executions import retention as executions_retention
@@ -110,7 +110,7 @@ def take_turn(
     """Prune by the rules, for so many seconds at the most (None: until nothing is left), batch by batch.
 
     `pause` waits between batches; a true answer ends the turn. A rule that fails is logged and keeps none of the
-    others from their work. Raises OperationalError where PostgreSQL cannot be reached. Forbids a transaction.
+    others from their work. Raises DatabaseError where PostgreSQL cannot be reached. Forbids a transaction.
     """
     turn, began = Turn(), monotonic()
     left = list(rules)
@@ -139,12 +139,12 @@ def _batch(rule: Rule) -> Pruned:
         pruned = rule.prune(timezone.now())
     except NotMyTurnError:
         raise
-    except OperationalError as error:
-        if type(error.__cause__).__name__ not in {"LockNotAvailable", "DeadlockDetected"}:
+    except Exception as error:
+        if is_held(error):
+            logger.info("Pruning waits for a lock: %s", rule.name, extra={"action": "prune_waits"})
+            return Pruned()
+        if is_away(error):
             raise
-        logger.info("Pruning waits for a lock: %s", rule.name, extra={"action": "prune_waits"})
-        return Pruned()
-    except Exception:
         logger.exception("Pruning failed: %s", rule.name, extra={"action": "prune_failed"})
         return Pruned()
     if any(pruned.rows.values()):

@@ -2,18 +2,36 @@
 
 import select
 
+import psycopg
 from django.db import InterfaceError, InternalError, OperationalError, connections
 
 # Internal errors to psycopg: a server that is read-only, as in a fail-over, and a session that it ended because of how
 # long its transaction took.
 _AWAY_STATES = ("25006", "25P03", "25P04")
+# Operational errors of one statement: deadlocks, limits of size, locks not to be had, and limits of time.
+_OF_ONE_STATEMENT = ("40", "54", "55", "57014")
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether an error of Django's says that PostgreSQL could not do this now, rather than that ours is wrong."""
+    if isinstance(error, InternalError):
+        return _state(error) in _AWAY_STATES
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error of Django's says that PostgreSQL cannot do its work now, rather than that ours is wrong."""
-    if isinstance(error, InternalError):
-        return getattr(error.__cause__, "sqlstate", None) in _AWAY_STATES
-    return isinstance(error, OperationalError | InterfaceError)
+    """Whether it says that PostgreSQL could do nothing else now either."""
+    return may_pass(error) and not _state(error).startswith(_OF_ONE_STATEMENT)
+
+
+def is_held(error: Exception) -> bool:
+    """Whether it says that somebody else's lock was in the way, for longer than was to be waited."""
+    return isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected)
+
+
+def _state(error: Exception) -> str:
+    """The SQLSTATE; empty where there was no connection to say one."""
+    return getattr(error.__cause__, "sqlstate", None) or ""
 
 
 def drop_dead_connections() -> None:

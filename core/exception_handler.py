@@ -11,7 +11,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
-from core.connections import is_away
+from core.connections import may_pass
 from core.envelope import error_body, error_headers, error_response, render
 from core.errors import (
     APGError,
@@ -45,7 +45,7 @@ def to_error(exception: Exception) -> APGError:
     """The contract's error for any exception; what is none of ours is logged and answered without internals."""
     if isinstance(exception, APGError):
         return exception
-    if is_away(exception):
+    if may_pass(exception):
         return _unavailable(exception)
     for known, convert in _CONVERSIONS:
         if isinstance(exception, known):

@@ -4,6 +4,7 @@ import logging
 import time
 from datetime import timedelta
 
+from django.db import OperationalError
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -12,6 +13,7 @@ from accounts.audit import Action
 from accounts.callers import Caller
 from accounts.models import User
 from accounts.scopes import Scope
+from core.connections import is_held
 from core.errors import ConflictError, ValidationFailedError
 from executions import interventions
 from executions.models import BulkCancel, Execution, ExecutionQuerySet
@@ -75,15 +77,20 @@ def _work(request: BulkCancel) -> int:
     began, cancelled = time.monotonic(), 0
     with audit.acting(caller, request.address or ""):
         for execution in found:
+            if time.monotonic() - began > _SLICE_SECONDS:
+                break
             try:
                 interventions.cancel_execution(execution)
             except ConflictError:
                 # It ended by itself meanwhile.
                 continue
+            except OperationalError as error:
+                if not is_held(error):
+                    raise
+                # The next slice tries again.
+                continue
             mine.update(cancelled=F("cancelled") + 1)
             cancelled += 1
-            if time.monotonic() - began > _SLICE_SECONDS:
-                break
     # One whose process dies here is looked at again when its lease has passed, and finds what is left.
     done = {"completed_at": Now()} if not found else {}
     mine.update(lease_until=None, **done)

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from core import measures
+from core.connections import may_pass
 from core.errors import ErrorCode
 from core.ids import parse_id
 from core.types import JSONObject
@@ -170,9 +171,11 @@ def wait_for_signal(run: Held, wait: Wait, *, lines: Sequence[JSONObject], measu
     return True
 
 
-def let_in(execution_id: str) -> None:
-    """Let runs that `max_parallel` held have the places that are free. Forbids a transaction."""
-    dispatch.ring(running.let_in(execution_id))
+def let_in(execution_id: str) -> int:
+    """Let runs that `max_parallel` held have the places that are free; how many. Forbids a transaction."""
+    runs = running.let_in(execution_id)
+    dispatch.ring(runs)
+    return len(runs)
 
 
 def abandon(run: Held) -> None:
@@ -303,12 +306,7 @@ def rescue(lost: LostRun, reason: str) -> None:
             measures.RESCUES.count()
             logger.warning(
                 "Run rescued",
-                extra={
-                    "action": "rescued",
-                    "execution_id": lost.key.execution_id,
-                    "component_id": lost.component_id,
-                    "attempt": lost.key.attempt,
-                },
+                extra={"action": "rescued", **_named(lost)},
             )
             return
         # Not moved: it ended meanwhile, or its execution is stopping and the run is cancelled with it.
@@ -337,10 +335,8 @@ def hand_over(key: RunKey, reason: str) -> bool:
 
 def fail_lost(lost: LostRun, error: JSONObject) -> None:
     """Record that an attempt failed whose process had to be killed for what the component did; it may be retried."""
-    try:
-        compiled = plans.compiled(plans.version_of(lost.key.execution_id))
-    except plans.UnrunnableError as unrunnable:
-        fail_execution(Held(lost.key, lost.component_id, lost.item), str(unrunnable), NOBODY)
+    compiled = _version(lost)
+    if compiled is None:
         return
     delay = delay_before_retry(
         compiled.homes[lost.component_id].definition.by_id[lost.component_id].retry_policy,
@@ -357,12 +353,35 @@ def fail_lost(lost: LostRun, error: JSONObject) -> None:
 
 def end_lost(lost: LostRun, ended: Ended) -> None:
     """Record the end of a run for a holder that cannot."""
-    run = Held(lost.key, lost.component_id, lost.item)
-    version_id = plans.version_of(lost.key.execution_id)
-    try:
-        compiled = plans.compiled(version_id)
-    except plans.UnrunnableError as error:
-        fail_execution(run, str(error), NOBODY)
+    compiled = _version(lost)
+    if compiled is None:
         return
     settled = settle(compiled.homes[lost.component_id].definition, lost.component_id, ended.status)
-    end_run(run, compiled, ended, settled, holder=NOBODY, keep=False)
+    end_run(_held(lost), compiled, ended, settled, holder=NOBODY, keep=False)
+
+
+def _version(lost: LostRun) -> Compiled | None:
+    """The version that a lost run belongs to; None where it cannot be had, and the execution has ended with the reason.
+
+    No worker is left to find out whether another could read it.
+    """
+    try:
+        return plans.compiled(plans.version_of(lost.key.execution_id))
+    except plans.UnrunnableError as error:
+        message = str(error)
+    except Exception as error:
+        if may_pass(error):
+            raise
+        logger.exception("Definition cannot be read", extra={"action": "unreadable", **_named(lost)})
+        message = "the stored definition could not be read; the server's log says why"
+    fail_execution(_held(lost), message, NOBODY)
+    return None
+
+
+def _named(lost: LostRun) -> JSONObject:
+    key = lost.key
+    return {"execution_id": key.execution_id, "component_id": lost.component_id, "attempt": key.attempt}
+
+
+def _held(lost: LostRun) -> Held:
+    return Held(lost.key, lost.component_id, lost.item)

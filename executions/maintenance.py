@@ -8,12 +8,11 @@ import logging
 import time
 from collections.abc import Callable
 
-import psycopg
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from core import measures
-from core.connections import is_away
+from core.connections import is_away, is_held, may_pass
 from core.errors import ErrorCode, NotFoundError
 from core.table_facts import analyze_young_tables
 from core.types import JSONObject
@@ -23,24 +22,25 @@ from executions import (
     conclude,
     dispatch,
     maintenance_mode,
+    passes,
     plans,
     reactions,
     services,
     triggers,
 )
 from executions.failpoints import failpoint
+from executions.passes import see_to_each
 from executions.states import ExecutionStatus
 from executions.transitions import running, starting, sweeping, tallying, waiting
 from executions.transitions.starting import Due
 from executions.transitions.statements import LockHeldError, patient_for
+from executions.transitions.sweeping import LostRun
 
 logger = logging.getLogger(__name__)
 
 # Small, so that a sweep never holds many rows, nor one worker all the work.
 BATCH = 100
-_LOCK_SECONDS = 1
-# What waits for locks one by one ends after this time: the keeper has leases to renew, and comes again.
-_PASS_SECONDS = 2.0
+LOCK_SECONDS = 1
 
 
 def sweep() -> int:
@@ -56,7 +56,7 @@ def sweep_one(name: str) -> int:
     """
     try:
         failpoint(f"sweep_{name}")
-        with patient_for(_LOCK_SECONDS):
+        with patient_for(LOCK_SECONDS):
             found = SWEEPS[name]()
     except LockHeldError:
         logger.warning("Sweep waits for a lock: %s", name, extra={"action": "sweep_waits"})
@@ -94,18 +94,20 @@ def resume_parents() -> int:
 
 def cancel_orphans() -> int:
     """Child executions whose parent was cancelled or failed meanwhile."""
-    orphans = waiting.orphans(BATCH)
-    for execution_id in orphans:
+
+    def stop(execution_id: str) -> None:
         conclude.stop_execution(execution_id, ExecutionStatus.CANCELLED)
-    return len(orphans)
+
+    return len(see_to_each("cancel_orphans", waiting.orphans(BATCH), stop, whose=str))
 
 
 def rescue_expired() -> int:
     """Running runs whose lease passed: their worker is gone or frozen."""
-    lost = sweeping.expired(BATCH)
-    for run in lost:
+
+    def rescue(run: LostRun) -> None:
         conclude.rescue(run, "Worker lost: its lease passed; trying again")
-    return len(lost)
+
+    return len(see_to_each("rescue_expired", sweeping.expired(BATCH), rescue, whose=lambda run: run.key.execution_id))
 
 
 def queue_scheduled() -> int:
@@ -117,14 +119,14 @@ def queue_scheduled() -> int:
     moved = starting.queue_due(BATCH)
     began, left = time.monotonic(), set[str]()
     for due in starting.due_with_key(BATCH):
-        if time.monotonic() - began > _PASS_SECONDS:
+        if time.monotonic() - began > passes.PASS_SECONDS:
             break
         if not left.isdisjoint({due.workflow_id, due.account_id}):
             continue
         try:
             moved += _queue(due)
         except OperationalError as error:
-            if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+            if not is_held(error):
                 raise
             logger.warning("Sweep waits for a lock: %s", "queue_scheduled", extra={"action": "sweep_waits"})
             left |= {due.workflow_id, due.account_id}
@@ -141,7 +143,7 @@ def _queue(due: Due) -> bool:
     except plans.UnrunnableError as unrunnable:
         return _refuse(due, {"code": str(ErrorCode.WORKFLOW_INVALID), "message": str(unrunnable)})
     except Exception as error:
-        if is_away(error):
+        if may_pass(error):
             raise
         logger.exception(
             "Scheduled execution failed", extra={"action": "scheduled_failed", "execution_id": due.execution_id}
@@ -150,7 +152,7 @@ def _queue(due: Due) -> bool:
     try:
         return _refuse(due, {"code": str(ErrorCode.EXECUTION_FAILED), "message": message})
     except Exception as error:
-        if is_away(error):
+        if may_pass(error):
             raise
         logger.exception(
             "Scheduled execution is stuck", extra={"action": "scheduled_stuck", "execution_id": due.execution_id}
@@ -170,33 +172,30 @@ def _refuse(due: Due, error: JSONObject) -> bool:
 
 def admit_waiting() -> int:
     """Queued executions without a slot whose account has one free; in maintenance mode none but children."""
-    if maintenance_mode.current().held:
-        return sum(admission.admit(account_id) for account_id in admission.accounts_of_waiting_children())
-    return sum(admission.admit(account_id) for account_id in admission.waiting_accounts())
+    held = maintenance_mode.current().held
+    accounts = admission.accounts_of_waiting_children() if held else admission.waiting_accounts()
+    return sum(see_to_each("admit_waiting", accounts, admission.admit, whose=str))
 
 
 def stop_overdue() -> int:
     """Executions past their `settings.timeout_seconds` fail with TIMEOUT_ERROR."""
-    overdue = sweeping.overdue(BATCH)
     error = {"code": str(ErrorCode.TIMEOUT_ERROR), "message": "The execution ran into its timeout"}
-    for execution_id in overdue:
+
+    def stop(execution_id: str) -> None:
         conclude.stop_execution(execution_id, ExecutionStatus.FAILED, error)
-    return len(overdue)
+
+    return len(see_to_each("stop_overdue", sweeping.overdue(BATCH), stop, whose=str))
 
 
 def complete_unfinished() -> int:
     """Executions none of whose runs remains, but whose worker died before it said so."""
     unfinished = sweeping.unfinished(BATCH)
-    for execution_id in unfinished:
-        conclude.complete_execution(execution_id)
-    return len(unfinished)
+    return len(see_to_each("complete_unfinished", unfinished, conclude.complete_execution, whose=str))
 
 
 def let_in_held() -> int:
     """Queued runs that `max_parallel` held, where a place has become free and nobody said so."""
-    runs = [run for execution_id in running.holding(BATCH) for run in running.let_in(execution_id)]
-    dispatch.ring(runs)
-    return len(runs)
+    return sum(see_to_each("let_in_held", running.holding(BATCH), conclude.let_in, whose=str))
 
 
 def cancel_matching() -> int:
@@ -222,13 +221,19 @@ def fire_schedules() -> int:
 
 
 def follow_events() -> int:
-    """Events of the ledger that event triggers wait for are noted, and what is noted is started."""
-    return reactions.follow() + reactions.react()
+    """Events of the ledger that event triggers wait for are noted."""
+    return reactions.follow()
+
+
+def start_reactions() -> int:
+    """What is noted is started."""
+    return reactions.react()
 
 
 SWEEPS: dict[str, Callable[[], int]] = {
     "fire_schedules": fire_schedules,
     "follow_events": follow_events,
+    "start_reactions": start_reactions,
     "stop_overdue": stop_overdue,
     "queue_scheduled": queue_scheduled,
     "admit_waiting": admit_waiting,

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
 from django.conf import settings
 from django.db import transaction
 
 from accounts import audit
-from core.connections import is_away
+from core.connections import is_held, may_pass
 from core.errors import ConflictError, ValidationFailedError
 from core.json_text import dumps
 from core.types import JSONObject
@@ -93,14 +92,26 @@ def _is_meant(trigger: Trigger, event: Event) -> bool:
 
 
 def react() -> int:
-    """Start what was noted; how many were seen to. Forbids a transaction."""
-    began, seen = time.monotonic(), 0
+    """Start what was noted; how many were seen to. Forbids a transaction.
+
+    Where somebody holds a workflow or its owner's account, what is the owner's is left for the next pass.
+    """
+    began, seen, left = time.monotonic(), 0, set[str]()
     rows = Reaction.objects.select_related("trigger__workflow__created_by").order_by("pk")
-    for reaction in rows[:BATCH]:
-        seen += _react(reaction)
-        if time.monotonic() - began > _PASS_SECONDS:
-            break
+    found: list[Reaction] = list(rows[:BATCH])
+    while found and time.monotonic() - began < _PASS_SECONDS:
+        reaction = found.pop(0)
+        owner_id = reaction.trigger.workflow.created_by_id
+        try:
+            seen += _react(reaction)
+        except _HeldError:
+            left.add(owner_id)
+            found = list(rows.filter(pk__gt=reaction.pk).exclude(trigger__workflow__created_by__in=left)[:BATCH])
     return seen
+
+
+class _HeldError(Exception):
+    """A lock that the reaction needs was not to be had in time."""
 
 
 def _react(reaction: Reaction) -> int:
@@ -109,15 +120,17 @@ def _react(reaction: Reaction) -> int:
     except _ChangedError:
         return 0
     except Exception as error:
-        if isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
-            return 0
-        if is_away(error):
+        if is_held(error):
+            raise _HeldError from error
+        if may_pass(error):
             raise
         logger.exception("Event trigger failed", extra={"action": "reaction_failed", "trigger_id": reaction.trigger_id})
     try:
         return int(_settle(reaction, RefusedError("error", "It could not be started; the server's log says why")))
     except Exception as error:
-        if is_away(error):
+        if is_held(error):
+            raise _HeldError from error
+        if may_pass(error):
             raise
         logger.exception("Event trigger is stuck", extra={"action": "reaction_stuck"})
         return 0

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from accounts.vault import SealBrokenError
-from core.connections import is_away
+from core.connections import may_pass
 from core.errors import ErrorCode
 from core.json_text import storable_dumps
 from core.log_context import NOTHING, bind_facts
@@ -133,7 +133,7 @@ def _let_go(holder: Holder) -> None:
                     conclude.rescue(run, "The attempt could not be recorded; trying again")
             return
         except DatabaseError as error:
-            if not is_away(error):
+            if not may_pass(error):
                 raise
             connection.close()
             logger.warning("Not given up yet: %s", type(error).__name__, extra={"action": "let_go_failed"})

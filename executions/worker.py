@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -35,9 +35,10 @@ from core.ids import new_id
 from core.metrics_sending import sender as metrics
 from executions import conclude, failpoints, interrupts, limits, maintenance
 from executions.interrupts import Board, Doing
+from executions.passes import see_to_each
 from executions.threads import ThreadPool, ThreadWarden
 from executions.transitions import sweeping, workers
-from executions.transitions.statements import Holder
+from executions.transitions.statements import Holder, patient_for
 from executions.warden import Verdict, Warden
 from workflows.components import registry
 from workflows.components.base import Kind
@@ -49,6 +50,8 @@ _LEGACY_QUEUE = "apg"
 
 # Exit status of a worker that ended because of threads that did not come back (EX_TEMPFAIL).
 _REPLACED = 75
+# For what is still held when the pool has ended; `stop_threads` waits a little longer.
+_LEAVE_SECONDS = 4.0
 
 _name = ""
 _queues: tuple[str, ...] = tuple(Kind)
@@ -70,6 +73,18 @@ def _may_work(pid: int, run: sweeping.LostRun, shown: Sequence[Doing]) -> bool:
     """
     mine = [doing for doing in shown if doing.pid == pid]
     return not mine or any(doing.task_since and doing.run_id in {"", run.key.run_id} for doing in mine)
+
+
+def _for_each(
+    held: Sequence[tuple[int, sweeping.LostRun]],
+    see_to: Callable[[int, sweeping.LostRun], None],
+    seconds: float | None = None,
+) -> None:
+    if held:
+        with patient_for(maintenance.LOCK_SECONDS):
+            see_to_each(
+                "lost", held, lambda pair: see_to(*pair), whose=lambda pair: pair[1].key.execution_id, seconds=seconds
+            )
 
 
 class Keeper(threading.Thread):
@@ -114,9 +129,7 @@ class Keeper(threading.Thread):
                 self.warden.let_go(doing, settings.ENGINE["KILL_SECONDS"])
             elif run.stop:
                 self.warden.let_go(doing, settings.ENGINE["CANCEL_SECONDS"])
-        for pid, run in held:
-            if not self.warden.lives(pid, run.key):
-                self._see_to(pid, run)
+        _for_each([(pid, run) for pid, run in held if not self.warden.lives(pid, run.key)], self._see_to)
         self.warden.forget({pid for pid, _ in held})
         for name in maintenance.SWEEPS:
             maintenance.sweep_one(name)
@@ -146,17 +159,19 @@ class Keeper(threading.Thread):
     def _leave(self) -> None:
         """The pool has ended, so whatever is still held in its name is held by nobody."""
         try:
-            for pid, run in sweeping.held_by(self.worker_name):
-                if pid in self.warden.verdicts:
-                    # Ended for its own doing a moment ago, and no tick has come since.
-                    self._see_to(pid, run)
-                else:
-                    conclude.let_go(run, "The worker stopped; trying again")
+            _for_each(sweeping.held_by(self.worker_name), self._give_back, _LEAVE_SECONDS)
             workers.leave(self.worker_name)
         except DatabaseError as error:
             logger.warning("Keeper cannot say goodbye: %s", type(error).__name__)
         finally:
             connection.close()
+
+    def _give_back(self, pid: int, run: sweeping.LostRun) -> None:
+        if pid in self.warden.verdicts:
+            # Ended for its own doing a moment ago, and no tick has come since.
+            self._see_to(pid, run)
+        else:
+            conclude.let_go(run, "The worker stopped; trying again")
 
 
 _board: Board | None = None

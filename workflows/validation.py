@@ -1,5 +1,6 @@
 """What is wrong with a definition: errors that saving refuses, warnings, and counts (contract §5, §6)."""
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from workflows.expressions import ExpressionError, has_expression
 from workflows.literal_secrets import without_secrets
 from workflows.schemas import Schema, one_of, received, short
 from workflows.texts import parse_text, texts_with_expressions
+
+logger = logging.getLogger(__name__)
 
 _COMPONENT_FIELD = re.compile(r"definition\.components\[(\d+)\]")
 _TYPE_FIELD = re.compile(r"definition(?:\.components\[\d+\]\.config)*\.components\[\d+\]\.type")
@@ -175,7 +178,16 @@ def check_config(spec: ComponentSpec, path: str) -> Iterator[Problem]:
     faults = bounded(_schema_of(component).problems(spec.config, "", has_expression))
     yield from (_below(f"{path}.config", problem) for problem in faults)
     if not faults and not broken:
-        yield from (_below(f"{path}.config", problem) for problem in component.check(spec.config))
+        yield from (_below(f"{path}.config", problem) for problem in _checked(component, spec.config))
+
+
+def _checked(component: Component, config: JSONObject) -> list[Problem]:
+    """What the type's own check says. One that fails itself, of a plug-in most likely, is a fault of the config too."""
+    try:
+        return list(component.check(config))
+    except Exception:
+        logger.exception("Check of a component type failed: %s", component.type, extra={"action": "check_failed"})
+        return [Problem(f"The check of the component type {component.type} failed; the server's log says why")]
 
 
 def _unknown_type(type_: str, path: str) -> Problem:

@@ -69,7 +69,15 @@ WITH locked AS MATERIALIZED (
                        AND other.priority = run.priority AND other.owner_id > run.owner_id)))
     RETURNING run.id AS run_id, run.component_id, run.component_type, run.queue, run.waited, run.waiting_for,
               run.waiting_for = 'time' OR run.signal IS NOT NULL AS timed_out,
-              run.waited AND run.deadline_at <= clock_timestamp() AS overdue,
+              run.waited AND run.deadline_at <= clock_timestamp() AND CASE run.waiting_for
+                  -- What it waited for may have come in time, and only the worker late.
+                  WHEN 'signal' THEN run.signal IS NOT NULL
+                  WHEN 'child' THEN EXISTS (SELECT 1 FROM executions_execution AS child
+                                            WHERE child.parent_run_id = run.id AND child.completed_at IS NULL)
+                  WHEN 'items' THEN EXISTS (SELECT 1 FROM executions_loopitem AS item
+                                            WHERE item.run_id = run.id AND item.status = 'running')
+                  ELSE run.deadline_at <= (SELECT changed_at FROM executions_componentrun WHERE id = %(run)s)
+              END AS overdue,
               run.crashes + run.released AS lost_attempts, run.attempt, run.item_id, run.item_index
 ), event AS (
     SELECT 1 AS rank, 0 AS position, 'execution.started' AS type,

@@ -12,7 +12,7 @@ from accounts.models import User
 from core.errors import ConflictError
 from core.ids import to_uuid
 from core.types import JSONObject
-from executions import interventions, maintenance, plans, runner, services
+from executions import interventions, maintenance, passes, plans, runner, services
 from executions.models import ComponentRun, Execution
 from executions.states import ExecutionStatus, RunStatus
 from executions.transitions import running, starting, turns
@@ -312,7 +312,7 @@ def test_a_pass_over_its_time_leaves_the_rest_for_the_next(
 ) -> None:
     executions = due_together(make_workflow(alice, limited("skip")), alice, 2)
     with monkeypatch.context() as patch:
-        patch.setattr(maintenance, "_PASS_SECONDS", -1.0)
+        patch.setattr(passes, "PASS_SECONDS", -1.0)
         assert maintenance.sweep_one("queue_scheduled") == 0
         assert ends(*executions) == [("pending", None)] * 2
     assert maintenance.sweep_one("queue_scheduled") == 2

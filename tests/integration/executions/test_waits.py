@@ -1,18 +1,21 @@
 """Signals, approvals and sub-workflows: waits that somebody else ends, and that hold no worker."""
 
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
+from django.utils import timezone
 
 from accounts.models import User
 from core.errors import ConflictError, NotAllowedError, ValidationFailedError
 from core.types import JSONObject
-from executions import interventions, maintenance, services
+from executions import interventions, maintenance, runner, services
 from executions.models import ComponentRun, Execution, Signal
 from executions.states import ExecutionStatus, RunStatus
+from executions.transitions.statements import Holder
 from tests.api import Api
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.integration.executions.test_engine import event_types, failing
@@ -325,3 +328,42 @@ def test_a_running_child_is_waited_for_by_the_sweep(alice: User, doorbells: Door
     start(alice, linear(sub(child.pk)))
     doorbells.work()
     assert (maintenance.resume_parents(), maintenance.cancel_orphans()) == (0, 0)
+
+
+def test_an_approval_in_time_counts_however_late_the_worker_comes(alice: User, doorbells: Doorbells) -> None:
+    execution = start(alice, linear({**approval(), "timeout_seconds": 60}, log("pay")))
+    doorbells.work()
+    assert send(execution, alice, {"approved": True}, name="ask")
+    execution.runs.filter(component_id="ask").update(deadline_at="2000-01-01T00:00:00Z")
+    doorbells.work()
+    assert ended(execution).status == "completed"
+
+
+def test_a_child_that_ended_counts_however_late_the_worker_comes_and_is_not_started_again(
+    alice: User, doorbells: Doorbells
+) -> None:
+    child = make_workflow(alice, linear(signal()))
+    retried = {"timeout_seconds": 60, "retry_policy": {"max_attempts": 2, "initial_delay_seconds": 0.1}}
+    execution = start(alice, linear({**sub(child.pk), **retried}))
+    doorbells.work()
+    send(Execution.objects.get(workflow=child), alice, 1)
+    doorbells.receive()
+    (run,) = doorbells.waiting
+    doorbells.waiting.clear()
+    runner.run_component(run.run_id, run.attempt, Holder("test", 1))
+    assert Execution.objects.get(workflow=child).status == ExecutionStatus.COMPLETED
+    execution.runs.update(deadline_at="2000-01-01T00:00:00Z")
+    doorbells.work()
+    assert ended(execution).status == ExecutionStatus.COMPLETED
+    assert Execution.objects.filter(workflow=child).count() == 1
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0, "completed"), (-3600, "failed")])
+def test_a_delay_counts_by_when_it_was_over(alice: User, doorbells: Doorbells, seconds: int, status: str) -> None:
+    delay = {"id": "rest", "type": "delay", "config": {"seconds": 30}, "timeout_seconds": 60}
+    execution = start(alice, linear(delay))
+    doorbells.work()
+    time_passes()
+    execution.runs.update(deadline_at=timezone.now() + timedelta(seconds=seconds))
+    doorbells.work()
+    assert ended(execution).status == status

@@ -3,11 +3,13 @@
 import threading
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth.models import Group
 from django.db import InternalError, connection, transaction
 
 from accounts.models import AuditEntry, User
+from core.ids import to_uuid
 from core.types import JSONObject
 from events import ledger
 from events.event_types import EventType
@@ -40,6 +42,7 @@ def settle() -> None:
     """All that follows from what has happened, without running anything."""
     for _ in range(3):
         maintenance.follow_events()
+        maintenance.start_reactions()
 
 
 def watched(user: User, output: object = "done") -> Workflow:
@@ -302,6 +305,23 @@ def test_one_that_fails_holds_no_other_up(alice: User, doorbells: Doorbells, cap
     assert started(broken) == []
     assert reasons_of_events(broken) == ["error"]
     assert not Reaction.objects.exists()
+
+
+def test_a_workflow_that_somebody_holds_holds_up_its_owner_alone(
+    alice: User, bob: User, doorbells: Doorbells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reactions, "BATCH", 2)
+    held, waits = waits_for(alice, "workflow.updated"), waits_for(bob, "workflow.updated")
+    for user in (alice, alice, alice, bob):
+        update_workflow(workflow=watched(user), user=user, changes={"description": "new"})
+    reactions.follow()
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        other.execute("SELECT FROM workflows_workflow WHERE id = %s FOR UPDATE", [to_uuid(held.workflow_id)])
+        assert reactions.react() == 1
+        assert (len(started(held)), len(started(waits))) == (0, 1)
+        other.rollback()
+    assert (reactions.react(), reactions.react()) == (2, 1)
+    assert len(started(held)) == 3
 
 
 def test_an_event_that_came_while_postgresql_was_read_only_starts_afterwards(alice: User, doorbells: Doorbells) -> None:

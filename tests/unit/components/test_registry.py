@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from core.errors import Problem
 from core.types import JSONObject
 from workflows.components import registry
 from workflows.components.base import Completed, Component, Context, Outcome
@@ -50,6 +51,13 @@ class Raises(Greet):
         raise RuntimeError("no licence")
 
 
+class Unruly(Greet):
+    type: ClassVar = "unruly"
+
+    def check(self, config: JSONObject) -> Iterator[Problem]:
+        yield Problem(f"knows nobody of {config['names']}")
+
+
 class NoComponent:
     pass
 
@@ -62,11 +70,11 @@ class Greeting(Greet):
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Plug-ins as if packages had brought them: `name = module:attribute`."""
     module = ModuleType("plug_ins_of_this_test")
-    classes = [Greet, Greeting, Usurper, BadSchema, NoText, Raises, NoComponent]
+    classes = [Greet, Greeting, Usurper, BadSchema, NoText, Raises, Unruly, NoComponent]
     for class_ in classes:
         setattr(module, class_.__name__, class_)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    names = ["greet", "greet_again", "log", "bad_schema", "no_text", "raises", "no_component", "gone"]
+    names = ["greet", "greet_again", "log", "bad_schema", "no_text", "raises", "unruly", "no_component", "gone"]
     values = [f"{module.__name__}:{class_.__name__}" for class_ in classes] + ["no_such_module:Thing"]
     points = [
         EntryPoint(name=name, value=value, group=registry.ENTRY_POINT_GROUP)
@@ -99,6 +107,17 @@ def test_a_plug_in_joins_and_its_config_is_checked(installed: None) -> None:
     assert problems({"components": [{"id": "a", "type": "greet", "config": {"who": "you"}}]}) == []
     (problem,) = problems({"components": [{"id": "a", "type": "greet"}]})
     assert problem.field == "definition.components[0].config.who"
+
+
+def test_a_check_that_fails_itself_is_a_fault_of_the_config_and_is_logged(
+    installed: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    (problem,) = problems({"components": [{"id": "a", "type": "unruly", "config": {"who": "you"}}]})
+    assert (problem.field, problem.message) == (
+        "definition.components[0].config",
+        "The check of the component type unruly failed; the server's log says why",
+    )
+    assert "KeyError: 'names'" in caplog.text
 
 
 def test_a_plug_in_takes_no_built_in_type_and_none_twice(installed: None) -> None:
