@@ -98,7 +98,7 @@ WITH alive AS MATERIALIZED (
     SELECT 1 AS rank, 0 AS position, 'execution.' || touched.status AS type,
            jsonb_strip_nulls(jsonb_build_object(
                'status', touched.status, 'error', locked.final_error,
-               'duration_seconds', round(extract(epoch FROM touched.completed_at - touched.started_at), 3))
+               'duration_seconds', trunc(extract(epoch FROM touched.completed_at - touched.started_at), 3))
            ) AS data,
            touched.completed_at AS timestamp
     FROM touched, locked

@@ -247,7 +247,7 @@ WITH {LOCKED}, ended AS (
                'component_id', ended.component_id, 'component_type', ended.component_type,
                'status', ended.status, 'attempt', ended.attempt, 'error', ended.error,
                'item_index', ended.item_index,
-               'duration_seconds', round(extract(epoch FROM ended.completed_at - ended.started_at), 3))),
+               'duration_seconds', trunc(extract(epoch FROM ended.completed_at - ended.started_at), 3))),
            ended.completed_at
     FROM ended WHERE ended.status <> 'cancelled'
     UNION ALL

@@ -35,12 +35,13 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 class SlowServer:
     """Answers HTTP after the seconds that its path names, or once so many wait as `together-` in it says.
 
-    Knows which connections were closed on it.
+    Knows whether it was asked to wait, and whether a connection was closed on it.
     """
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self.listener.getsockname()[1])
+        self.asked = threading.Event()
         self.hung_up = threading.Event()
         self.waiting = 0
         self.changed = threading.Condition()
@@ -54,12 +55,16 @@ class SlowServer:
 
     def _answer(self, peer: socket.socket) -> None:
         with peer, suppress(OSError):
-            path = peer.recv(65536).split(b" ", 2)[1].strip(b"/").decode()
+            asked = peer.recv(65536)
+            if not asked:
+                return
+            path = asked.split(b" ", 2)[1].strip(b"/").decode()
             if path.startswith("together-"):
                 self._wait_for_others(int(path.removeprefix("together-")))
                 peer.sendall(ANSWER)
                 return
             peer.settimeout(float(path))
+            self.asked.set()
             try:
                 if peer.recv(1) == b"":
                     self.hung_up.set()
@@ -174,7 +179,7 @@ def test_many_wait_beside_each_other_and_each_may_be_cancelled(
     assert len({run.pid for run in runs}) == 64
 
     endless = begin(alice, linear(call("a", server.port, 60)))
-    eventually(lambda: running(endless))
+    assert server.asked.wait(30)
     cancel_execution(endless)
     eventually(lambda: status_of(endless) == ExecutionStatus.CANCELLED, timeout=3)
     assert server.hung_up.wait(3)

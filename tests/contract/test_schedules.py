@@ -17,7 +17,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_schedules_are_listed_by_what_fires_next_and_paused_ones_last(alice_api: Api, alice: User) -> None:
-    slow, fast, paused = schedule(alice, cron="0 0 1 1 *"), schedule(alice), schedule(alice)
+    now = datetime.now(UTC)
+    month = (now.month + 5) % 12 + 1
+    next_at = datetime(now.year + (month <= now.month), month, 1, tzinfo=UTC)
+    slow, fast, paused = schedule(alice, cron=f"0 0 1 {month} *"), schedule(alice), schedule(alice)
     assert alice_api.post(f"/schedules/{paused.pk}/pause").status == 200
     answer = alice_api.get("/schedules")
     assert [item["id"] for item in answer.data] == [fast.pk, slow.pk, paused.pk]
@@ -27,14 +30,14 @@ def test_schedules_are_listed_by_what_fires_next_and_paused_ones_last(alice_api:
         "workflow_id": slow.workflow_id,
         "workflow_name": slow.workflow.name,
         "component_id": "begin",
-        "cron": "0 0 1 1 *",
+        "cron": f"0 0 1 {month} *",
         "interval_seconds": None,
         "timezone": "UTC",
         "overlap": "skip",
         "catchup": "latest",
         "catchup_window_seconds": 86400,
         "paused": False,
-        "next_at": f"{datetime.now(UTC).year + 1}-01-01T00:00:00Z",
+        "next_at": f"{next_at:%Y-%m-%dT%H:%M:%SZ}",
         "last_slot_at": None,
         "last_execution_id": None,
     }

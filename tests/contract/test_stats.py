@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.contrib.auth.models import Group
 from django.utils import timezone
 
 from accounts.models import User
+from config import system
 from core.ids import first_id
 from executions.listing import totals
 from executions.models import ComponentRun, Execution, Worker
@@ -28,6 +30,13 @@ def shown(api: Api) -> tuple[Any, Any]:
     answer = api.get("/stats")
     assert answer.status == 200, answer.body
     return answer.data["workflows"], answer.data["executions"]
+
+
+@pytest.fixture(autouse=True)
+def began(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Now is when the test began, for what counts by days too: midnight may pass in it."""
+    now = timezone.now()
+    monkeypatch.setattr(system, "timezone", SimpleNamespace(now=lambda: now))
 
 
 @pytest.fixture

@@ -32,9 +32,11 @@ def started_by(client: SyncWorkflowClient, config: JSONObject, *more: JSONObject
 
 
 def test_a_schedule_is_paused_previewed_and_run(client: SyncWorkflowClient) -> None:
-    workflow = started_by(client, {"trigger_type": "schedule", "cron": "0 6 * * *", "overlap": "allow"})
+    # Half a day from now: no slot comes to pass meanwhile.
+    cron = f"0 {(datetime.now(UTC).hour + 12) % 24} * * *"
+    workflow = started_by(client, {"trigger_type": "schedule", "cron": cron, "overlap": "allow"})
     (schedule,) = client.schedules.iterate(workflow_id=workflow.id)
-    assert (schedule.component_id, schedule.cron, schedule.paused) == ("start", "0 6 * * *", False)
+    assert (schedule.component_id, schedule.cron, schedule.paused) == ("start", cron, False)
     assert client.schedules.pause(schedule.id).paused
     assert client.schedules.list(paused=True).total_count == 1
     assert not client.schedules.resume(schedule.id).paused

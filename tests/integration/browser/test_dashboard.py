@@ -61,8 +61,8 @@ def test_the_dashboard_says_when_it_could_not_be_refreshed(web: Web, admin: User
         screen.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
         screen.page.get_by_text("Not refreshed since").wait_for()
         assert set(screen.problems) == {f"503 http://127.0.0.1:{web.port}/admin/dashboard/"}
-        screen.problems.clear()
         screen.page.unroute("**/admin/dashboard/")
+        screen.problems.clear()
         # Whose session has ended is led to the log-in.
         screen.page.context.clear_cookies()
         screen.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")

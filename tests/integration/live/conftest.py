@@ -32,6 +32,7 @@ from config import notices
 Hub.SLOW_SECONDS = 1.5
 web.PING_SECONDS = 2.5
 notices.ALERT_SECONDS = notices.ANNOUNCEMENT_SECONDS = 0.3
+notices._PROBE_SECONDS = 30
 """
 
 

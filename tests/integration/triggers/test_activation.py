@@ -29,6 +29,7 @@ def test_a_draft_has_no_trigger_and_an_active_workflow_has_its_start_s(alice: Us
     definition = started_by(trigger_type="schedule", cron="0 6 * * *", timezone="Europe/Berlin")
     workflow = create_workflow(user=alice, name="w", definition=definition)
     assert not Trigger.objects.exists()
+    before = database_now()
     set_status(workflow, "active")
     trigger = Trigger.objects.get()
     assert (trigger.component_id, trigger.type, trigger.live) == ("begin", "schedule", True)
@@ -41,7 +42,7 @@ def test_a_draft_has_no_trigger_and_an_active_workflow_has_its_start_s(alice: Us
         "catchup_window_seconds": 86400,
     }
     assert trigger.next_at is not None
-    assert trigger.next_at > database_now()
+    assert trigger.next_at > before
     assert trigger.next_at.minute == 0
 
 
