@@ -11,7 +11,9 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -29,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 STORE = "outputs"
 _READ_AT_ONCE = 8
+_FAILING_SECONDS = 15.0
 _T = TypeVar("_T")
 _Row = TypeVar("_Row", Execution, ComponentRun, LoopItem)
 
@@ -135,10 +138,40 @@ def get(reference: Mapping[str, Any]) -> bytes:
     return content
 
 
-def remove(keys: Iterable[str]) -> None:
-    """Take objects out of the store; those that are not there are no trouble. Raises OutputUnavailableError."""
+@dataclass(slots=True)
+class Removed:
+    """The keys that are out of the store, and what is wrong with the others; those in neither were not tried."""
+
+    gone: list[str] = field(default_factory=list)
+    stayed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def tried(self) -> int:
+        return len(self.gone) + len(self.stayed)
+
+
+def remove(keys: Iterable[str]) -> Removed:
+    """Take objects out of the store; those that are not there are no trouble.
+
+    One that fails (another's file, a locked object) keeps none behind it, unless failures have taken long: a store
+    that is away may take seconds over each.
+    """
+    removed, failing = Removed(), 0.0
     for key in keys:
-        _reaching(lambda key=key: storages[STORE].delete(key))  # type: ignore[misc]
+        began = monotonic()
+        try:
+            storages[STORE].delete(key)
+        except FileNotFoundError:
+            removed.gone.append(key)
+        except OSError as error:
+            # Without the path that a file's error has beside its words.
+            removed.stayed[key] = f"{type(error).__name__}: {error.strerror or error}"
+            failing += monotonic() - began
+            if failing > _FAILING_SECONDS:
+                break
+        else:
+            removed.gone.append(key)
+    return removed
 
 
 def doom(references: Iterable[Mapping[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """Which executions are old enough to go, and with them all that is theirs; what else of the engine's grows."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +14,12 @@ from core.ids import first_id
 from core.pruning import Pruned, Rule, batch, rule_of_rows
 from executions import outputs
 from executions.models import BulkCancel, Execution, ExecutionTally, IdempotencyKey, StoredOutput
-from executions.outputs import OutputUnavailableError
 from executions.services import IDEMPOTENCY_LIFETIME
 from executions.transitions import pruning
 from executions.transitions.pruning import FIRST, Member, Old
 from workflows.models import Slot, Workflow
+
+logger = logging.getLogger(__name__)
 
 FOUND = 200
 """How many executions a batch looks at."""
@@ -202,19 +204,56 @@ def _sort_stored(now: datetime) -> Pruned:
     return Pruned(more=sorted_ == STORED)
 
 
-def _remove_doomed(now: datetime) -> Pruned:
-    """Objects first, then their rows: whatever comes between, the rows are still there to try again."""
-    more = _sort_stored(now).more
-    keys = list(_doomed().order_by("pk").values_list("pk", flat=True)[:STORED])
-    if keys:
-        try:
-            outputs.remove(keys)
-        except OutputUnavailableError:
-            # It has been logged; the next turn tries again.
-            return Pruned()
-        with batch():
-            _doomed().filter(pk__in=keys).delete()
-    return Pruned({StoredOutput._meta.db_table: len(keys)}, more or len(keys) == STORED)
+@dataclass(slots=True)
+class _StoredOutputs:
+    """What nothing refers to any more, in rounds: the key up to which this process has passed over some.
+
+    What cannot be removed keeps nothing behind it, and is tried again in the next round.
+    """
+
+    after: str = ""
+
+    def prune(self, now: datetime) -> Pruned:
+        """The first batch of which something goes; objects first, then their rows.
+
+        Whatever comes between, the rows are still there to try again.
+        """
+        more = _sort_stored(now).more
+        gone: list[str] = []
+        stayed: dict[str, str] = {}
+        for _ in range(_LOOKS):
+            keys = list(_doomed().filter(pk__gt=self.after).order_by("pk").values_list("pk", flat=True)[:STORED])
+            removed = outputs.remove(keys)
+            gone = removed.gone
+            if gone:
+                with batch():
+                    _doomed().filter(pk__in=gone).delete()
+            if removed.stayed:
+                stayed |= removed.stayed
+                self.after = list(removed.stayed)[-1]
+            if removed.tried == len(keys) < STORED:
+                self.after = ""
+                break
+            # The turn ends where nothing goes, or failures took long; the next one goes on behind them.
+            more = bool(gone) and removed.tried == STORED
+            if gone or removed.tried < len(keys):
+                break
+        if stayed:
+            _tell_stayed(stayed, away=not gone)
+        return Pruned({StoredOutput._meta.db_table: len(gone)}, more)
+
+
+def _tell_stayed(stayed: Mapping[str, str], *, away: bool) -> None:
+    key, error = next(iter(stayed.items()))
+    logger.warning(
+        "The store of outputs is away, or lets nothing go: %s, %s; and %s more"
+        if away
+        else "A stored output could not be removed: %s, %s; and %s more",
+        key,
+        error,
+        len(stayed) - 1,
+        extra={"action": "output_store_away" if away else "output_not_removed"},
+    )
 
 
 def _doomed() -> "QuerySet[StoredOutput]":
@@ -244,6 +283,7 @@ def _empty_tallies(now: datetime) -> "QuerySet[ExecutionTally]":
 
 
 _ledger = _LedgerReader()
+_stored_outputs = _StoredOutputs()
 _old = _Executions(_by_age, _prune_old)
 _more_than_kept = _Executions(_by_workflow, _prune_old)
 _of_deleted_workflows = _Executions(_of_deleted, _remove)
@@ -288,7 +328,7 @@ RULES = (
         StoredOutput._meta.db_table,
         "while their execution is kept; a day where nothing refers to them",
         lambda now: {StoredOutput._meta.db_table: _doomed().count() + pruning.count_orphans(now - _GRACE)},
-        _remove_doomed,
+        _stored_outputs.prune,
     ),
     Rule("ledger by age", "events_event", "APG_KEEP_LEDGER_DAYS", _count_ledger, _ledger.prune),
     rule_of_rows("idempotency keys", IdempotencyKey, "24 hours", _old_keys),

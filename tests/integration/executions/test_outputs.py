@@ -27,7 +27,7 @@ from accounts.secret_store import create_secret
 from config.key_rotation import SEALED_REFERENCES, count_by_key, rotate
 from config.retention import RULES, Turn, take_turn
 from core import metrics
-from executions import execution_page, interventions, outputs, pages, snapshots
+from executions import execution_page, interventions, outputs, pages, retention, snapshots
 from executions.models import ComponentRun, Execution, LoopItem, StoredOutput
 from executions.states import ExecutionStatus, RunStatus, WaitingFor
 from tests.api import Api
@@ -322,6 +322,77 @@ def test_a_late_result_of_a_lost_attempt_leaves_an_orphan_and_changes_nothing(
     prune()
     assert run_of(execution, "a").output_ref == before
     assert not (folder / late["key"]).exists()
+
+
+def doomed(count: int) -> list[str]:
+    """The keys of so many stored outputs that nothing refers to, in the order in which they go."""
+    keys = sorted(outputs.put(b"old", None)["key"] for _ in range(count))
+    StoredOutput.objects.update(state=StoredOutput.State.DOOMED)
+    return keys
+
+
+def make_stay(folder: Path, key: str) -> None:
+    """A file that the disk does not let go: a folder with something in it, for root may remove any file."""
+    (folder / key).unlink()
+    (folder / key / "held").mkdir(parents=True)
+
+
+def rows() -> list[str]:
+    return sorted(StoredOutput.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize("batch", [200, 2])
+def test_what_cannot_be_removed_keeps_no_other_and_is_tried_again(
+    transactional_db: None, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, batch: int
+) -> None:
+    """Also where there are more of them at the head than one batch has."""
+    monkeypatch.setattr(retention, "STORED", batch)
+    keys = doomed(8)
+    stuck = [*keys[:3], keys[5]]
+    for key in stuck:
+        make_stay(folder, key)
+    turn = prune()
+    assert (turn.total, turn.more, rows()) == (4, False, stuck)
+    told = [record for record in caplog.records if stuck[0] in record.getMessage()]
+    assert [(record.levelname, vars(record)["action"]) for record in told] == [("WARNING", "output_not_removed")]
+    assert "OSError: Directory not empty" in told[0].getMessage()
+    assert str(folder) not in caplog.text
+    doomed(5)
+    assert (prune().total, rows()) == (5, stuck)
+    for key in stuck:
+        (folder / key / "held").rmdir()
+    assert (prune().total, rows()) == (4, [])
+
+
+def test_a_store_that_lets_nothing_go_ends_the_turn_and_is_told_of_once(
+    transactional_db: None, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(retention, "STORED", 2)
+    keys = doomed(5)
+    whole = folder.rename(folder.with_name("elsewhere"))
+    folder.write_text("no folder")
+    turn = prune()
+    assert (turn.total, turn.more, rows()) == (0, False, keys)
+    assert [vars(record)["action"] for record in caplog.records if record.levelname == "WARNING"] == [
+        "output_store_away"
+    ]
+    assert f"{keys[0]}, NotADirectoryError: Not a directory; and 4 more" in caplog.text
+    folder.unlink()
+    whole.rename(folder)
+    assert (prune().total, rows()) == (5, [])
+
+
+def test_failures_that_take_long_end_the_turn_and_the_next_one_goes_on_behind_them(
+    transactional_db: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = doomed(4)
+    for key in keys[:2]:
+        make_stay(folder, key)
+    monkeypatch.setattr(outputs, "_FAILING_SECONDS", 0.0)
+    assert (prune().total, prune().total, prune().total) == (0, 0, 2)
+    assert rows() == keys[:2]
+    monkeypatch.setattr(outputs, "_FAILING_SECONDS", 15.0)
+    assert (prune().total, rows()) == (0, keys[:2])
 
 
 CRASH = """
