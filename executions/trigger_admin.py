@@ -56,10 +56,12 @@ class TriggerAdmin(BigListAdmin):
 
     @admin.display(description="state")
     def state(self, trigger: Trigger) -> SafeString:
-        """Live, paused, or ended with its workflow."""
+        """Live, paused, stuck without a slot to come, or ended with its workflow."""
         if not trigger.live:
             return badge("ended")
-        return badge("live" if trigger.paused_at is None else "paused")
+        if trigger.paused_at is not None:
+            return badge("paused")
+        return badge("stuck" if trigger.type == TriggerType.SCHEDULE and trigger.next_at is None else "live")
 
     @admin.display(description="when")
     def when(self, trigger: Trigger) -> str:

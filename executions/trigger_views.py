@@ -83,7 +83,7 @@ class SchedulePreviewView(View):
 
     scopes = {"GET": Scope.WORKFLOW_READ}
 
-    @Answers(PREVIEW, parameters=[_COUNT])
+    @Answers(PREVIEW, parameters=[_COUNT], errors=[422])
     def get(self, request: Request, schedule_id: str) -> Response:
         """Preview a schedule.
 

@@ -36,7 +36,7 @@ from executions.transitions.triggering import TakenSlot
 from workflows.activation import pause, resume, schedule_of, tell_skipped
 from workflows.expressions import ExpressionError
 from workflows.models import Slot, Trigger, Workflow, WorkflowVersion
-from workflows.schedule import Skip, Step, plan_step, slots_after, slots_between
+from workflows.schedule import ScheduleError, Skip, Step, plan_step, slots_after, slots_between
 
 logger = logging.getLogger(__name__)
 
@@ -122,9 +122,8 @@ def _fire_alone(trigger: Trigger) -> int:
 
 def _pass_over(trigger: Trigger) -> int:
     """Tell of the slot that failed and go on to the next; where that fails too, the next pass tries again."""
-    failed = RefusedError("error", "The slot could not be started; the server's log says why")
     try:
-        plan = _planned(trigger, failed)
+        plan = _planned_past(trigger)
         return 0 if plan is None else _move_on([plan])
     except Exception as error:
         if _is_held(error):
@@ -133,6 +132,23 @@ def _pass_over(trigger: Trigger) -> int:
             raise
         logger.exception("Schedule is stuck", extra={"action": "schedule_stuck", "trigger_id": trigger.pk})
     return 0
+
+
+def _planned_past(trigger: Trigger) -> _Plan | None:
+    """On to the next slot, or to none where the slots cannot be computed: it would fail the same way for ever."""
+    why = "the server's log says why"
+    try:
+        return _planned(trigger, RefusedError("error", f"The slot could not be started; {why}"))
+    except (OSError, MemoryError):
+        raise  # of this machine at this moment, not of the schedule
+    except Exception as error:
+        why = str(error) if isinstance(error, ScheduleError) else why
+        logger.error(
+            "Schedule is stuck: its slots cannot be computed",
+            extra={"action": "schedule_stuck", "trigger_id": trigger.pk},
+        )
+    message = f"The slots cannot be computed, so none comes until the schedule is changed, or paused and resumed: {why}"
+    return _Plan(trigger, Step((), trigger.next_at, None), refusal=RefusedError("error", message))
 
 
 def _is_held(error: Exception) -> bool:
@@ -310,9 +326,9 @@ def refusals() -> Iterator[None]:
 def set_paused(*, trigger: Trigger, paused: bool) -> Trigger:
     """Pause or resume a schedule; doing it twice changes nothing. Opens its own transaction.
 
-    Raises NotFoundError if it has ended meanwhile.
+    Raises NotFoundError if it has ended meanwhile, ValidationFailedError if its slots cannot be computed any more.
     """
-    with transaction.atomic(durable=True):
+    with _slots_computed(), transaction.atomic(durable=True):
         starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
         rows = Trigger.objects.select_for_update(of=("self",), no_key=True).annotate(now=Now())
         current = rows.select_related("workflow").filter(pk=trigger.pk, live=True).first()
@@ -360,14 +376,16 @@ class Backfilled:
 def past_slots(*, trigger: Trigger, start: datetime, end: datetime) -> list[datetime]:
     """The slots from `start` to `end`, both included.
 
-    Raises ValidationFailedError for times that are not past, in the wrong order, or hold more than MAX_BACKFILL slots.
+    Raises ValidationFailedError for times that are not past, in the wrong order, or hold more than MAX_BACKFILL slots,
+    and where the slots cannot be computed.
     """
     now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
     if start > end:
         raise _bad_range("from", "a time before `to`", iso(start))
     if end > now:
         raise _bad_range("to", "a time that has passed", iso(end))
-    slots = list(islice(slots_between(schedule_of(trigger), start, end), MAX_BACKFILL + 1))
+    with _slots_computed():
+        slots = list(islice(slots_between(schedule_of(trigger), start, end), MAX_BACKFILL + 1))
     if len(slots) > MAX_BACKFILL:
         raise _bad_range("from", f"a range of at most {MAX_BACKFILL} slots", iso(start))
     return slots
@@ -419,12 +437,21 @@ def _require_live(trigger: Trigger) -> None:
         raise NotFoundError("Schedule not found")
 
 
+@contextmanager
+def _slots_computed() -> Iterator[None]:
+    try:
+        yield
+    except ScheduleError as error:
+        raise ValidationFailedError(f"The schedule's slots cannot be computed: {error}") from None
+
+
 def _bad_range(field: str, expected: str, received: str) -> ValidationFailedError:
     details = {"expected": expected, "received": received}
     return ValidationFailedError(problems=[Problem(f"Must be {expected}", field=field, details=details)])
 
 
 def upcoming(trigger: Trigger, count: int) -> list[datetime]:
-    """The next slots of a schedule, `count` at most."""
+    """The next slots of a schedule, `count` at most. Raises ValidationFailedError where they cannot be computed."""
     now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
-    return list(islice(slots_after(schedule_of(trigger), now), count))
+    with _slots_computed():
+        return list(islice(slots_after(schedule_of(trigger), now), count))

@@ -95,7 +95,9 @@ def _canonical(workflow_id: str) -> str:
 def _begin(workflow: Workflow, want: _Wanted, row: Trigger | None, now: datetime) -> None:
     new = row is None
     trigger = row or Trigger(workflow=workflow, component_id=want.component_id, type=want.type)
-    same_slots = trigger.live and all(trigger.config.get(name) == want.config.get(name) for name in _WHEN)
+    # One that is stuck has no slot to come, and is computed anew.
+    goes_on = trigger.live and trigger.next_at is not None
+    same_slots = goes_on and all(trigger.config.get(name) == want.config.get(name) for name in _WHEN)
     if trigger.live and not same_slots:
         tell_of_open_slots(trigger, workflow, now, "schedule_changed")
     if want.type is TriggerType.EVENT and not trigger.live:
@@ -132,7 +134,11 @@ def tell_of_open_slots(trigger: Trigger, workflow: Workflow, now: datetime, reas
     """Tell of the slots that are due and not started, which will not be now. Needs the trigger's row lock."""
     if trigger.next_at is not None and trigger.next_at <= now:
         why = "paused" if trigger.paused_at is not None else reason
-        found = skipped(schedule_of(trigger), trigger.next_at, now + timedelta(microseconds=1), why)
+        try:
+            found = skipped(schedule_of(trigger), trigger.next_at, now + timedelta(microseconds=1), why)
+        except ScheduleError:
+            # A zone that is gone keeps nobody from ending or changing the schedule.
+            found = Skip(why, trigger.next_at, trigger.next_at, 1, more=True)
         tell_skipped(trigger, workflow, found)
 
 
@@ -189,10 +195,13 @@ def pause(trigger: Trigger, now: datetime) -> None:
 
 
 def resume(trigger: Trigger, workflow: Workflow, now: datetime) -> None:
-    """Go on with the next slot; those that passed meanwhile are told of. Needs the trigger's row lock."""
+    """Go on with the next slot; those that passed meanwhile are told of. Needs the trigger's row lock.
+
+    Raises ScheduleError where the slots cannot be computed.
+    """
     if trigger.paused_at is None:
         return
-    if trigger.next_at is not None and trigger.next_at <= now:
+    if trigger.next_at is None or trigger.next_at <= now:
         tell_of_open_slots(trigger, workflow, now, "paused")
         trigger.next_at = next_slot(schedule_of(trigger), now)
     trigger.paused_at = None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
@@ -27,7 +27,7 @@ _ANY_DAY = datetime(2000, 1, 1)
 
 
 class ScheduleError(ValueError):
-    """The fields cannot be read as cron's, or name no instant; the message says which of both."""
+    """The fields cannot be read as cron's, or name no instant, or their zone is gone; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,12 @@ def slots_after(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     """All slots later than `after`, in order, each once. Raises ScheduleError."""
     if schedule.cron is None:
         return _interval_slots(schedule, after)
-    # A zone that is gone from the database since is told as a KeyError; checked when the workflow was saved.
     fields = schedule.cron.split()
-    zone = ZoneInfo(schedule.timezone)
+    try:
+        zone = ZoneInfo(schedule.timezone)
+    except ZoneInfoNotFoundError:
+        # It was there when the workflow was activated.
+        raise ScheduleError(f"there is no time zone {schedule.timezone} any more") from None
     if fields[0].startswith("*") or fields[1].startswith("*"):
         return _wall_slots(schedule.cron, zone, after)
     return _fixed_slots(schedule.cron, zone, after)

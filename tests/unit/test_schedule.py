@@ -243,6 +243,12 @@ def test_the_first_slot_of_a_schedule_that_fires() -> None:
     assert require_slot(HOURLY, FIRST) == FIRST + HOUR
 
 
+@pytest.mark.parametrize("cron", ["0 9 * * *", "* * * * *"])
+def test_a_zone_that_is_gone_is_named(cron: str) -> None:
+    with pytest.raises(ScheduleError, match="no time zone Gone/Zone any more"):
+        plan_step(Schedule(cron=cron, timezone="Gone/Zone"), FIRST, FIRST + HOUR, "latest", DAY)
+
+
 def test_a_clock_on_the_wall_that_never_shows_it_has_no_slot() -> None:
     assert next_slot(Schedule(cron="* * 30 2 *", timezone="Europe/Berlin"), FIRST) is None
 

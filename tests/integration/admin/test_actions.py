@@ -103,6 +103,12 @@ def test_triggers_are_listed_with_their_slots_and_without_tokens(browser: Client
     assert "0 3 * * *" not in browser.get("/admin/workflows/trigger/?state=paused").content.decode()
 
 
+def test_a_schedule_without_a_slot_to_come_is_shown_as_stuck(browser: Client, scheduled: Workflow) -> None:
+    Trigger.objects.update(next_at=None)
+    page = browser.get("/admin/workflows/trigger/").content.decode()
+    assert "status-stuck" in page and "status-live" not in page
+
+
 def test_api_keys_are_revoked_once_that_is_confirmed(browser: Client, alice: User) -> None:
     key, text = create_api_key(owner=alice, name="ci", permissions=["*"])
     kept, _ = create_api_key(owner=alice, name="kept", permissions=["*"])

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import InternalError, connection, transaction
 from django.db.models import F
+from django.db.models.functions import Now
 
 from accounts.models import AuditEntry, User
 from accounts.secret_store import create_secret
@@ -16,12 +17,21 @@ from core.times import iso
 from executions import maintenance, triggers
 from executions.models import Execution
 from executions.services import StartRequest, start_execution
+from tests.api import Api
 from tests.eventually import eventually
 from tests.integration.executions.conftest import Doorbells
-from tests.integration.triggers.conftest import database_now, move_back, reasons, schedule, set_status, skips
+from tests.integration.triggers.conftest import (
+    database_now,
+    move_back,
+    reasons,
+    schedule,
+    set_status,
+    skips,
+    started_by,
+)
 from tests.read_only import read_only
 from workflows.models import Slot, Trigger, Workflow
-from workflows.services import update_workflow
+from workflows.services import delete_workflow, update_workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Live = Callable[..., Trigger]
@@ -240,9 +250,138 @@ def test_a_schedule_that_fails_is_passed_over_and_holds_no_other_up(
     Trigger.objects.filter(pk=broken.pk).update(
         config={**broken.config, "timezone": "Mars/Olympus", "cron": "* * * * *"}
     )
-    assert fire() == 1
+    assert fire() == 2
     assert Slot.objects.get().trigger_id == good.pk
+    assert (reasons(broken), reasons(good)) == ([("error", 1)], [])
     assert "Schedule is stuck" in caplog.text
+
+
+def lose_zone(trigger: Trigger, zone: str = "Gone/Zone") -> None:
+    """The time zone is gone since the workflow was activated."""
+    Trigger.objects.filter(pk=trigger.pk).update(config={**trigger.config, "timezone": zone})
+
+
+def find_zone(trigger: Trigger) -> None:
+    Trigger.objects.filter(pk=trigger.pk).update(config=trigger.config)
+
+
+def stuck_schedule(live_schedule: Live) -> Trigger:
+    """One whose zone is gone and which has been fired since; the trigger as it was before."""
+    trigger = live_schedule(cron="* * * * *")
+    move_back(trigger, 120)
+    lose_zone(trigger)
+    assert fire() == 1
+    return trigger
+
+
+def test_a_schedule_whose_zone_is_gone_is_told_of_once_and_is_not_due_any_more(
+    live_schedule: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    trigger = live_schedule(cron="* * * * *")
+    slot = move_back(trigger, 120)
+    lose_zone(trigger)
+    assert [fire() for _ in range(3)] == [1, 0, 0]
+    (data,) = skips(trigger)
+    assert (data["reason"], data["first_slot_at"], data["last_slot_at"]) == ("error", iso(slot), iso(slot))
+    assert data["message"].endswith(": there is no time zone Gone/Zone any more")
+    assert Trigger.objects.get().next_at is None
+    assert not Execution.objects.exists()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "Schedule failed", "Schedule is stuck: its slots cannot be computed",
+    ]  # fmt: skip
+
+
+def test_a_schedule_that_cannot_be_planned_for_another_reason_is_not_due_any_more_either(
+    live_schedule: Live,
+) -> None:
+    trigger = live_schedule()
+    move_back(trigger, 61)
+    Trigger.objects.update(config={name: value for name, value in trigger.config.items() if name != "catchup"})
+    assert [fire() for _ in range(2)] == [1, 0]
+    (data,) = skips(trigger)
+    assert data["reason"] == "error"
+    assert data["message"].endswith(": the server's log says why")
+    assert Trigger.objects.get().next_at is None
+
+
+def test_where_the_machine_fails_to_read_a_zone_the_next_pass_tries_again(live_schedule: Live) -> None:
+    trigger = live_schedule(cron="* * * * *")
+    slot = move_back(trigger, 120)
+    lose_zone(trigger, "America")  # a folder: the operating system refuses to read it
+    assert fire() == 0
+    assert (Trigger.objects.get().next_at, skips(trigger)) == (slot, [])
+    find_zone(trigger)
+    assert fire() == 1
+    assert Slot.objects.count() == 1
+
+
+def test_a_schedule_that_was_changed_after_it_was_found_stuck_stays_due(live_schedule: Live) -> None:
+    trigger = live_schedule(cron="* * * * *")
+    move_back(trigger, 120)
+    lose_zone(trigger)
+    found = Trigger.objects.select_related("workflow__created_by").annotate(now=Now()).get()
+    find_zone(trigger)
+    slot = move_back(trigger, 60)
+    assert triggers._pass_over(found) == 0
+    assert (Trigger.objects.get().next_at, skips(trigger)) == (slot, [])
+
+
+@pytest.mark.parametrize("way", ["pause", "definition", "activation"])
+def test_a_stuck_schedule_goes_on_when_its_zone_is_back(live_schedule: Live, alice: User, way: str) -> None:
+    trigger = stuck_schedule(live_schedule)
+    find_zone(trigger)
+    if way == "pause":
+        triggers.set_paused(trigger=trigger, paused=True)
+        triggers.set_paused(trigger=trigger, paused=False)
+    elif way == "definition":
+        definition = trigger.workflow.versions.get().definition
+        definition["components"][1]["config"]["output"] = "changed"
+        update_workflow(workflow=trigger.workflow, user=alice, changes={"definition": definition})
+    else:
+        set_status(trigger.workflow, "inactive")
+        set_status(Workflow.objects.get(), "active")
+    next_at = Trigger.objects.get().next_at
+    assert next_at is not None
+    assert timedelta(0) < next_at - database_now() <= timedelta(minutes=1)
+    assert reasons(trigger) == [("error", 1)]
+
+
+def test_what_asks_for_the_slots_of_a_stuck_schedule_is_told_why_there_are_none(
+    live_schedule: Live, alice_api: Api
+) -> None:
+    trigger = stuck_schedule(live_schedule)
+    address = f"/schedules/{trigger.pk}"
+    shown = alice_api.get(address).data
+    assert (shown["next_at"], shown["paused"]) == (None, False)
+    assert alice_api.post(f"{address}/pause").status == 200
+    backfill = {"from": "2025-01-01T00:00:00Z", "to": "2025-01-01T01:00:00Z"}
+    answers = [
+        alice_api.get(f"{address}/preview"),
+        alice_api.post(f"{address}/backfill", backfill),
+        alice_api.post(f"{address}/resume"),
+    ]
+    why = "The schedule's slots cannot be computed: there is no time zone Gone/Zone any more"
+    assert [(answer.status, answer.body["message"]) for answer in answers] == [(422, why)] * 3
+    assert Trigger.objects.get().paused_at is not None
+
+
+@pytest.mark.parametrize("end", ["inactive", "deleted", "changed"])
+def test_a_zone_that_is_gone_keeps_nobody_from_ending_or_changing_a_paused_schedule(
+    live_schedule: Live, alice: User, end: str
+) -> None:
+    trigger = live_schedule(cron="* * * * *")
+    triggers.set_paused(trigger=trigger, paused=True)
+    move_back(trigger, 300)
+    lose_zone(trigger)
+    if end == "inactive":
+        set_status(trigger.workflow, "inactive")
+    elif end == "deleted":
+        delete_workflow(workflow=trigger.workflow, force=False)
+    else:
+        definition = started_by(trigger_type="schedule", cron="* * * * *", timezone="Asia/Kolkata")
+        update_workflow(workflow=trigger.workflow, user=alice, changes={"definition": definition})
+    (data,) = skips(trigger)
+    assert (data["reason"], data["count"], data["counted_all"]) == ("paused", 1, False)
 
 
 def test_a_slot_that_came_while_postgresql_was_read_only_is_started_afterwards(live_schedule: Live) -> None:
