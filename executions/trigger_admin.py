@@ -12,7 +12,7 @@ from accounts.audited_admin import badge
 from accounts.big_lists import BigListAdmin
 from core.errors import APGError
 from executions.models import IdempotencyKey
-from executions.triggers import set_paused
+from executions.schedule_actions import set_paused
 from workflows.models import Slot, Trigger, TriggerType
 
 

@@ -11,7 +11,7 @@ from core.types import JSONObject
 from events.models import Event
 from executions import outputs
 from executions.models import Execution
-from executions.triggers import Backfilled
+from executions.schedule_actions import Backfilled
 from workflows.models import Slot, Trigger
 
 

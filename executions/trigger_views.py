@@ -13,7 +13,7 @@ from core.pagination import paginate
 from core.query import boolean, identifier, whole_number
 from core.views import View
 from events import ledger
-from executions import triggers
+from executions import schedule_actions
 from executions.trigger_serializers import (
     BackfillSerializer,
     NothingSerializer,
@@ -91,7 +91,7 @@ class SchedulePreviewView(View):
         """
         trigger = schedules.get_visible(caller(request), schedule_id)
         count = whole_number(request.query_params, "count", default=10, low=1, high=_MAX_PREVIEW)
-        return reply(preview_data(trigger, triggers.upcoming(trigger, count)))
+        return reply(preview_data(trigger, schedule_actions.upcoming(trigger, count)))
 
 
 class ScheduleEventListView(View):
@@ -140,7 +140,7 @@ class SchedulePauseView(View):
         """
         trigger = _to_use(request, schedule_id, access.Action.EDIT)
         NothingSerializer(data=request.data).validated()
-        return _shown(triggers.set_paused(trigger=trigger, paused=True), "Schedule paused")
+        return _shown(schedule_actions.set_paused(trigger=trigger, paused=True), "Schedule paused")
 
 
 class ScheduleResumeView(View):
@@ -154,7 +154,7 @@ class ScheduleResumeView(View):
         """Resume a schedule."""
         trigger = _to_use(request, schedule_id, access.Action.EDIT)
         NothingSerializer(data=request.data).validated()
-        return _shown(triggers.set_paused(trigger=trigger, paused=False), "Schedule resumed")
+        return _shown(schedule_actions.set_paused(trigger=trigger, paused=False), "Schedule resumed")
 
 
 class ScheduleRunView(View):
@@ -171,7 +171,7 @@ class ScheduleRunView(View):
         """
         trigger = _to_use(request, schedule_id, access.Action.EXECUTE)
         NothingSerializer(data=request.data).validated()
-        execution = triggers.run_now(trigger=trigger)
+        execution = schedule_actions.run_now(trigger=trigger)
         return reply(run_data(execution), message="Workflow execution started", status=201)
 
 
@@ -188,9 +188,9 @@ class ScheduleBackfillView(View):
         """
         trigger = _to_use(request, schedule_id, access.Action.EXECUTE)
         body = BackfillSerializer(data=request.data).validated()
-        slots = triggers.past_slots(trigger=trigger, start=body["from"], end=body["to"])
+        slots = schedule_actions.past_slots(trigger=trigger, start=body["from"], end=body["to"])
         count_requests(request, max(len(slots) - 1, 0))
-        done = triggers.backfill(trigger=trigger, slots=slots, overlap=body["overlap"])
+        done = schedule_actions.backfill(trigger=trigger, slots=slots, overlap=body["overlap"])
         started = sum(each.started for each in done)
         return reply(backfill_data(done), message=f"{started} of {len(done)} slots started")
 

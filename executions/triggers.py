@@ -1,4 +1,4 @@
-"""Schedules: firing the slots that are due, each at most once, and what users do with them by hand.
+"""Schedules: firing the slots that are due, each at most once.
 
 Beat's tick and every worker's keeper call `fire_due`, any number at once. PostgreSQL's clock says what is due, and a
 slot's row, written in the transaction that starts its execution, that it is started once.
@@ -11,19 +11,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 
-import psycopg
 from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts import audit
-from accounts.audit import Action
 from accounts.models import User
 from accounts.vault import SealBrokenError
 from core import measures
-from core.connections import is_away
-from core.errors import APGError, ConflictError, NotFoundError, Problem, ValidationFailedError
+from core.connections import is_held, may_pass
+from core.errors import APGError, ConflictError, Problem, ValidationFailedError
 from core.redact import Redactor
 from core.times import iso
 from core.types import JSONObject
@@ -33,15 +30,14 @@ from executions.services import NewExecution, StartRequest, Stop
 from executions.states import ExecutionStatus
 from executions.transitions import starting, triggering
 from executions.transitions.triggering import TakenSlot
-from workflows.activation import pause, resume, schedule_of, tell_skipped
+from workflows.activation import schedule_of, tell_skipped
 from workflows.expressions import ExpressionError
-from workflows.models import Slot, Trigger, Workflow, WorkflowVersion
-from workflows.schedule import ScheduleError, Skip, Step, plan_step, slots_after, slots_between
+from workflows.models import Slot, Trigger, WorkflowVersion
+from workflows.schedule import ScheduleError, Skip, Step, plan_step
 
 logger = logging.getLogger(__name__)
 
 BATCH = 5_000
-MAX_BACKFILL = 500
 # A pass ends after this time: the keeper has leases to renew, and comes again.
 _PASS_SECONDS = 1.0
 # One commit for so many, so that a herd of them does not wait for as many.
@@ -106,11 +102,11 @@ def _fire_together(triggers: Sequence[Trigger]) -> int:
     try:
         return _move_on([plan for trigger in triggers if (plan := _planned(trigger)) is not None])
     except Exception as error:
-        if is_away(error) and not _is_held(error):
+        if may_pass(error) and not is_held(error):
             raise
         if len(triggers) > 1:
             return sum(map(_fire_alone, triggers))
-        if _is_held(error):
+        if is_held(error):
             return 0
         logger.exception("Schedule failed", extra={"action": "schedule_failed", "trigger_id": triggers[0].pk})
         return _pass_over(triggers[0])
@@ -126,9 +122,9 @@ def _pass_over(trigger: Trigger) -> int:
         plan = _planned_past(trigger)
         return 0 if plan is None else _move_on([plan])
     except Exception as error:
-        if _is_held(error):
+        if is_held(error):
             return 0
-        if is_away(error):
+        if may_pass(error):
             raise
         logger.exception("Schedule is stuck", extra={"action": "schedule_stuck", "trigger_id": trigger.pk})
     return 0
@@ -151,10 +147,6 @@ def _planned_past(trigger: Trigger) -> _Plan | None:
     return _Plan(trigger, Step((), trigger.next_at, None), refusal=RefusedError("error", message))
 
 
-def _is_held(error: Exception) -> bool:
-    return isinstance(error.__cause__, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected)
-
-
 def _planned(trigger: Trigger, refusal: RefusedError | None = None) -> _Plan | None:
     """All that can be found out without a lock; None where there is nothing to do, or things have changed."""
     assert trigger.next_at is not None, "asked for"
@@ -166,7 +158,7 @@ def _planned(trigger: Trigger, refusal: RefusedError | None = None) -> _Plan | N
     if step.slot is None or refusal is not None:
         return _Plan(trigger, step, refusal=refusal)
     try:
-        return _Plan(trigger, step, _prepare(trigger, step.slot, now, trigger.config["overlap"]))
+        return _Plan(trigger, step, prepare(trigger, step.slot, now, trigger.config["overlap"]))
     except WorkflowVersion.DoesNotExist:
         return None
     except RefusedError as error:
@@ -206,7 +198,7 @@ def _start_slots(plans: Sequence[_Plan]) -> list[Stop]:
     for plan in plans:
         refusal = plan.refusal
         if refusal is None and plan.new is not None and plan.trigger.config["overlap"] == "skip":
-            refusal = RefusedError("overlap", _OVERLAP) if has_active(plan.trigger) else None
+            refusal = RefusedError("overlap", OVERLAP) if has_active(plan.trigger) else None
         if refusal is not None:
             _tell_refused(plan, refusal)
         elif plan.new is not None and plan.step.slot is not None:
@@ -247,7 +239,7 @@ def _tell_skipped(plan: _Plan, skip: Skip, detail: JSONObject | None = None) -> 
     transaction.on_commit(lambda: measures.SCHEDULE_SLOTS.count(skip.reason, amount=skip.count), robust=True)
 
 
-_OVERLAP = "The execution before still runs, and the schedule's overlap is skip"
+OVERLAP = "The execution before still runs, and the schedule's overlap is skip"
 
 
 def _tell_refused(plan: _Plan, refusal: RefusedError) -> None:
@@ -265,7 +257,7 @@ def has_active(trigger: Trigger) -> bool:
     return admitted.exists() or own.filter(status=ExecutionStatus.QUEUED, admitted_at__isnull=True).exists()
 
 
-def _prepare(trigger: Trigger, slot: datetime | None, now: datetime, overlap: str, **more: bool) -> NewExecution:
+def prepare(trigger: Trigger, slot: datetime | None, now: datetime, overlap: str, **more: bool) -> NewExecution:
     """Everything that can be done without a lock. Raises RefusedError, and WorkflowVersion.DoesNotExist."""
     workflow, owner = trigger.workflow, trigger.workflow.created_by
     with refusals():
@@ -318,140 +310,3 @@ def refusals() -> Iterator[None]:
         raise RefusedError("refused", error.message, tuple(error.problems)) from None
     except ExpressionError as error:
         raise RefusedError("refused", f"The trigger's parameters cannot be computed: {error}") from None
-
-
-# What users do.
-
-
-def set_paused(*, trigger: Trigger, paused: bool) -> Trigger:
-    """Pause or resume a schedule; doing it twice changes nothing. Opens its own transaction.
-
-    Raises NotFoundError if it has ended meanwhile, ValidationFailedError if its slots cannot be computed any more.
-    """
-    with _slots_computed(), transaction.atomic(durable=True):
-        starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
-        rows = Trigger.objects.select_for_update(of=("self",), no_key=True).annotate(now=Now())
-        current = rows.select_related("workflow").filter(pk=trigger.pk, live=True).first()
-        if current is None:
-            raise NotFoundError("Schedule not found")
-        if paused == (current.paused_at is not None):
-            return current
-        if paused:
-            pause(current, current.now)
-        else:
-            resume(current, current.workflow, current.now)
-        action = Action.SCHEDULE_PAUSED if paused else Action.SCHEDULE_RESUMED
-        audit.record(action, current, workflow_id=current.workflow_id)
-    return current
-
-
-def run_now(*, trigger: Trigger) -> Execution:
-    """An execution as the schedule would start it, beside its slots. Opens its own durable transaction.
-
-    Raises ConflictError where the execution before still runs and `overlap` is `skip`, and the errors of a start.
-    """
-    new = _prepared_by_hand(trigger, None, trigger.config["overlap"], run_now=True)
-    with transaction.atomic(durable=True):
-        starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
-        _require_live(trigger)
-        if trigger.config["overlap"] == "skip" and has_active(trigger):
-            raise ConflictError(_OVERLAP)
-        stops = services.store(new)
-        audit.record_all([services.started_entry(new)])
-        audit.record(Action.SCHEDULE_RUN, trigger, workflow_id=trigger.workflow_id, execution_id=new.execution_id)
-    services.after_stops(stops)
-    return Execution.objects.get(pk=new.execution_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Backfilled:
-    """What came of one slot: its execution and whether this request started it, or why it was refused."""
-
-    slot_at: datetime
-    execution_id: str | None
-    started: bool
-    message: str = ""
-
-
-def past_slots(*, trigger: Trigger, start: datetime, end: datetime) -> list[datetime]:
-    """The slots from `start` to `end`, both included.
-
-    Raises ValidationFailedError for times that are not past, in the wrong order, or hold more than MAX_BACKFILL slots,
-    and where the slots cannot be computed.
-    """
-    now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
-    if start > end:
-        raise _bad_range("from", "a time before `to`", iso(start))
-    if end > now:
-        raise _bad_range("to", "a time that has passed", iso(end))
-    with _slots_computed():
-        slots = list(islice(slots_between(schedule_of(trigger), start, end), MAX_BACKFILL + 1))
-    if len(slots) > MAX_BACKFILL:
-        raise _bad_range("from", f"a range of at most {MAX_BACKFILL} slots", iso(start))
-    return slots
-
-
-def backfill(*, trigger: Trigger, slots: Sequence[datetime], overlap: str) -> list[Backfilled]:
-    """Start those of the slots that have not been, each in a transaction of its own.
-
-    `overlap` is `queue`, one after another, or `allow`.
-    """
-    if slots:
-        told = {"first_slot_at": iso(slots[0]), "last_slot_at": iso(slots[-1]), "slots": len(slots)}
-        audit.record(Action.SCHEDULE_BACKFILLED, trigger, workflow_id=trigger.workflow_id, **told)
-    return [_backfill_slot(trigger, slot, overlap) for slot in slots]
-
-
-def _backfill_slot(trigger: Trigger, slot: datetime, overlap: str) -> Backfilled:
-    earlier = Slot.objects.filter(trigger=trigger, slot_at=slot).values_list("execution_id", flat=True).first()
-    if earlier is not None:
-        return Backfilled(slot, earlier, started=False)
-    try:
-        new = _prepared_by_hand(trigger, slot, overlap, backfill=True)
-        with transaction.atomic(durable=True):
-            starting.lock_workflow_and_account(trigger.workflow_id, trigger.workflow.created_by_id)
-            _require_live(trigger)
-            if not triggering.take_slots([TakenSlot(trigger.pk, slot, new.execution_id)]):
-                return Backfilled(slot, Slot.objects.get(trigger=trigger, slot_at=slot).execution_id, started=False)
-            # What it refuses it raises, and with it the slot is given back.
-            stops = services.store(new)
-            audit.record_all([services.started_entry(new)])
-    except (RefusedError, APGError) as error:
-        return Backfilled(slot, None, started=False, message=error.message)
-    services.after_stops(stops)
-    return Backfilled(slot, new.execution_id, started=True)
-
-
-def _prepared_by_hand(trigger: Trigger, slot: datetime | None, overlap: str, **more: bool) -> NewExecution:
-    now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
-    try:
-        return _prepare(trigger, slot, now, overlap, **more)
-    except WorkflowVersion.DoesNotExist:
-        raise NotFoundError("Schedule not found") from None
-    except RefusedError as error:
-        raise ValidationFailedError(f"The schedule cannot start: {error.message}", problems=error.problems) from None
-
-
-def _require_live(trigger: Trigger) -> None:
-    if not Trigger.objects.filter(pk=trigger.pk, live=True).exists():
-        raise NotFoundError("Schedule not found")
-
-
-@contextmanager
-def _slots_computed() -> Iterator[None]:
-    try:
-        yield
-    except ScheduleError as error:
-        raise ValidationFailedError(f"The schedule's slots cannot be computed: {error}") from None
-
-
-def _bad_range(field: str, expected: str, received: str) -> ValidationFailedError:
-    details = {"expected": expected, "received": received}
-    return ValidationFailedError(problems=[Problem(f"Must be {expected}", field=field, details=details)])
-
-
-def upcoming(trigger: Trigger, count: int) -> list[datetime]:
-    """The next slots of a schedule, `count` at most. Raises ValidationFailedError where they cannot be computed."""
-    now: datetime = Workflow.objects.values_list(Now(), flat=True).get(pk=trigger.workflow_id)
-    with _slots_computed():
-        return list(islice(slots_after(schedule_of(trigger), now), count))

@@ -9,7 +9,7 @@ import pytest
 
 from executions.hooks import MAX_WAIT_SECONDS
 from executions.reactions import MAX_CHAIN
-from executions.triggers import MAX_BACKFILL
+from executions.schedule_actions import MAX_BACKFILL
 from workflows.components.control import TRIGGER_EVENTS
 from workflows.expressions import render
 from workflows.schedule import GRACE, MAX_COUNTED

@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import InternalError, connection, transaction
@@ -14,7 +14,7 @@ from accounts.models import AuditEntry, User
 from accounts.secret_store import create_secret
 from core.errors import ConflictError
 from core.times import iso
-from executions import maintenance, triggers
+from executions import maintenance, schedule_actions, triggers
 from executions.models import Execution
 from executions.services import StartRequest, start_execution
 from tests.api import Api
@@ -256,6 +256,11 @@ def test_a_schedule_that_fails_is_passed_over_and_holds_no_other_up(
     assert "Schedule is stuck" in caplog.text
 
 
+def hourly() -> str:
+    """A cron half an hour away, so that no slot of it comes to pass in a test."""
+    return f"{(datetime.now(UTC).minute + 30) % 60} * * * *"
+
+
 def lose_zone(trigger: Trigger, zone: str = "Gone/Zone") -> None:
     """The time zone is gone since the workflow was activated."""
     Trigger.objects.filter(pk=trigger.pk).update(config={**trigger.config, "timezone": zone})
@@ -267,8 +272,8 @@ def find_zone(trigger: Trigger) -> None:
 
 def stuck_schedule(live_schedule: Live) -> Trigger:
     """One whose zone is gone and which has been fired since; the trigger as it was before."""
-    trigger = live_schedule(cron="* * * * *")
-    move_back(trigger, 120)
+    trigger = live_schedule(cron=hourly())
+    move_back(trigger, 7200)
     lose_zone(trigger)
     assert fire() == 1
     return trigger
@@ -277,8 +282,8 @@ def stuck_schedule(live_schedule: Live) -> Trigger:
 def test_a_schedule_whose_zone_is_gone_is_told_of_once_and_is_not_due_any_more(
     live_schedule: Live, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trigger = live_schedule(cron="* * * * *")
-    slot = move_back(trigger, 120)
+    trigger = live_schedule(cron=hourly())
+    slot = move_back(trigger, 7200)
     lose_zone(trigger)
     assert [fire() for _ in range(3)] == [1, 0, 0]
     (data,) = skips(trigger)
@@ -305,8 +310,8 @@ def test_a_schedule_that_cannot_be_planned_for_another_reason_is_not_due_any_mor
 
 
 def test_where_the_machine_fails_to_read_a_zone_the_next_pass_tries_again(live_schedule: Live) -> None:
-    trigger = live_schedule(cron="* * * * *")
-    slot = move_back(trigger, 120)
+    trigger = live_schedule(cron=hourly())
+    slot = move_back(trigger, 7200)
     lose_zone(trigger, "America")  # a folder: the operating system refuses to read it
     assert fire() == 0
     assert (Trigger.objects.get().next_at, skips(trigger)) == (slot, [])
@@ -316,12 +321,12 @@ def test_where_the_machine_fails_to_read_a_zone_the_next_pass_tries_again(live_s
 
 
 def test_a_schedule_that_was_changed_after_it_was_found_stuck_stays_due(live_schedule: Live) -> None:
-    trigger = live_schedule(cron="* * * * *")
-    move_back(trigger, 120)
+    trigger = live_schedule(cron=hourly())
+    move_back(trigger, 7200)
     lose_zone(trigger)
     found = Trigger.objects.select_related("workflow__created_by").annotate(now=Now()).get()
     find_zone(trigger)
-    slot = move_back(trigger, 60)
+    slot = move_back(trigger, 3600)
     assert triggers._pass_over(found) == 0
     assert (Trigger.objects.get().next_at, skips(trigger)) == (slot, [])
 
@@ -331,8 +336,8 @@ def test_a_stuck_schedule_goes_on_when_its_zone_is_back(live_schedule: Live, ali
     trigger = stuck_schedule(live_schedule)
     find_zone(trigger)
     if way == "pause":
-        triggers.set_paused(trigger=trigger, paused=True)
-        triggers.set_paused(trigger=trigger, paused=False)
+        schedule_actions.set_paused(trigger=trigger, paused=True)
+        schedule_actions.set_paused(trigger=trigger, paused=False)
     elif way == "definition":
         definition = trigger.workflow.versions.get().definition
         definition["components"][1]["config"]["output"] = "changed"
@@ -342,7 +347,7 @@ def test_a_stuck_schedule_goes_on_when_its_zone_is_back(live_schedule: Live, ali
         set_status(Workflow.objects.get(), "active")
     next_at = Trigger.objects.get().next_at
     assert next_at is not None
-    assert timedelta(0) < next_at - database_now() <= timedelta(minutes=1)
+    assert timedelta(0) < next_at - database_now() <= timedelta(hours=1)
     assert reasons(trigger) == [("error", 1)]
 
 
@@ -369,16 +374,16 @@ def test_what_asks_for_the_slots_of_a_stuck_schedule_is_told_why_there_are_none(
 def test_a_zone_that_is_gone_keeps_nobody_from_ending_or_changing_a_paused_schedule(
     live_schedule: Live, alice: User, end: str
 ) -> None:
-    trigger = live_schedule(cron="* * * * *")
-    triggers.set_paused(trigger=trigger, paused=True)
-    move_back(trigger, 300)
+    trigger = live_schedule(cron=hourly())
+    schedule_actions.set_paused(trigger=trigger, paused=True)
+    move_back(trigger, 5 * 3600)
     lose_zone(trigger)
     if end == "inactive":
         set_status(trigger.workflow, "inactive")
     elif end == "deleted":
         delete_workflow(workflow=trigger.workflow, force=False)
     else:
-        definition = started_by(trigger_type="schedule", cron="* * * * *", timezone="Asia/Kolkata")
+        definition = started_by(trigger_type="schedule", cron=hourly(), timezone="Asia/Kolkata")
         update_workflow(workflow=trigger.workflow, user=alice, changes={"definition": definition})
     (data,) = skips(trigger)
     assert (data["reason"], data["count"], data["counted_all"]) == ("paused", 1, False)
@@ -473,10 +478,10 @@ def test_expressions_see_the_slot(alice: User, doorbells: Doorbells) -> None:
 
 def test_a_paused_schedule_starts_nothing_and_tells_of_what_passed_when_it_is_resumed(live_schedule: Live) -> None:
     trigger = live_schedule()
-    triggers.set_paused(trigger=trigger, paused=True)
+    schedule_actions.set_paused(trigger=trigger, paused=True)
     move_back(trigger, 60 * 3 + 30)
     assert fire() == 0
-    triggers.set_paused(trigger=trigger, paused=False)
+    schedule_actions.set_paused(trigger=trigger, paused=False)
     assert reasons(trigger) == [("paused", 3)]
     assert fire() == 0
     next_at = Trigger.objects.get().next_at
@@ -489,15 +494,15 @@ def test_a_paused_schedule_starts_nothing_and_tells_of_what_passed_when_it_is_re
 
 def test_pausing_twice_changes_nothing(live_schedule: Live) -> None:
     trigger = live_schedule()
-    first = triggers.set_paused(trigger=trigger, paused=True).paused_at
-    assert triggers.set_paused(trigger=trigger, paused=True).paused_at == first
+    first = schedule_actions.set_paused(trigger=trigger, paused=True).paused_at
+    assert schedule_actions.set_paused(trigger=trigger, paused=True).paused_at == first
     assert AuditEntry.objects.filter(action="schedule.paused").count() == 1
 
 
 def test_run_now_starts_one_beside_the_slots(live_schedule: Live, alice: User) -> None:
     trigger = live_schedule(parameters={"size": 3})
     next_at = Trigger.objects.get().next_at
-    execution = triggers.run_now(trigger=trigger)
+    execution = schedule_actions.run_now(trigger=trigger)
     assert execution.trigger == {
         "type": "schedule", "schedule_id": trigger.pk, "component_id": "begin", "run_now": True,
     }  # fmt: skip
@@ -505,7 +510,7 @@ def test_run_now_starts_one_beside_the_slots(live_schedule: Live, alice: User) -
     assert not Slot.objects.exists()
     assert Trigger.objects.get().next_at == next_at
     with pytest.raises(ConflictError):
-        triggers.run_now(trigger=trigger)
+        schedule_actions.run_now(trigger=trigger)
     assert Execution.objects.count() == 1
 
 
@@ -516,12 +521,12 @@ def test_a_backfill_starts_the_slots_that_were_not_started(live_schedule: Live) 
     assert slots(trigger) == [first + timedelta(minutes=5)]
     trigger.refresh_from_db()
     now = database_now()
-    wanted = triggers.past_slots(trigger=trigger, start=first + timedelta(minutes=2), end=now)
-    done = triggers.backfill(trigger=trigger, slots=wanted, overlap="queue")
+    wanted = schedule_actions.past_slots(trigger=trigger, start=first + timedelta(minutes=2), end=now)
+    done = schedule_actions.backfill(trigger=trigger, slots=wanted, overlap="queue")
     assert [each.started for each in done] == [True, True, True, False]
     assert slots(trigger) == [first + timedelta(minutes=number) for number in (2, 3, 4, 5)]
     assert Execution.objects.filter(trigger__backfill=True, concurrency_limit=1).count() == 3
-    again = triggers.backfill(trigger=trigger, slots=wanted, overlap="allow")
+    again = schedule_actions.backfill(trigger=trigger, slots=wanted, overlap="allow")
     assert [each.started for each in again] == [False] * 4
     assert [each.execution_id for each in again] == [each.execution_id for each in done]
     assert Execution.objects.count() == 4
@@ -531,7 +536,7 @@ def test_a_slot_that_a_backfill_took_is_not_started_again_when_it_is_due(live_sc
     trigger = live_schedule()
     slot = move_back(trigger, 61)
     trigger.refresh_from_db()
-    triggers.backfill(trigger=trigger, slots=[slot], overlap="allow")
+    schedule_actions.backfill(trigger=trigger, slots=[slot], overlap="allow")
     Execution.objects.update(status="cancelled", completed_at=F("created_at"), remaining=0)
     assert fire() == 1
     assert Execution.objects.count() == 1
