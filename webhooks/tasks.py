@@ -18,5 +18,5 @@ def serve(webhook_id: str) -> None:
 def sweep() -> None:
     """Beat's tick. Every worker's courier does the same by itself, so a dead beat stops nothing."""
     drop_dead_connections()
-    maintenance.tell()
     maintenance.sweep()
+    maintenance.tell()

@@ -9,9 +9,10 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from core import alive, log_context, tracing
+from core.connections import is_away
 from core.metrics_sending import sender
 from webhooks import maintenance
 
@@ -37,21 +38,25 @@ class Courier(threading.Thread):
                 if self.tick():
                     # What is being written just now can be read in a moment.
                     pause = _BEHIND_SECONDS
-            except DatabaseError as error:
-                # Whatever state the connection is in, the next tick opens a new one.
-                connection.close()
-                logger.warning("Courier cannot reach PostgreSQL: %s", type(error).__name__)
-            except Exception:
-                logger.exception("Courier tick failed", extra={"action": "courier_failed"})
+            except Exception as error:
+                if isinstance(error, Error):
+                    # Whatever state the connection is in, the next tick opens a new one.
+                    connection.close()
+                if is_away(error):
+                    logger.warning("Courier cannot reach PostgreSQL: %s", type(error).__name__)
+                else:
+                    logger.exception("Courier tick failed", extra={"action": "courier_failed"})
         connection.close()
 
     def tick(self) -> bool:
-        """Tell what has happened, and sweep if it is time; whether there is more to tell soon."""
-        behind = maintenance.tell()
+        """Sweep if it is time, and tell what has happened; whether there is more to tell soon.
+
+        An event that cannot be told fails every tick, and what has been told already does not wait for it.
+        """
         if time.monotonic() - self._swept_at >= settings.WEBHOOKS["SWEEP_SECONDS"]:
             self._swept_at = time.monotonic()
             maintenance.sweep()
-        return behind
+        return maintenance.tell()
 
 
 _courier: Courier | None = None
