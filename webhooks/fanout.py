@@ -18,7 +18,7 @@ from events import following
 from events.event_types import PUBLIC_EVENTS, EventType
 from events.following import Advance
 from events.models import Event
-from webhooks import dispatch, payloads
+from webhooks import dispatch, payloads, transitions
 from webhooks.models import Delivery, Webhook
 from webhooks.states import DeliveryStatus
 from workflows import access
@@ -67,10 +67,12 @@ def fan_out(events: Sequence[Event]) -> None:
     if not pairs:
         return
     facts = _facts({event.pk: event for event, _ in pairs}.values())
+    # Whoever turns one off holds what is there by then: it waits for these, or these are not made.
+    told = transitions.keep_on({webhook.pk for _, webhook in pairs})
+    pairs = [(event, webhook) for event, webhook in pairs if webhook.pk in told]
     for start in range(0, len(pairs), _STORED_AT_ONCE):
         some = pairs[start : start + _STORED_AT_ONCE]
         Delivery.objects.bulk_create([_delivery(event, webhook, facts) for event, webhook in some])
-    told = {webhook.pk for _, webhook in pairs}
     transaction.on_commit(lambda: dispatch.ring(told), robust=True)
 
 

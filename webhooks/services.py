@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -185,9 +186,10 @@ def turn_off(webhook_id: str, reason: OffReason) -> Webhook | None:
 
     Needs a transaction. The caller tells the owner once it has committed.
     """
-    webhook = Webhook.objects.filter(pk=webhook_id, active=True)
-    if not webhook.update(active=False, off_reason=reason, updated_at=Now()):
+    # Locked as by `_locked`.
+    if not Webhook.objects.select_for_update(of=("self",)).filter(pk=webhook_id, active=True):
         return None
+    Webhook.objects.filter(pk=webhook_id).update(active=False, off_reason=reason, updated_at=Now())
     current = Webhook.objects.select_related("owner").get(pk=webhook_id)
     _hold(current)
     audit.record(Action.WEBHOOK_TURNED_OFF, current, reason=str(reason), owner=current.owner_id)
@@ -216,19 +218,23 @@ def _rotated(webhook: Webhook, secret: str) -> dict[str, Any]:
 
 
 def _hold(webhook: Webhook) -> None:
-    # Whoever is taking one just now may be waiting for the webhook's row, which is held here.
-    free = Delivery.objects.select_for_update(skip_locked=True, no_key=True)
-    pending = free.filter(webhook=webhook, status=DeliveryStatus.PENDING).values("pk")
-    Delivery.objects.filter(pk__in=pending).update(next_attempt_at=None)
+    Delivery.objects.filter(pk__in=_free(webhook)).update(next_attempt_at=None)
 
 
 def _let_go(webhook: Webhook) -> None:
-    held = Delivery.objects.filter(webhook=webhook, status=DeliveryStatus.PENDING, next_attempt_at=None)
-    held.update(next_attempt_at=Now())
+    # What somebody else holds just now is left to the sweep `let_go_held`.
+    Delivery.objects.filter(pk__in=_free(webhook).filter(next_attempt_at=None)).update(next_attempt_at=Now())
+
+
+def _free(webhook: Webhook) -> QuerySet[Delivery]:
+    # Whoever holds one just now may be waiting for the webhook's row, which is held here.
+    free = Delivery.objects.select_for_update(skip_locked=True, no_key=True)
+    return free.filter(webhook=webhook, status=DeliveryStatus.PENDING)
 
 
 def _locked(webhook: Webhook) -> Webhook:
-    current = Webhook.objects.select_for_update(of=("self",), no_key=True).filter(pk=webhook.pk).first()
+    # Not `no_key`: under FOR KEY SHARE a webhook stays on or off (`transitions`).
+    current = Webhook.objects.select_for_update(of=("self",)).filter(pk=webhook.pk).first()
     if current is None:
         raise NotFoundError("Webhook not found")
     return current

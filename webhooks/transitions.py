@@ -1,5 +1,9 @@
 """The moves of deliveries, one statement each: claim, record, rescue, let go. Rows are locked delivery first, then
-webhook; a claim, which starts with the webhook, takes only deliveries that nobody holds.
+webhook; a claim, and whoever turns a webhook on or off, start with the webhook and take only deliveries that nobody
+holds.
+
+A webhook is turned on or off under FOR UPDATE. That alone conflicts with FOR KEY SHARE, under which it stays as it is
+while claims of it go on.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from core.ids import from_uuid, to_uuid
 from core.json_text import storable_dumps
@@ -157,7 +161,7 @@ WITH done AS (
     FROM webhooks_webhook AS webhook
     WHERE delivery.id = %(delivery)s AND delivery.claims = %(claim)s AND delivery.status = 'delivering'
       AND webhook.id = delivery.webhook_id
-    RETURNING delivery.webhook_id
+    RETURNING delivery.webhook_id, delivery.next_attempt_at
 ), told AS (
     UPDATE webhooks_webhook AS webhook SET
         failing = %(status)s::text <> 'succeeded',
@@ -166,22 +170,30 @@ WITH done AS (
     FROM done
     WHERE webhook.id = done.webhook_id
       AND (%(status)s::text <> 'succeeded' OR webhook.failing OR webhook.failures_in_a_row > 0)
-    RETURNING webhook.failures_in_a_row
+    RETURNING webhook.failures_in_a_row, webhook.active
 ), next AS (
     UPDATE webhooks_delivery AS delivery SET {_TAKE}
     FROM webhooks_webhook AS webhook
     WHERE %(keep)s AND delivery.id = ({_FIRST_DUE}) AND webhook.id = delivery.webhook_id AND EXISTS (SELECT 1 FROM done)
     RETURNING {_CLAIMED_COLUMNS}
 )
-SELECT COALESCE((SELECT failures_in_a_row FROM told), 0) AS failures_in_a_row, next.*
+SELECT COALESCE((SELECT failures_in_a_row FROM told), 0) AS failures_in_a_row,
+    done.next_attempt_at IS NOT NULL AND EXISTS (SELECT 1 FROM told WHERE NOT active) AS turned_off, next.*
 FROM done LEFT JOIN next ON true
+"""
+
+_HOLD = """
+UPDATE webhooks_delivery SET next_attempt_at = NULL WHERE id = %(delivery)s RETURNING id
 """
 
 
 def record(delivery: Claimed, result: Result, *, keep: bool) -> Recorded:
     """Record the result of an attempt, unless its claim was lost meanwhile; with `keep`, take the next due delivery of
     the same webhook in its place.
+
+    Needs a transaction: `told` may wait for who turns the webhook off, and sees what `done` could not, that it is off.
     """
+    assert connection.in_atomic_block
     parameters = {
         "delivery": to_uuid(delivery.delivery_id),
         "webhook": to_uuid(delivery.webhook_id),
@@ -198,6 +210,8 @@ def record(delivery: Claimed, result: Result, *, keep: bool) -> Recorded:
     rows = fetch_all(_RECORD, parameters)
     if not rows:
         return Recorded(counted=False, failures_in_a_row=0, next=None)
+    if rows[0]["turned_off"]:
+        fetch_all(_HOLD, {"delivery": to_uuid(delivery.delivery_id)})
     following = _claimed(rows[0]) if rows[0]["id"] is not None else None
     return Recorded(counted=True, failures_in_a_row=rows[0]["failures_in_a_row"], next=following)
 
@@ -207,13 +221,17 @@ UPDATE webhooks_delivery AS delivery SET
     lease_until = NULL,
     status = CASE WHEN delivery.claims - delivery.attempts >= %(max_lost)s THEN 'failed' ELSE 'pending' END,
     completed_at = CASE WHEN delivery.claims - delivery.attempts >= %(max_lost)s THEN clock_timestamp() END,
-    next_attempt_at = CASE WHEN delivery.claims - delivery.attempts < %(max_lost)s AND webhook.active
+    next_attempt_at = CASE WHEN delivery.claims - delivery.attempts < %(max_lost)s AND lost.active
         THEN clock_timestamp() END,
     error = 'The worker was lost during the attempt; whether it arrived is not known'
-FROM webhooks_webhook AS webhook
-WHERE webhook.id = delivery.webhook_id AND delivery.id IN (
-    SELECT id FROM webhooks_delivery WHERE status = 'delivering' AND lease_until < clock_timestamp()
-    ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+FROM (
+    SELECT delivery.id, webhook.active
+    FROM webhooks_delivery AS delivery JOIN webhooks_webhook AS webhook ON webhook.id = delivery.webhook_id
+    WHERE delivery.status = 'delivering' AND delivery.lease_until < clock_timestamp()
+    ORDER BY delivery.id LIMIT %(limit)s
+    FOR NO KEY UPDATE OF delivery SKIP LOCKED FOR KEY SHARE OF webhook SKIP LOCKED
+) AS lost
+WHERE delivery.id = lost.id
 RETURNING delivery.webhook_id
 """
 
@@ -221,13 +239,13 @@ RETURNING delivery.webhook_id
 def rescue(limit: int) -> list[str]:
     """Make deliveries whose lease has passed due again: their worker is gone. The ids of their webhooks.
 
-    Those of a webhook that is off are held.
+    Those of a webhook that is off are held, and those of one that is being turned on or off left for the next time.
     """
     rows = fetch_all(_RESCUE, {"limit": limit, "max_lost": MAX_LOST})
     return sorted({from_uuid(row["webhook_id"]) for row in rows})
 
 
-# Who records a result, or rescues, while the webhook is being turned on sees it as it was, and holds the delivery.
+# Who records a result while the webhook is being turned on sees it as it was, and holds the delivery.
 _LET_GO = """
 UPDATE webhooks_delivery AS delivery SET next_attempt_at = clock_timestamp()
 WHERE delivery.id IN (
@@ -235,7 +253,7 @@ WHERE delivery.id IN (
         SELECT id FROM webhooks_delivery
         WHERE webhook_id = webhook.id AND status = 'pending' AND next_attempt_at IS NULL
         ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED) AS held
-    WHERE webhook.active LIMIT %(limit)s)
+    WHERE webhook.active LIMIT %(limit)s FOR KEY SHARE OF webhook SKIP LOCKED)
 RETURNING delivery.webhook_id
 """
 
@@ -244,6 +262,18 @@ def let_go(limit: int) -> list[str]:
     """Make deliveries due that a webhook which is on holds. The ids of their webhooks."""
     rows = fetch_all(_LET_GO, {"limit": limit})
     return sorted({from_uuid(row["webhook_id"]) for row in rows})
+
+
+_KEEP_ON = """
+SELECT id FROM webhooks_webhook WHERE id = ANY(%(webhooks)s) AND active ORDER BY id FOR KEY SHARE
+"""
+
+
+def keep_on(webhook_ids: Iterable[str]) -> frozenset[str]:
+    """Those of the webhooks that are on, which they stay until the end of the transaction. Needs one."""
+    assert connection.in_atomic_block
+    rows = fetch_all(_KEEP_ON, {"webhooks": [to_uuid(webhook_id) for webhook_id in webhook_ids]})
+    return frozenset(from_uuid(row["id"]) for row in rows)
 
 
 _WITH_DUE = """

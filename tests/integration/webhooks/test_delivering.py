@@ -219,7 +219,8 @@ def test_a_delivery_of_a_dead_worker_is_sent_again_after_its_lease(alice: User, 
     assert work() == 1
     assert (_only().status, _only().claims, _only().attempts) == ("succeeded", 2, 1)
     # The dead worker was only slow, and comes back.
-    recorded = transitions.record(lost, runner.attempt(lost), keep=False)
+    with transaction.atomic():
+        recorded = transitions.record(lost, runner.attempt(lost), keep=False)
     assert not recorded.counted
     assert _only().attempts == 1
 
@@ -252,7 +253,8 @@ def test_what_failed_while_its_webhook_was_being_turned_on_is_not_held_for_ever(
     result = runner.attempt(claimed)
 
     def record() -> None:
-        transitions.record(claimed, result, keep=False)
+        with transaction.atomic():
+            transitions.record(claimed, result, keep=False)
         connection.close()
 
     recording = threading.Thread(target=record)
@@ -277,7 +279,8 @@ def test_a_late_failure_does_not_undo_a_success(alice: User, hook: Hook, receive
     maintenance.rescue_lost()
     work()
     receiver.answer = lambda number, got: Reply(500)
-    assert not transitions.record(late, runner.attempt(late), keep=False).counted
+    with transaction.atomic():
+        assert not transitions.record(late, runner.attempt(late), keep=False).counted
     webhook.refresh_from_db()
     assert (_only().status, webhook.failing) == ("succeeded", False)
 
