@@ -73,8 +73,13 @@ def _create_database(uri: str) -> None:
         if found is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         # For disks that seek: with PostgreSQL's own 4 it reads whole tables where an index holds all that is asked for.
-        # And no helpers for queries of some milliseconds: to start them takes more time than they save.
-        for setting in ("random_page_cost = 1.1", "max_parallel_workers_per_gather = 0"):
+        # No helpers for queries of some milliseconds: to start them takes more time than they save. And who stands
+        # still in the middle of a transaction, frozen or cut off, lets go of the rows that it holds.
+        for setting in (
+            "random_page_cost = 1.1",
+            "max_parallel_workers_per_gather = 0",
+            "idle_in_transaction_session_timeout = '60s'",
+        ):
             alter = sql.SQL("ALTER DATABASE {} SET " + setting)
             connection.execute(alter.format(sql.Identifier(DATABASE)))
 

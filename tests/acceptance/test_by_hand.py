@@ -174,6 +174,7 @@ def test_the_user_and_the_database_are_made_as_the_page_says(tmp_path: Path) -> 
             assert database.execute(facts, ["apg_by_hand"]).fetchone() == ("apg_by_hand", "UTF8")
             assert database.execute("SHOW random_page_cost").fetchone() == ("1.1",)
             assert database.execute("SHOW max_parallel_workers_per_gather").fetchone() == ("0",)
+            assert database.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("1min",)
     finally:
         run_block(drop, environment)
 
