@@ -370,7 +370,8 @@ def _version(lost: LostRun) -> Compiled | None:
     except plans.UnrunnableError as error:
         message = str(error)
     except Exception as error:
-        if may_pass(error):
+        # Of this machine, or of PostgreSQL, at this moment.
+        if isinstance(error, MemoryError | OSError) or may_pass(error):
             raise
         logger.exception("Definition cannot be read", extra={"action": "unreadable", **_named(lost)})
         message = "the stored definition could not be read; the server's log says why"

@@ -28,9 +28,10 @@ from celery.signals import (
 )
 from celery.worker.consumer import Consumer
 from django.conf import settings
-from django.db import DatabaseError, connection, connections
+from django.db import Error, connection, connections
 
 from core import log_context, tracing
+from core.connections import is_away
 from core.ids import new_id
 from core.metrics_sending import sender as metrics
 from executions import conclude, failpoints, interrupts, limits, maintenance
@@ -104,12 +105,14 @@ class Keeper(threading.Thread):
             try:
                 self.warden.tick_began(wrapper)
                 self.tick()
-            except DatabaseError as error:
-                # Whatever state the connection is in, the next tick opens a new one.
-                connection.close()
-                logger.warning("Keeper cannot reach PostgreSQL: %s", type(error).__name__)
-            except Exception:
-                logger.exception("Keeper tick failed", extra={"action": "keeper_failed"})
+            except Exception as error:
+                if isinstance(error, Error):
+                    # Whatever state the connection is in, the next tick opens a new one.
+                    connection.close()
+                if is_away(error):
+                    logger.warning("Keeper cannot reach PostgreSQL: %s", type(error).__name__)
+                else:
+                    logger.exception("Keeper tick failed", extra={"action": "keeper_failed"})
             finally:
                 self.warden.tick_ended()
         self._leave()
@@ -161,7 +164,7 @@ class Keeper(threading.Thread):
         try:
             _for_each(sweeping.held_by(self.worker_name), self._give_back, _LEAVE_SECONDS)
             workers.leave(self.worker_name)
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("Keeper cannot say goodbye: %s", type(error).__name__)
         finally:
             connection.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -103,6 +104,26 @@ def test_a_retry_after_beyond_patience_is_an_error_at_once() -> None:
         with pytest.raises(errors.RateLimitError) as raised:
             client.groups.get("G")
         assert (len(server.requests), raised.value.retry_after) == (1, 3600)
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000"])
+def test_a_retry_after_that_is_a_date_is_so_many_seconds_away(zone: str) -> None:
+    at = datetime.now(UTC) + timedelta(hours=1)
+    busy = {"status": 429, "headers": {"Retry-After": f"{at:%a, %d %b %Y %H:%M:%S} {zone}"}, "error": "SYSTEM_ERROR"}
+    with stand_in(busy) as server, SyncWorkflowClient(server.address, api_key="k") as client:
+        with pytest.raises(errors.APIError) as raised:
+            client.groups.get("G")
+        assert raised.value.retry_after is not None
+        assert 3000 < raised.value.retry_after <= 3600
+
+
+@pytest.mark.parametrize("value", ["soon", "", "Tue, 99 Nov 2026 00:00:00 GMT"])
+def test_a_retry_after_that_cannot_be_read_is_none(value: str) -> None:
+    busy = {"status": 422, "headers": {"Retry-After": value}, "error": "VALIDATION_ERROR"}
+    with stand_in(busy) as server, SyncWorkflowClient(server.address, api_key="k") as client:
+        with pytest.raises(errors.ValidationError) as raised:
+            client.groups.get("G")
+        assert raised.value.retry_after is None
 
 
 def test_waits_grow_up_to_their_longest() -> None:

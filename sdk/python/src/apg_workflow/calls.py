@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timezone
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlsplit
@@ -249,8 +250,15 @@ def problem_of(entry: Mapping[str, Any]) -> Problem:
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds; the header has these, or a date (RFC 9110, 10.2.3), of proxies most likely."""
     value = headers.get("Retry-After", headers.get("X-RateLimit-RetryAfter", ""))
     try:
         return max(0.0, float(value))
     except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
         return None
+    now = datetime.now(timezone.utc)
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or timezone.utc) - now).total_seconds())
