@@ -8,9 +8,10 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from config import retention
+from core.connections import is_away
 
 logger = logging.getLogger(__name__)
 
@@ -32,11 +33,13 @@ class Janitor(threading.Thread):
                 if self.tick().more:
                     # As long as it worked: pruning has half of one connection's time at the most.
                     pause = time.monotonic() - began
-            except DatabaseError as error:
-                connection.close()
-                logger.warning("Janitor cannot reach PostgreSQL: %s", type(error).__name__)
-            except Exception:
-                logger.exception("Janitor tick failed", extra={"action": "janitor_failed"})
+            except Exception as error:
+                if isinstance(error, Error):
+                    connection.close()
+                if is_away(error):
+                    logger.warning("Janitor cannot reach PostgreSQL: %s", type(error).__name__)
+                else:
+                    logger.exception("Janitor tick failed", extra={"action": "janitor_failed"})
         connection.close()
 
     def tick(self) -> retention.Turn:

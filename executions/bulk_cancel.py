@@ -1,6 +1,7 @@
 """Cancel all executions that match a filter: in small slices, by whoever comes by, until none is left."""
 
 import logging
+import random
 import time
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from accounts.audit import Action
 from accounts.callers import Caller
 from accounts.models import User
 from accounts.scopes import Scope
-from core.connections import is_held
+from core.connections import is_away
 from core.errors import ConflictError, ValidationFailedError
 from executions import interventions
 from executions.models import BulkCancel, Execution, ExecutionQuerySet
@@ -73,6 +74,8 @@ def _work(request: BulkCancel) -> int:
     # Those that were there when it was asked for.
     left = matching(Selection.of_json(request.selection)).filter(pk__lt=request.pk).order_by("pk")
     found = list(left[:_SLICE])
+    # Parents before children, which they take with them; else by chance, so that none that is held is always first.
+    found.sort(key=lambda execution: (execution.parent_run_id is not None, random.random()))  # noqa: S311
     caller = Caller(request.actor, frozenset(Scope), "admin")
     began, cancelled = time.monotonic(), 0
     with audit.acting(caller, request.address or ""):
@@ -85,7 +88,7 @@ def _work(request: BulkCancel) -> int:
                 # It ended by itself meanwhile.
                 continue
             except OperationalError as error:
-                if not is_held(error):
+                if is_away(error):
                     raise
                 # The next slice tries again.
                 continue

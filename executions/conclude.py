@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import transaction
 
 from core import measures
-from core.connections import may_pass
-from core.errors import ErrorCode
+from core.errors import ErrorCode, NotFoundError
 from core.ids import parse_id
 from core.types import JSONObject
 from executions import admission, dispatch, plans, watching
@@ -365,13 +365,14 @@ def _version(lost: LostRun) -> Compiled | None:
 
     No worker is left to find out whether another could read it.
     """
+    version_id = plans.version_of(lost.key.execution_id)
     try:
-        return plans.compiled(plans.version_of(lost.key.execution_id))
+        return plans.compiled(version_id)
     except plans.UnrunnableError as error:
         message = str(error)
     except Exception as error:
         # Of this machine, or of PostgreSQL, at this moment.
-        if isinstance(error, MemoryError | OSError) or may_pass(error):
+        if isinstance(error, MemoryError | OSError | DatabaseError | NotFoundError):
             raise
         logger.exception("Definition cannot be read", extra={"action": "unreadable", **_named(lost)})
         message = "the stored definition could not be read; the server's log says why"

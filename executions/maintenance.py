@@ -12,7 +12,7 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from core import measures
-from core.connections import is_away, is_held, may_pass
+from core.connections import is_away, may_pass
 from core.errors import ErrorCode, NotFoundError
 from core.table_facts import analyze_young_tables
 from core.types import JSONObject
@@ -126,7 +126,7 @@ def queue_scheduled() -> int:
         try:
             moved += _queue(due)
         except OperationalError as error:
-            if not is_held(error):
+            if is_away(error):
                 raise
             logger.warning("Sweep waits for a lock: %s", "queue_scheduled", extra={"action": "sweep_waits"})
             left |= {due.workflow_id, due.account_id}

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts import audit
-from core.connections import is_held, may_pass
+from core.connections import is_away, may_pass
 from core.errors import ConflictError, ValidationFailedError
 from core.json_text import dumps
 from core.types import JSONObject
@@ -104,14 +104,14 @@ def react() -> int:
         owner_id = reaction.trigger.workflow.created_by_id
         try:
             seen += _react(reaction)
-        except _HeldError:
+        except _LeftError:
             left.add(owner_id)
             found = list(rows.filter(pk__gt=reaction.pk).exclude(trigger__workflow__created_by__in=left)[:BATCH])
     return seen
 
 
-class _HeldError(Exception):
-    """A lock that the reaction needs was not to be had in time."""
+class _LeftError(Exception):
+    """It could not be started now: somebody holds a row that it needs, or it took too long."""
 
 
 def _react(reaction: Reaction) -> int:
@@ -120,18 +120,18 @@ def _react(reaction: Reaction) -> int:
     except _ChangedError:
         return 0
     except Exception as error:
-        if is_held(error):
-            raise _HeldError from error
-        if may_pass(error):
+        if is_away(error):
             raise
+        if may_pass(error):
+            raise _LeftError from error
         logger.exception("Event trigger failed", extra={"action": "reaction_failed", "trigger_id": reaction.trigger_id})
     try:
         return int(_settle(reaction, RefusedError("error", "It could not be started; the server's log says why")))
     except Exception as error:
-        if is_held(error):
-            raise _HeldError from error
-        if may_pass(error):
+        if is_away(error):
             raise
+        if may_pass(error):
+            raise _LeftError from error
         logger.exception("Event trigger is stuck", extra={"action": "reaction_stuck"})
         return 0
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
+from time import monotonic
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
@@ -29,6 +30,7 @@ STORED = 200
 
 _GRACE = timedelta(days=1)
 _LOOKS = 50
+_LOOK_SECONDS = 15.0
 _LOCKED = 50
 _PREVIEWED = 2_000
 _WORKFLOWS = 200
@@ -218,7 +220,7 @@ class _StoredOutputs:
 
         Whatever comes between, the rows are still there to try again.
         """
-        more = _sort_stored(now).more
+        more, began = _sort_stored(now).more, monotonic()
         gone: list[str] = []
         stayed: dict[str, str] = {}
         for _ in range(_LOOKS):
@@ -236,10 +238,10 @@ class _StoredOutputs:
                 break
             # The turn ends where nothing goes, or failures took long; the next one goes on behind them.
             more = bool(gone) and removed.tried == STORED
-            if gone or removed.tried < len(keys):
+            if gone or removed.tried < len(keys) or monotonic() - began > _LOOK_SECONDS:
                 break
         if stayed:
-            _tell_stayed(stayed, away=not gone)
+            _tell_stayed(stayed, away=not gone and len(stayed) > 1)
         return Pruned({StoredOutput._meta.db_table: len(gone)}, more)
 
 

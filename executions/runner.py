@@ -180,6 +180,9 @@ class Session:
             scopes = self.inputs.scopes(run)
             attempt = Attempt(run, component, scopes.real, Shadow(scopes.shadow) if scopes.shadow else None)
             outcome = self._timed_out(attempt) if run.overdue else run_attempt(attempt, self.secrets)
+            if run.late and isinstance(outcome, Loop | Waiting | WaitingForSignal | Child):
+                # What has come in time may end it, but nothing more begins.
+                outcome = self._timed_out(attempt)
             self.watch.ran()
             self.telling = self._telling.about(attempt)
         except SealBrokenError as error:

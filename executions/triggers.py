@@ -19,7 +19,7 @@ from accounts import audit
 from accounts.models import User
 from accounts.vault import SealBrokenError
 from core import measures
-from core.connections import is_held, may_pass
+from core.connections import is_away, may_pass
 from core.errors import APGError, ConflictError, Problem, ValidationFailedError
 from core.redact import Redactor
 from core.times import iso
@@ -102,11 +102,11 @@ def _fire_together(triggers: Sequence[Trigger]) -> int:
     try:
         return _move_on([plan for trigger in triggers if (plan := _planned(trigger)) is not None])
     except Exception as error:
-        if may_pass(error) and not is_held(error):
+        if is_away(error):
             raise
         if len(triggers) > 1:
             return sum(map(_fire_alone, triggers))
-        if is_held(error):
+        if may_pass(error):
             return 0
         logger.exception("Schedule failed", extra={"action": "schedule_failed", "trigger_id": triggers[0].pk})
         return _pass_over(triggers[0])
@@ -122,29 +122,28 @@ def _pass_over(trigger: Trigger) -> int:
         plan = _planned_past(trigger)
         return 0 if plan is None else _move_on([plan])
     except Exception as error:
-        if is_held(error):
-            return 0
-        if may_pass(error):
+        if is_away(error):
             raise
+        if may_pass(error):
+            return 0
         logger.exception("Schedule is stuck", extra={"action": "schedule_stuck", "trigger_id": trigger.pk})
     return 0
 
 
 def _planned_past(trigger: Trigger) -> _Plan | None:
     """On to the next slot, or to none where the slots cannot be computed: it would fail the same way for ever."""
-    why = "the server's log says why"
     try:
-        return _planned(trigger, RefusedError("error", f"The slot could not be started; {why}"))
-    except (OSError, MemoryError):
-        raise  # of this machine at this moment, not of the schedule
-    except Exception as error:
-        why = str(error) if isinstance(error, ScheduleError) else why
+        return _planned(trigger, RefusedError("error", "The slot could not be started; the server's log says why"))
+    except ScheduleError as error:
+        # What else goes wrong may be this machine's or this release's fault, and is tried again.
         logger.error(
             "Schedule is stuck: its slots cannot be computed",
             extra={"action": "schedule_stuck", "trigger_id": trigger.pk},
         )
-    message = f"The slots cannot be computed, so none comes until the schedule is changed, or paused and resumed: {why}"
-    return _Plan(trigger, Step((), trigger.next_at, None), refusal=RefusedError("error", message))
+        why = (
+            f"The slots cannot be computed, so none comes until the schedule is changed, or paused and resumed: {error}"
+        )
+    return _Plan(trigger, Step((), trigger.next_at, None), refusal=RefusedError("error", why))
 
 
 def _planned(trigger: Trigger, refusal: RefusedError | None = None) -> _Plan | None:

@@ -132,7 +132,7 @@ class Keeper(threading.Thread):
                 self.warden.let_go(doing, settings.ENGINE["KILL_SECONDS"])
             elif run.stop:
                 self.warden.let_go(doing, settings.ENGINE["CANCEL_SECONDS"])
-        _for_each([(pid, run) for pid, run in held if not self.warden.lives(pid, run.key)], self._see_to)
+        _for_each([(pid, run) for pid, run in held if not self.warden.lives(pid, run.key)], self._see_to_dead)
         self.warden.forget({pid for pid, _ in held})
         for name in maintenance.SWEEPS:
             maintenance.sweep_one(name)
@@ -148,6 +148,11 @@ class Keeper(threading.Thread):
         sweeping.renew(self.worker_name, alive)
         self.warden.renewed(asked_at)
         workers.beat(self.worker_name, self._types, list(_queues), self.warden.capacity())
+
+    def _see_to_dead(self, pid: int, run: sweeping.LostRun) -> None:
+        # Asked again: a thread may have come back since, while others were seen to.
+        if not self.warden.lives(pid, run.key):
+            self._see_to(pid, run)
 
     def _see_to(self, pid: int, run: sweeping.LostRun) -> None:
         """A process died while it held a run: by itself, or by the warden's hand."""

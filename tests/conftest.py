@@ -17,7 +17,7 @@ from config import system
 from core import redis
 from core.redis import client
 from events import bells
-from executions import passes
+from executions import passes, reactions, triggers
 from tests.api import Api
 
 PASSWORD = "correct-horse-battery"
@@ -69,7 +69,8 @@ def patience() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "REDIS_TIMEOUT_SECONDS", 10)
         patch.setattr(system, "_PROBE_SECONDS", 30.0)
-        patch.setattr(passes, "PASS_SECONDS", 60.0)
+        for module, name in ((passes, "PASS_SECONDS"), (reactions, "_PASS_SECONDS"), (triggers, "_PASS_SECONDS")):
+            patch.setattr(module, name, 60.0)
         yield
 
 

@@ -265,12 +265,17 @@ def let_go(limit: int) -> list[str]:
 
 
 _KEEP_ON = """
-SELECT id FROM webhooks_webhook WHERE id = ANY(%(webhooks)s) AND active ORDER BY id FOR KEY SHARE
+SELECT id FROM webhooks_webhook
+WHERE set_config('lock_timeout', '1s', true) IS NOT NULL AND id = ANY(%(webhooks)s) AND active
+ORDER BY id FOR KEY SHARE
 """
 
 
 def keep_on(webhook_ids: Iterable[str]) -> frozenset[str]:
-    """Those of the webhooks that are on, which they stay until the end of the transaction. Needs one."""
+    """Those of the webhooks that are on, which they stay until the end of the transaction. Needs one.
+
+    No lock is waited for longer than a second from here on: the events stay untold, and the next tick tries again.
+    """
     assert connection.in_atomic_block
     rows = fetch_all(_KEEP_ON, {"webhooks": [to_uuid(webhook_id) for webhook_id in webhook_ids]})
     return frozenset(from_uuid(row["id"]) for row in rows)

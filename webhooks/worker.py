@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import Error, connection
 
 from core import alive, log_context, tracing
-from core.connections import is_away
+from core.connections import is_away, is_held
 from core.metrics_sending import sender
 from webhooks import maintenance
 
@@ -42,7 +42,9 @@ class Courier(threading.Thread):
                 if isinstance(error, Error):
                     # Whatever state the connection is in, the next tick opens a new one.
                     connection.close()
-                if is_away(error):
+                if is_held(error):
+                    logger.warning("Courier waits for a lock", extra={"action": "courier_waits"})
+                elif is_away(error):
                     logger.warning("Courier cannot reach PostgreSQL: %s", type(error).__name__)
                 else:
                     logger.exception("Courier tick failed", extra={"action": "courier_failed"})

@@ -64,7 +64,11 @@ def load(raw: JSONValue, limits: Limits = DEFAULT_LIMITS, *, unknown_types: bool
     definition = build(raw)
     whole = replace(definition, bodies=_bodies(definition, "definition", found, limits))
     found += graph_problems(raw)
-    found += [problem for problem in _problems_of(whole) if not (unknown_types and _is_unknown_type(problem))]
+    found += [
+        problem
+        for problem in _problems_of(whole, accepted=unknown_types)
+        if not (unknown_types and _is_unknown_type(problem))
+    ]
     found += _shared_ids(whole, limits)
     if found:
         # What a body lacks, the schema of the component around it may miss too.
@@ -154,10 +158,10 @@ def _first_key(problem: Problem) -> str:
     return re.split(r"[.\[]", problem.field or "", maxsplit=1)[0]
 
 
-def _problems_of(definition: Definition) -> Iterator[Problem]:
+def _problems_of(definition: Definition, *, accepted: bool) -> Iterator[Problem]:
     for path, part in parts(definition):
         for spec in part.components:
-            yield from check_config(spec, f"{path}.components[{spec.position}]")
+            yield from check_config(spec, f"{path}.components[{spec.position}]", accepted=accepted)
         for connection in part.connections:
             if connection.condition is not None:
                 field = f"{path}.connections[{connection.index}].condition"
@@ -167,8 +171,11 @@ def _problems_of(definition: Definition) -> Iterator[Problem]:
         yield from _text_problems(concurrency.key, "definition.settings.concurrency.key", is_condition=False)
 
 
-def check_config(spec: ComponentSpec, path: str) -> Iterator[Problem]:
-    """Type, config and expressions of one component. A string with an expression stands for any value."""
+def check_config(spec: ComponentSpec, path: str, *, accepted: bool = False) -> Iterator[Problem]:
+    """Type, config and expressions of one component. A string with an expression stands for any value.
+
+    What the type's own check raises is raised where the config was `accepted` before: another worker may do better.
+    """
     component = registry.get(spec.type)
     if component is None:
         yield _unknown_type(spec.type, f"{path}.type")
@@ -178,13 +185,16 @@ def check_config(spec: ComponentSpec, path: str) -> Iterator[Problem]:
     faults = bounded(_schema_of(component).problems(spec.config, "", has_expression))
     yield from (_below(f"{path}.config", problem) for problem in faults)
     if not faults and not broken:
-        yield from (_below(f"{path}.config", problem) for problem in _checked(component, spec.config))
+        own = component.check(spec.config) if accepted else _checked(component, spec.config)
+        yield from (_below(f"{path}.config", problem) for problem in own)
 
 
 def _checked(component: Component, config: JSONObject) -> list[Problem]:
     """What the type's own check says. One that fails itself, of a plug-in most likely, is a fault of the config too."""
     try:
         return list(component.check(config))
+    except (MemoryError, OSError):
+        raise
     except Exception:
         logger.exception("Check of a component type failed: %s", component.type, extra={"action": "check_failed"})
         return [Problem(f"The check of the component type {component.type} failed; the server's log says why")]

@@ -69,6 +69,7 @@ WITH locked AS MATERIALIZED (
                        AND other.priority = run.priority AND other.owner_id > run.owner_id)))
     RETURNING run.id AS run_id, run.component_id, run.component_type, run.queue, run.waited, run.waiting_for,
               run.waiting_for = 'time' OR run.signal IS NOT NULL AS timed_out,
+              COALESCE(run.waited AND run.deadline_at <= clock_timestamp(), false) AS late,
               run.waited AND run.deadline_at <= clock_timestamp() AND CASE run.waiting_for
                   -- What it waited for may have come in time, and only the worker late.
                   WHEN 'signal' THEN run.signal IS NOT NULL
@@ -137,6 +138,7 @@ def claim(run_id: str, attempt: int, holder: Holder, types: Sequence[str], *, ju
         item=item,
         resumed_from=WaitingFor(row["waiting_for"]) if row["waited"] else None,
         timed_out=bool(row["timed_out"]),
+        late=row["late"],
         overdue=bool(row["overdue"]),
         lost_attempts=row["lost_attempts"],
     )

@@ -69,7 +69,7 @@ class Held(NamedTuple):
     """A run that is running for a holder.
 
     `resumed_from` says which wait is over, if the run resumes after one, and `timed_out` that its time has passed;
-    `overdue`, that the component's own time limit has.
+    `late`, that the component's own time limit has; `overdue`, that it had before what it waited for was there.
     """
 
     key: RunKey
@@ -77,6 +77,7 @@ class Held(NamedTuple):
     item: Item | None = None
     resumed_from: WaitingFor | None = None
     timed_out: bool = False
+    late: bool = False
     overdue: bool = False
     lost_attempts: int = 0
 
@@ -168,7 +169,7 @@ def patient_for(seconds: float) -> Iterator[None]:
             yield
     except OperationalError as error:
         if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
-            raise LockHeldError(*error.args) from error
+            raise LockHeldError(*error.args) from error.__cause__
         raise
 
 
@@ -214,7 +215,8 @@ def _patience_of_the_transaction() -> Iterator[None]:
         raw = cast("psycopg.Connection[TupleRow]", connection.connection)
         # A transaction that failed takes nothing but its end, or the way back to a savepoint.
         if raw.info.transaction_status != TransactionStatus.INERROR:
-            raw.execute("SELECT set_config('lock_timeout', %s, true)", [limit])
+            with connection.wrap_database_errors:
+                raw.execute("SELECT set_config('lock_timeout', %s, true)", [limit])
         yield
 
 

@@ -117,7 +117,9 @@ def test_a_retry_after_that_is_a_date_is_so_many_seconds_away(zone: str) -> None
         assert 3000 < raised.value.retry_after <= 3600
 
 
-@pytest.mark.parametrize("value", ["soon", "", "Tue, 99 Nov 2026 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "value", ["soon", "", "Tue, 99 Nov 2026 00:00:00 GMT", "Mon, 05 Jan 2026 00:00:00 +99999999999999"]
+)
 def test_a_retry_after_that_cannot_be_read_is_none(value: str) -> None:
     busy = {"status": 422, "headers": {"Retry-After": value}, "error": "VALIDATION_ERROR"}
     with stand_in(busy) as server, SyncWorkflowClient(server.address, api_key="k") as client:

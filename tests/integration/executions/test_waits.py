@@ -19,7 +19,7 @@ from executions.transitions.statements import Holder
 from tests.api import Api
 from tests.integration.executions.conftest import Doorbells, linear, log, make_workflow, start, transform
 from tests.integration.executions.test_engine import event_types, failing
-from tests.integration.executions.test_loops import ended, for_each
+from tests.integration.executions.test_loops import ended, for_each, repeat
 from workflows.services import delete_workflow, update_workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -367,3 +367,20 @@ def test_a_delay_counts_by_when_it_was_over(alice: User, doorbells: Doorbells, s
     execution.runs.update(deadline_at=timezone.now() + timedelta(seconds=seconds))
     doorbells.work()
     assert ended(execution).status == status
+
+
+def test_a_loop_past_its_time_begins_no_further_item_or_round(alice: User, doorbells: Doorbells) -> None:
+    # Its worker is busy in an item until after the time, and comes to the loop when no item runs.
+    loops = [for_each([1, 2, 3], signal()), repeat("index == 5", signal())]
+    for loop in loops:
+        execution = start(alice, linear({**loop, "timeout_seconds": 60}))
+        doorbells.work()
+        execution.runs.filter(item_id=None).update(deadline_at="2000-01-01T00:00:00Z", wake_at="2000-01-01T00:00:00Z")
+        maintenance.wake_due()
+        send(execution, alice, 1)
+        doorbells.receive()
+        doorbells.waiting.sort(key=lambda run: execution.runs.get(pk=run.run_id).item_id is None)
+        doorbells.work()
+        error = ended(execution).error
+        assert (error["code"], error["message"]) == ("TIMEOUT_ERROR", "Timed out after 60 s")
+        assert execution.runs.exclude(item_id=None).count() == 1

@@ -296,17 +296,15 @@ def test_a_schedule_whose_zone_is_gone_is_told_of_once_and_is_not_due_any_more(
     ]  # fmt: skip
 
 
-def test_a_schedule_that_cannot_be_planned_for_another_reason_is_not_due_any_more_either(
-    live_schedule: Live,
+def test_a_schedule_that_cannot_be_planned_for_another_reason_stays_due(
+    live_schedule: Live, caplog: pytest.LogCaptureFixture
 ) -> None:
     trigger = live_schedule()
-    move_back(trigger, 61)
+    slot = move_back(trigger, 61)
     Trigger.objects.update(config={name: value for name, value in trigger.config.items() if name != "catchup"})
-    assert [fire() for _ in range(2)] == [1, 0]
-    (data,) = skips(trigger)
-    assert data["reason"] == "error"
-    assert data["message"].endswith(": the server's log says why")
-    assert Trigger.objects.get().next_at is None
+    assert [fire() for _ in range(2)] == [0, 0]
+    assert (Trigger.objects.get().next_at, skips(trigger)) == (slot, [])
+    assert "Schedule is stuck" in caplog.text
 
 
 def test_where_the_machine_fails_to_read_a_zone_the_next_pass_tries_again(live_schedule: Live) -> None:

@@ -258,7 +258,7 @@ def _retry_after(headers: httpx.Headers) -> float | None:
         pass
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     now = datetime.now(timezone.utc)
     return max(0.0, (at.replace(tzinfo=at.tzinfo or timezone.utc) - now).total_seconds())
