@@ -12,7 +12,7 @@ from core.errors import Problem
 from core.types import JSONObject
 from workflows.components import registry
 from workflows.components.base import Completed, Component, Context, Outcome
-from workflows.validation import problems
+from workflows.validation import load, problems
 
 
 class Greet(Component):
@@ -118,6 +118,12 @@ def test_a_check_that_fails_itself_is_a_fault_of_the_config_and_is_logged(
         "The check of the component type unruly failed; the server's log says why",
     )
     assert "KeyError: 'names'" in caplog.text
+
+
+def test_a_check_that_fails_itself_refuses_nothing_that_was_accepted_before(installed: None) -> None:
+    definition = {"components": [{"id": "a", "type": "unruly", "config": {"who": "you"}}]}
+    with pytest.raises(KeyError, match="names"):
+        load(definition, unknown_types=True)
 
 
 def test_a_plug_in_takes_no_built_in_type_and_none_twice(installed: None) -> None:
