@@ -20,11 +20,12 @@ from core.json_text import storable_dumps
 from core.outbound import OutboundPolicy
 from core.taint import Difference, substitute
 from core.types import JSONObject, JSONValue
-from executions import mail, owner_secrets, resuming
+from executions import interrupts, mail, owner_secrets, resuming
 from executions.bounds import BoundedList, bounded_object, bounded_text, has_more_text_than
 from executions.failpoints import failpoint
 from executions.interrupts import DeadlineReached, Interrupted, checkpoint, interruptible
 from executions.limits import Meter
+from executions.transitions import sweeping
 from executions.transitions.statements import Held, Measured
 from workflows.components import registry
 from workflows.components.base import Component, Context, Failed, LogLine, Outcome, Resumption
@@ -91,6 +92,8 @@ def run_attempt(attempt: Attempt, secrets: Mapping[str, str]) -> Outcome | Cance
         return Failed(str(error), permanent=True)
     except resuming.ChildRunningError:
         return WokenEarly()
+    if not _is_still_held(attempt.run):
+        return CancelledAttempt()
     if attempt.shadow is None and resumed is not attempt.resumed:
         attempt.shadow = Shadow(attempt.scope)
     if attempt.shadow is not None:
@@ -114,6 +117,20 @@ def run_attempt(attempt: Attempt, secrets: Mapping[str, str]) -> Outcome | Cance
     finally:
         cpu_seconds, memory_mb = meter.stop()
         attempt.measured = Measured(cpu_seconds, memory_mb, context.network_bytes)
+
+
+def _is_still_held(run: Held) -> bool:
+    """Whether the attempt still holds its run; asked where the claim's answer, or what was read since, took long.
+
+    Others may have taken it over by then, and the component must not begin a second time.
+    """
+    asked_at = time.monotonic()
+    if interrupts.asked_seconds_ago() < settings.ENGINE["RENEW_SECONDS"]:
+        return True
+    if not sweeping.renew_one(run.key):
+        return False
+    interrupts.asked_again(asked_at)
+    return True
 
 
 def _outcome(attempt: Attempt, work: Callable[[], Outcome], *, reported: bool = True) -> Outcome | CancelledAttempt:

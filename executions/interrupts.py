@@ -47,6 +47,7 @@ class Doing(NamedTuple):
     """What a pool process does: with a `run_id`, that attempt's component; else, since `task_since`, what goes with it.
 
     `pid` is the thread's own id in a worker of threads. Times are of the monotonic clock, 0 where there is none.
+    What it holds it asked for after `task_since`, whether it is in a component or not.
     """
 
     place: int
@@ -166,6 +167,17 @@ def in_task() -> Iterator[None]:
         yield
     finally:
         _show(_here.doing._replace(task_since=0.0))
+
+
+def asked_seconds_ago() -> float:
+    """How long ago this process may have asked for what it holds, in seconds; 0 outside of a task."""
+    since = _here.doing.task_since
+    return time.monotonic() - since if since else 0.0
+
+
+def asked_again(at: float) -> None:
+    """It has a new lease on what it holds, and asked for it at this monotonic time."""
+    _show(_here.doing._replace(task_since=at))
 
 
 @contextmanager

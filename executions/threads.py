@@ -66,7 +66,7 @@ class ThreadWarden(Warden):
             return True
         return bool(given_up.run_id) and (given_up.run_id, given_up.attempt) != (key.run_id, key.attempt)
 
-    def forget(self, holding: set[int]) -> None:
+    def forget(self, pids: set[int]) -> None:
         """Nothing: a verdict goes when its thread comes back."""
 
     def look(self) -> None:

@@ -101,9 +101,9 @@ class Warden(threading.Thread):
     def _tell(self, doing: Doing) -> None:
         self._board.interrupt(doing)
 
-    def forget(self, holding: set[int]) -> None:
-        """Drop the verdicts on processes that hold nothing any more."""
-        for pid in set(self.verdicts) - holding:
+    def forget(self, pids: set[int]) -> None:
+        """Drop the verdicts on processes that held nothing when that was asked, after their verdict."""
+        for pid in pids:
             if pid not in pool.pids() or not self._is_working(pid):
                 self.verdicts.pop(pid, None)
 
@@ -151,7 +151,9 @@ class Warden(threading.Thread):
 
     def _look_at(self, doing: Doing, now: float) -> None:
         kill_seconds = settings.ENGINE["KILL_SECONDS"]
-        if now > self.renewed_at + settings.ENGINE["LEASE_SECONDS"] * 2 / 3:
+        # A claim brings a lease of its own: what was claimed since, after an outage most likely, is none of those lost.
+        leased_at = max(self.renewed_at, doing.task_since)
+        if now > leased_at + settings.ENGINE["LEASE_SECONDS"] * 2 / 3:
             return self._lease_lost(doing)
         if self._drain_until is not None and now > self._drain_until:
             self.let_go(doing, kill_seconds)

@@ -120,7 +120,7 @@ class Keeper(threading.Thread):
     def tick(self) -> None:
         """Renew what living processes work on, see to what dead ones held and to what must stop, and sweep."""
         self._renew_if_due()
-        before = self.board.working()
+        before, judged = self.board.working(), set(self.warden.verdicts)
         held = sweeping.held_by(self.worker_name)
         mine = {(pid, run.key.run_id, run.key.attempt): run for pid, run in held}
         for doing in before:
@@ -133,7 +133,7 @@ class Keeper(threading.Thread):
             elif run.stop:
                 self.warden.let_go(doing, settings.ENGINE["CANCEL_SECONDS"])
         _for_each([(pid, run) for pid, run in held if not self.warden.lives(pid, run.key)], self._see_to_dead)
-        self.warden.forget({pid for pid, _ in held})
+        self.warden.forget(judged - {pid for pid, _ in held})
         for name in maintenance.SWEEPS:
             maintenance.sweep_one(name)
             self._renew_if_due()

@@ -59,6 +59,20 @@ def renew(worker: str, run_ids: Sequence[str]) -> int:
     return len(fetch_all(_RENEW, parameters))
 
 
+_RENEW_ONE = """
+UPDATE executions_componentrun AS run
+SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+WHERE run.id = %(run)s AND run.status = 'running' AND run.attempt = %(attempt)s
+RETURNING run.id
+"""
+
+
+def renew_one(key: RunKey) -> bool:
+    """Renew the lease of the run that an attempt holds; False if it holds it no more."""
+    parameters = {"run": to_uuid(key.run_id), "attempt": key.attempt, "lease": settings.ENGINE["LEASE_SECONDS"]}
+    return fetch_one(_RENEW_ONE, parameters) is not None
+
+
 class LostRun(NamedTuple):
     """A running run whose holder is gone, or is looked after; `stop`: its execution is cancelled or overdue."""
 

@@ -81,7 +81,7 @@ def test_f20_postgres_crashes_again_and_again(world: World, figure: Figure) -> N
 
 def test_f21_components_stop_before_leases_that_cannot_be_renewed_end(world: World) -> None:
     # Between a component's end, at two thirds of it, and its own lies time for PostgreSQL to thaw in.
-    worker = world.worker(2, APG_LEASE_SECONDS="12")
+    worker = world.worker(2, APG_LEASE_SECONDS="30")
     execution = world.execute(world.workflow(world.poison("sleep", config={"seconds": 30})))
     bystander = world.execute(world.effects(2))
     eventually(lambda: running(world) >= 1)
@@ -91,7 +91,7 @@ def test_f21_components_stop_before_leases_that_cannot_be_renewed_end(world: Wor
     connection.close()
     world.servers.freeze_postgres()
     assert pid in worker.pool()
-    eventually(lambda: pid not in worker.pool(), timeout=25)
+    eventually(lambda: pid not in worker.pool(), timeout=40)
     world.servers.thaw_postgres()
     world.check(timeout=180)
     all_up(world)
