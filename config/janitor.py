@@ -1,6 +1,5 @@
 """The janitor, a thread of a worker's parent process that prunes what is old; of many workers, one at a time."""
 
-import logging
 import random
 import threading
 import time
@@ -8,12 +7,10 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
-from django.db import Error, connection
+from django.db import connection
 
 from config import retention
-from core.connections import is_away
-
-logger = logging.getLogger(__name__)
+from core.connections import tick_failed
 
 
 class Janitor(threading.Thread):
@@ -34,12 +31,7 @@ class Janitor(threading.Thread):
                     # As long as it worked: pruning has half of one connection's time at the most.
                     pause = time.monotonic() - began
             except Exception as error:
-                if isinstance(error, Error):
-                    connection.close()
-                if is_away(error):
-                    logger.warning("Janitor cannot reach PostgreSQL: %s", type(error).__name__)
-                else:
-                    logger.exception("Janitor tick failed", extra={"action": "janitor_failed"})
+                tick_failed("Janitor", error)
         connection.close()
 
     def tick(self) -> retention.Turn:

@@ -1,9 +1,12 @@
 """Connections to PostgreSQL that are kept from request to request, or from task to task; and whether it is away."""
 
+import logging
 import select
 
 import psycopg
-from django.db import InterfaceError, InternalError, OperationalError, connections
+from django.db import Error, InterfaceError, InternalError, OperationalError, connection, connections
+
+logger = logging.getLogger(__name__)
 
 # Internal errors to psycopg: a server that is read-only, as in a fail-over, and a session that it ended because of how
 # long its transaction took.
@@ -34,15 +37,28 @@ def _state(error: Exception) -> str:
     return getattr(error.__cause__, "sqlstate", None) or ""
 
 
+def tick_failed(name: str, error: Exception) -> None:
+    """A turn of a thread that takes one after another ended so: say why, and have the next one start afresh."""
+    if isinstance(error, Error):
+        # Whatever state the connection is in, the next tick opens a new one.
+        connection.close()
+    if is_held(error):
+        logger.warning("%s waits for a lock", name, extra={"action": f"{name.lower()}_waits"})
+    elif is_away(error):
+        logger.warning("%s cannot reach PostgreSQL: %s", name, type(error).__name__)
+    else:
+        logger.error("%s tick failed", name, exc_info=error, extra={"action": f"{name.lower()}_failed"})
+
+
 def drop_dead_connections() -> None:
     """Let go of this thread's connections that the server has closed; before a request or a task.
 
     Costs no round trip: an idle connection has nothing to read but the server's goodbye.
     """
-    for connection in connections.all(initialized_only=True):
-        raw = connection.connection
+    for kept in connections.all(initialized_only=True):
+        raw = kept.connection
         if raw is not None and (raw.closed or _is_readable(raw.fileno())):
-            connection.close()
+            kept.close()
 
 
 def _is_readable(descriptor: int) -> bool:

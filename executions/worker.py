@@ -31,7 +31,7 @@ from django.conf import settings
 from django.db import Error, connection, connections
 
 from core import log_context, tracing
-from core.connections import is_away
+from core.connections import tick_failed
 from core.ids import new_id
 from core.metrics_sending import sender as metrics
 from executions import conclude, failpoints, interrupts, limits, maintenance
@@ -106,13 +106,7 @@ class Keeper(threading.Thread):
                 self.warden.tick_began(wrapper)
                 self.tick()
             except Exception as error:
-                if isinstance(error, Error):
-                    # Whatever state the connection is in, the next tick opens a new one.
-                    connection.close()
-                if is_away(error):
-                    logger.warning("Keeper cannot reach PostgreSQL: %s", type(error).__name__)
-                else:
-                    logger.exception("Keeper tick failed", extra={"action": "keeper_failed"})
+                tick_failed("Keeper", error)
             finally:
                 self.warden.tick_ended()
         self._leave()

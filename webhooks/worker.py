@@ -1,6 +1,5 @@
 """The courier, a thread of the worker that sends webhooks: reads the ledger on, and sweeps."""
 
-import logging
 import os
 import platform
 import threading
@@ -9,14 +8,12 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
-from django.db import Error, connection
+from django.db import connection
 
 from core import alive, log_context, tracing
-from core.connections import is_away, is_held
+from core.connections import tick_failed
 from core.metrics_sending import sender
 from webhooks import maintenance
-
-logger = logging.getLogger(__name__)
 
 _BEHIND_SECONDS = 0.03
 
@@ -39,15 +36,7 @@ class Courier(threading.Thread):
                     # What is being written just now can be read in a moment.
                     pause = _BEHIND_SECONDS
             except Exception as error:
-                if isinstance(error, Error):
-                    # Whatever state the connection is in, the next tick opens a new one.
-                    connection.close()
-                if is_held(error):
-                    logger.warning("Courier waits for a lock", extra={"action": "courier_waits"})
-                elif is_away(error):
-                    logger.warning("Courier cannot reach PostgreSQL: %s", type(error).__name__)
-                else:
-                    logger.exception("Courier tick failed", extra={"action": "courier_failed"})
+                tick_failed("Courier", error)
         connection.close()
 
     def tick(self) -> bool:

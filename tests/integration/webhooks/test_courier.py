@@ -56,12 +56,12 @@ def test_an_event_that_postgresql_refuses_is_no_postgresql_that_is_away(
     try:
         with caplog.at_level(logging.WARNING):
             courier.start()
-            eventually(lambda: [each for each in caplog.records if each.name == "webhooks.worker"])
+            eventually(lambda: [each for each in caplog.records if each.name == "core.connections"])
     finally:
         courier.stopping.set()
         courier.join()
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE webhooks_delivery DROP CONSTRAINT refused")
-    first = next(each for each in caplog.records if each.name == "webhooks.worker")
+    first = next(each for each in caplog.records if each.name == "core.connections")
     assert (first.action, first.levelname) == ("courier_failed", "ERROR")  # type: ignore[attr-defined]
     assert first.exc_info is not None
