@@ -23,6 +23,13 @@ _PLACEHOLDER = re.compile(
     r"|password|debug|only|random|characters|set|apg|at[-_ ]least|32|to|[^a-z0-9]"
 )
 _MAX_FILE_BYTES = 64 * 1024
+# Of libpq: a machine that is gone without a word is given up, whether a question is on its way or an answer awaited.
+_GONE_AFTER_30_SECONDS = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 _SENDER = re.compile(r"(?:[^<>@\r\n]+ <[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)")
 
 
@@ -197,7 +204,12 @@ def database(name: str, *, pgbouncer: bool) -> dict[str, object]:
         # Kept per thread; whatever runs threads keeps their number small (core.threaded_handler).
         "CONN_MAX_AGE": None,
         # Without a threshold (Django's default is None) psycopg prepares nothing, whatever `prepare=True` says.
-        "OPTIONS": {"connect_timeout": 5, "prepare_threshold": None if pgbouncer else 5, **query},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "prepare_threshold": None if pgbouncer else 5,
+            **_GONE_AFTER_30_SECONDS,
+            **query,
+        },
         "DISABLE_SERVER_SIDE_CURSORS": pgbouncer,
     }
 

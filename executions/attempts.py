@@ -101,12 +101,14 @@ def run_attempt(attempt: Attempt, secrets: Mapping[str, str]) -> Outcome | Cance
     context = _context(attempt, secrets, implementation)
     meter = Meter()
     try:
-        began = time.monotonic()
+        began, asked_at = time.monotonic(), interrupts.asked_at()
         outcome = _outcome(attempt, lambda: _run(implementation, attempt, context))
         if not isinstance(outcome, CancelledAttempt):
             attempt.outcome = outcome
             if attempt.shadow is not None and attempt.shadow.config is not None and implementation.pure:
                 spent = time.monotonic() - began
+                # The lease is no younger than it was.
+                interrupts.asked_again(asked_at)
                 shadow = _outcome(
                     attempt, lambda: _run_shadow(implementation, attempt, context, secrets, spent), reported=False
                 )
@@ -124,12 +126,12 @@ def _is_still_held(run: Held) -> bool:
 
     Others may have taken it over by then, and the component must not begin a second time.
     """
-    asked_at = time.monotonic()
-    if interrupts.asked_seconds_ago() < settings.ENGINE["RENEW_SECONDS"]:
+    asked_at, now_at = interrupts.asked_at(), time.monotonic()
+    if not asked_at or now_at - asked_at < settings.ENGINE["RENEW_SECONDS"]:
         return True
     if not sweeping.renew_one(run.key):
         return False
-    interrupts.asked_again(asked_at)
+    interrupts.asked_again(now_at)
     return True
 
 

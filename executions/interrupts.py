@@ -30,6 +30,9 @@ SLOTS = 1024
 _SLOT = struct.Struct("=iidd32s")
 # What the parent wants interrupted: attempt, run.
 _TARGET = struct.Struct("=i32s")
+# Of the worker's leases, both monotonic: when they were renewed, and when that went well again after an outage.
+_LEASES = struct.Struct("=dd")
+_LEASES_AT = 8
 _SIZE = 128
 _HEADER = 64
 assert _SLOT.size + _TARGET.size <= _SIZE
@@ -72,6 +75,16 @@ class Board:
     @draining.setter
     def draining(self, value: bool) -> None:
         self._memory[0] = int(value)
+
+    @property
+    def leases(self) -> tuple[float, float]:
+        """(when they were renewed, when that went well again after an outage), both 0 where it was never."""
+        renewed_at, back_at = _LEASES.unpack_from(self._memory, _LEASES_AT)
+        return renewed_at, back_at
+
+    @leases.setter
+    def leases(self, value: tuple[float, float]) -> None:
+        _LEASES.pack_into(self._memory, _LEASES_AT, *value)
 
     def write(self, doing: Doing) -> None:
         """What the process in this slot does from now on."""
@@ -157,6 +170,19 @@ def draining() -> bool:
     return _board is not None and _board.draining
 
 
+def may_judge_others(lease_seconds: float) -> bool:
+    """Whether leases that have passed say that those who held them are gone; true in what is no worker.
+
+    Not while this worker cannot renew its own, and not for a third of a lease afterwards: the others were cut off as
+    well, and each knows by itself why what it held ended.
+    """
+    if _board is None:
+        return True
+    now = time.monotonic()
+    renewed_at, back_at = _board.leases
+    return not renewed_at or (now < renewed_at + lease_seconds * 2 / 3 and now > back_at + lease_seconds / 3)
+
+
 @contextmanager
 def in_task() -> Iterator[None]:
     """Show that this process, or this thread, works on a task."""
@@ -169,10 +195,9 @@ def in_task() -> Iterator[None]:
         _show(_here.doing._replace(task_since=0.0))
 
 
-def asked_seconds_ago() -> float:
-    """How long ago this process may have asked for what it holds, in seconds; 0 outside of a task."""
-    since = _here.doing.task_since
-    return time.monotonic() - since if since else 0.0
+def asked_at() -> float:
+    """The monotonic time after which this process asked for what it holds; 0 outside of a task."""
+    return _here.doing.task_since
 
 
 def asked_again(at: float) -> None:

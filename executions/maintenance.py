@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import OperationalError, transaction
 from django.utils import timezone
 
@@ -29,6 +30,7 @@ from executions import (
     triggers,
 )
 from executions.failpoints import failpoint
+from executions.interrupts import may_judge_others
 from executions.passes import see_to_each
 from executions.states import ExecutionStatus
 from executions.transitions import running, starting, sweeping, tallying, waiting
@@ -102,7 +104,9 @@ def cancel_orphans() -> int:
 
 
 def rescue_expired() -> int:
-    """Running runs whose lease passed: their worker is gone or frozen."""
+    """Running runs whose lease passed: their worker is gone or frozen. None right after an outage of PostgreSQL's."""
+    if not may_judge_others(settings.ENGINE["LEASE_SECONDS"]):
+        return 0
 
     def rescue(run: LostRun) -> None:
         conclude.rescue(run, "Worker lost: its lease passed; trying again")

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from accounts.vault import SealBrokenError
-from core.connections import may_pass
+from core.connections import is_away, may_pass
 from core.errors import ErrorCode
 from core.json_text import storable_dumps
 from core.log_context import NOTHING, bind_facts
@@ -66,6 +66,8 @@ _FAIRNESS_SECONDS = 0.025
 _LONGEST_PUT_OFF_SECONDS = 60.0
 _LONGEST_HELD_SECONDS = 2.0
 _MAX_LOST_TRIES = 12
+# How often a run that could not be recorded, PostgreSQL being away, is given up without counting it as a crash.
+_MAX_RELEASED = 10
 _MAX_LOST_TRIES_HELD = 300
 
 
@@ -78,9 +80,9 @@ def run_component(run_id: str, attempt: int, holder: Holder) -> None:
     """
     try:
         _claim_and_work(run_id, attempt, holder)
-    except Exception:
+    except Exception as error:
         logger.exception("Attempt not recorded", extra={"action": "attempt_lost", "run_id": run_id})
-        _let_go(holder)
+        _let_go(holder, error)
     finally:
         # What the process logs while it waits for the next message is nobody's.
         bind_facts(NOTHING)
@@ -120,8 +122,8 @@ def _claim(run_id: str, attempt: int, holder: Holder) -> Claimed | None:
     return running.claim(run_id, attempt, holder, types, jump=True)
 
 
-def _let_go(holder: Holder) -> None:
-    """Give up whatever this process still holds.
+def _let_go(holder: Holder, error: Exception) -> None:
+    """Give up whatever this process still holds; it is the component's crash unless PostgreSQL was away.
 
     Without PostgreSQL the process has nothing else to do, and tries until it is back and can be written to, or until
     the warden ends it, being stuck. What another error leaves held is not renewed.
@@ -130,13 +132,16 @@ def _let_go(holder: Holder) -> None:
         try:
             for pid, run in sweeping.held_by(holder.worker):
                 if pid == holder.pid:
-                    conclude.rescue(run, "The attempt could not be recorded; trying again")
+                    # Not for ever: what it records may be what PostgreSQL goes down of.
+                    was_away = is_away(error) and run.released < _MAX_RELEASED
+                    give_up = conclude.let_go if was_away else conclude.rescue
+                    give_up(run, "The attempt could not be recorded; trying again")
             return
-        except DatabaseError as error:
-            if not may_pass(error):
+        except DatabaseError as failure:
+            if not may_pass(failure):
                 raise
             connection.close()
-            logger.warning("Not given up yet: %s", type(error).__name__, extra={"action": "let_go_failed"})
+            logger.warning("Not given up yet: %s", type(failure).__name__, extra={"action": "let_go_failed"})
             time.sleep(1)
 
 
@@ -242,8 +247,10 @@ class Session:
         if not put_off:
             conclude.end_lost(lost, Ended(RunStatus.CANCELLED))
 
-    def _timed_out(self, attempt: Attempt) -> Failed:
-        """The time limit passed while it waited: what it waited for is given up."""
+    def _timed_out(self, attempt: Attempt) -> Failed | CancelledAttempt:
+        """The time limit passed while it waited: what it waited for is given up, if it is still this attempt's."""
+        if not sweeping.renew_one(attempt.run.key):
+            return CancelledAttempt()
         conclude.abandon(attempt.run)
         seconds = attempt.component.timeout_seconds
         return Failed(f"Timed out after {seconds:g} s", code=ErrorCode.TIMEOUT_ERROR)

@@ -1,4 +1,4 @@
-"""Celery's entry points: ids and numbers in, one call, no result."""
+"""Celery's entry points: ids and numbers in, one call, no result. All on the board, so that none waits for ever."""
 
 from celery import shared_task
 
@@ -21,12 +21,14 @@ def run_component(run_id: str, attempt: int) -> None:
 @shared_task(name="executions.sweep")
 def sweep() -> None:
     """Beat's tick. Every worker sweeps by itself too, so a dead beat stops nothing."""
-    drop_dead_connections()
-    maintenance.sweep()
+    with in_task():
+        drop_dead_connections()
+        maintenance.sweep()
 
 
 @shared_task(name="executions.fire_schedules")
 def fire_schedules() -> None:
     """Beat's tick for schedules, one of many: any number of beats fires each slot once."""
-    drop_dead_connections()
-    triggers.fire_due()
+    with in_task():
+        drop_dead_connections()
+        triggers.fire_due()

@@ -31,6 +31,9 @@ class ThreadPool(TaskPool):
         super().__init__(*args, **kwargs)
         self.warden: ThreadWarden | None = None
 
+    def terminate_job(self, pid: int, signal: Any = None) -> None:
+        """Nothing: on SIGQUIT the process ends, and its threads with it."""
+
     def on_stop(self) -> None:
         """After SIGTERM: until the last thread that can end has ended; the warden sees to it that they do."""
         self.executor.shutdown(wait=False, cancel_futures=True)  # type: ignore[attr-defined]  # unknown to the stubs
@@ -66,7 +69,7 @@ class ThreadWarden(Warden):
             return True
         return bool(given_up.run_id) and (given_up.run_id, given_up.attempt) != (key.run_id, key.attempt)
 
-    def forget(self, pids: set[int]) -> None:
+    def forget(self, holding: set[int]) -> None:
         """Nothing: a verdict goes when its thread comes back."""
 
     def look(self) -> None:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -45,6 +45,7 @@ class Killed:
     verdict: Verdict
     message: str
     code: ErrorCode = ErrorCode.COMPONENT_ERROR
+    at: float = field(default_factory=time.monotonic)
 
 
 class Warden(threading.Thread):
@@ -54,7 +55,7 @@ class Warden(threading.Thread):
         super().__init__(name="warden", daemon=True)
         self.stopping = threading.Event()
         self.verdicts: dict[int, Killed] = {}
-        self.renewed_at = time.monotonic()
+        board.leases = time.monotonic(), 0.0
         self.has_renewed = False
         self._board = board
         self._keeper: threading.Thread | None = None
@@ -70,13 +71,21 @@ class Warden(threading.Thread):
         """End the worker if this thread ends before it should."""
         self._keeper = keeper
 
+    @property
+    def renewed_at(self) -> float:
+        """When the leases began to run."""
+        return self._board.leases[0]
+
     def renewed(self, asked_at: float) -> None:
         """The leases run from this moment."""
-        self.renewed_at = asked_at
+        renewed_at, back_at = self._board.leases
+        if asked_at > renewed_at + _lease_is_lost_after():
+            back_at = time.monotonic()
+        self._board.leases = asked_at, back_at
         self.has_renewed = True
 
     def tick_began(self, wrapper: Any) -> None:
-        """The keeper uses this database connection from now on."""
+        """The keeper waits for answers on this database connection from now on."""
         self._wrapper = wrapper
         self._tick_began = time.monotonic()
         if not self.is_alive() and self.ident is not None and not self.stopping.is_set():
@@ -101,11 +110,14 @@ class Warden(threading.Thread):
     def _tell(self, doing: Doing) -> None:
         self._board.interrupt(doing)
 
-    def forget(self, pids: set[int]) -> None:
-        """Drop the verdicts on processes that held nothing when that was asked, after their verdict."""
-        for pid in pids:
-            if pid not in pool.pids() or not self._is_working(pid):
-                self.verdicts.pop(pid, None)
+    def forget(self, holding: set[int]) -> None:
+        """Drop the verdicts on processes that hold nothing any more; not at once, for what they asked for last, and
+        what the keeper asked before the verdict, may be answered later.
+        """
+        before = time.monotonic() - 2 * settings.ENGINE["LEASE_SECONDS"]
+        for pid, killed in list(self.verdicts.items()):
+            if pid not in holding and killed.at < before:
+                del self.verdicts[pid]
 
     def capacity(self) -> int:
         """How many components the worker runs at once."""
@@ -117,9 +129,6 @@ class Warden(threading.Thread):
             return bool(psutil.Process(pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD})
         except psutil.NoSuchProcess:
             return False
-
-    def _is_working(self, pid: int) -> bool:
-        return any(doing.pid == pid for doing in self._board.working())
 
     # The look.
 
@@ -152,15 +161,15 @@ class Warden(threading.Thread):
     def _look_at(self, doing: Doing, now: float) -> None:
         kill_seconds = settings.ENGINE["KILL_SECONDS"]
         # A claim brings a lease of its own: what was claimed since, after an outage most likely, is none of those lost.
-        leased_at = max(self.renewed_at, doing.task_since)
-        if now > leased_at + settings.ENGINE["LEASE_SECONDS"] * 2 / 3:
+        if now > max(self.renewed_at, doing.task_since) + _lease_is_lost_after():
             return self._lease_lost(doing)
         if self._drain_until is not None and now > self._drain_until:
             self.let_go(doing, kill_seconds)
         if now > self._told.get((doing.pid, doing.run_id, doing.attempt), now):
             return self._kill(doing, Verdict.RELEASE, "It did not let go when told to; trying again")
         if not doing.run_id:
-            if now > doing.task_since + settings.ENGINE["STUCK_SECONDS"]:
+            # While PostgreSQL is away, there is nothing else that it could do.
+            if now > max(doing.task_since, self._board.leases[1]) + settings.ENGINE["STUCK_SECONDS"]:
                 # Left to the keeper without a verdict, so it counts as a crash: it must not go on for ever.
                 logger.error("Ending %s: it is stuck outside of a component", doing.pid)
                 self._end(doing)
@@ -185,7 +194,7 @@ class Warden(threading.Thread):
             self._kill(doing, Verdict.FAIL, message)
 
     def _kill(self, doing: Doing, verdict: Verdict, message: str, code: ErrorCode = ErrorCode.COMPONENT_ERROR) -> None:
-        if self._board.read(doing.place)[:3] != doing[:3]:
+        if self._board.read(doing.place) != doing:
             # It went on meanwhile.
             return
         if doing.pid not in self.verdicts:
@@ -210,6 +219,11 @@ class Warden(threading.Thread):
         if strays:
             logger.warning("Ending %s processes that outlived their component", len(strays))
             limits.end_strays(strays)
+
+
+def _lease_is_lost_after() -> float:
+    """Seconds after its last renewal at which a component is stopped: before others may take it over."""
+    return float(settings.ENGINE["LEASE_SECONDS"]) * 2 / 3
 
 
 def die(reason: str) -> None:

@@ -114,7 +114,7 @@ class Keeper(threading.Thread):
     def tick(self) -> None:
         """Renew what living processes work on, see to what dead ones held and to what must stop, and sweep."""
         self._renew_if_due()
-        before, judged = self.board.working(), set(self.warden.verdicts)
+        before = self.board.working()
         held = sweeping.held_by(self.worker_name)
         mine = {(pid, run.key.run_id, run.key.attempt): run for pid, run in held}
         for doing in before:
@@ -127,8 +127,9 @@ class Keeper(threading.Thread):
             elif run.stop:
                 self.warden.let_go(doing, settings.ENGINE["CANCEL_SECONDS"])
         _for_each([(pid, run) for pid, run in held if not self.warden.lives(pid, run.key)], self._see_to_dead)
-        self.warden.forget(judged - {pid for pid, _ in held})
+        self.warden.forget({pid for pid, _ in held})
         for name in maintenance.SWEEPS:
+            self.warden.tick_began(connections["default"])
             maintenance.sweep_one(name)
             self._renew_if_due()
 
@@ -159,9 +160,15 @@ class Keeper(threading.Thread):
             conclude.fail_lost(run, {"code": str(killed.code), "message": killed.message})
 
     def _leave(self) -> None:
-        """The pool has ended, so whatever is still held in its name is held by nobody."""
+        """The pool has ended, and whatever it left is given back; what a thread is still at is others' by its lease."""
         try:
-            _for_each(sweeping.held_by(self.worker_name), self._give_back, _LEAVE_SECONDS)
+            held, shown = sweeping.held_by(self.worker_name), self.board.shown()
+            known = {doing.pid for doing in shown}
+            left = [
+                (pid, run) for pid, run in held
+                if pid not in known or not self.warden.lives(pid, run.key) or not _may_work(pid, run, shown)
+            ]  # fmt: skip
+            _for_each(left, self._give_back, _LEAVE_SECONDS)
             workers.leave(self.worker_name)
         except Error as error:
             logger.warning("Keeper cannot say goodbye: %s", type(error).__name__)

@@ -100,6 +100,24 @@ def test_f21_components_stop_before_leases_that_cannot_be_renewed_end(world: Wor
     assert set(bystander.runs.values_list("status", flat=True)) == {"completed"}
 
 
+def test_f21_a_fleet_that_was_cut_off_for_longer_than_its_leases_counts_no_crash(world: World) -> None:
+    """Each worker knows why what it held ended, and comes before those who only see that leases passed."""
+    workers = [world.worker(2, APG_LEASE_SECONDS="24") for _ in range(2)]
+    for _ in range(4):
+        world.execute(world.workflow(world.poison("sleep", config={"seconds": 20})))
+    eventually(lambda: running(world) == 4)
+    pids = set(ComponentRun.objects.filter(execution__created_by=world.user).values_list("pid", flat=True))
+    connection.close()
+    world.servers.freeze_postgres()
+    wait(25)
+    eventually(lambda: pids.isdisjoint(pid for worker in workers for pid in worker.pool()), timeout=30)
+    world.servers.thaw_postgres()
+    world.check(timeout=180)
+    all_up(world)
+    runs = ComponentRun.objects.filter(execution__created_by=world.user)
+    assert set(runs.values_list("status", "attempt", "crashes")) == {("completed", 2, 0)}
+
+
 def test_f21_a_connection_that_answers_nothing_is_given_up(world: World) -> None:
     """A proxy that holds everything: no error ever comes."""
     proxy = Proxy(world.servers.postgres_socket())

@@ -87,6 +87,20 @@ def test_a_database_url_without_a_password_takes_the_one_of_its_own_file(
     assert env.database("APG_OTHER", pgbouncer=False)["PASSWORD"] == "own"
 
 
+def test_a_database_that_is_gone_without_a_word_is_given_up_unless_the_url_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("APG_OTHER", "postgresql://apg@db/apg?tcp_user_timeout=5000")
+    assert env.database("APG_OTHER", pgbouncer=False)["OPTIONS"] == {
+        "connect_timeout": 5,
+        "prepare_threshold": 5,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": "5000",
+    }
+
+
 def test_an_empty_file_is_a_variable_that_is_empty(file: Path) -> None:
     file.write_text("\n")
     assert env.integer("APG_TEST", 5, low=1, high=9) == 5

@@ -291,7 +291,7 @@ def test_a9_without_an_event_too_the_socket_is_closed_within_five_seconds(dial: 
 
 
 def test_w1_a_token_that_expires_while_open_is_closed(dial: Dial, alice: User) -> None:
-    socket = dial(token=short_token(alice, 4))
+    socket = dial(token=short_token(alice, 8))
     assert is_silent(socket)
     assert socket.until_closed() == ([], UNAUTHENTICATED)
 
