@@ -55,13 +55,18 @@ class _Line:
     """The process's connection for bells; after a fork the child makes its own."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._pid = 0
-        self._connection: Any = None
         self._quiet_until = float("-inf")
+        self._begin_anew()
+        os.register_at_fork(after_in_child=self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        # The lock too: a thread of the parent may have held it. And threads do not come with a fork.
+        self._lock = Lock()
+        self._connection: Any = None
         self._rung_at: dict[str, float] = {}
         self._late: dict[str, str] = {}
         self._is_late = Event()
+        self._thread: Thread | None = None
 
     def send(self, subject_id: str, workflow_id: str) -> None:
         """Ring, or see to it that it is rung within the gap."""
@@ -69,7 +74,9 @@ class _Line:
         if now < self._quiet_until:
             return
         with self._lock:
-            self._be_in_this_process()
+            if self._thread is None:
+                self._thread = Thread(target=self._ring_late, daemon=True, name="bells")
+                self._thread.start()
             if now - self._rung_at.get(subject_id, float("-inf")) >= _GAP_SECONDS:
                 self._publish({subject_id: workflow_id}, now)
             else:
@@ -100,13 +107,6 @@ class _Line:
             self._quiet_until = time.monotonic() + _PAUSE_SECONDS
             self._hang_up()
             logger.warning("Bells are silent: %s", type(error).__name__, extra={"action": "bells_silent"})
-
-    def _be_in_this_process(self) -> None:
-        """What the parent has, if there is one, is the parent's; threads do not come with a fork."""
-        if self._pid != os.getpid():
-            self._pid, self._connection = os.getpid(), None
-            self._rung_at, self._late, self._is_late = {}, {}, Event()
-            Thread(target=self._ring_late, daemon=True, name="bells").start()
 
     def _connected(self) -> Any:
         if self._connection is None:

@@ -107,10 +107,10 @@ def run_attempt(attempt: Attempt, secrets: Mapping[str, str]) -> Outcome | Cance
             attempt.outcome = outcome
             if attempt.shadow is not None and attempt.shadow.config is not None and implementation.pure:
                 spent = time.monotonic() - began
-                # The lease is no younger than it was.
-                interrupts.asked_again(asked_at)
                 shadow = _outcome(
-                    attempt, lambda: _run_shadow(implementation, attempt, context, secrets, spent), reported=False
+                    attempt,
+                    lambda: _run_shadow(implementation, attempt, context, secrets, spent, asked_at),
+                    reported=False,
                 )
                 if isinstance(shadow, CancelledAttempt):
                     return shadow
@@ -204,9 +204,13 @@ def _rendered(implementation: Component, attempt: Attempt, context: Context) -> 
 
 
 def _run_shadow(
-    implementation: Component, attempt: Attempt, context: Context, secrets: Mapping[str, str], spent_seconds: float
-) -> Outcome:
-    """Run it in the shadow, in what is left of its time; its config is not checked, so it may well raise."""
+    implementation: Component, attempt: Attempt, context: Context, secrets: Mapping[str, str],
+    spent_seconds: float, asked_at: float,
+) -> Outcome:  # fmt: skip
+    """Run it in the shadow, in what is left of its time; its config is not checked, so it may well raise.
+
+    Its lease is no younger than it was: the run was asked for at `asked_at`.
+    """
     shadow, limit = attempt.shadow, attempt.component.timeout_seconds
     assert shadow is not None, "the caller has looked"
     assert shadow.config is not None, "the caller has looked"
@@ -220,7 +224,7 @@ def _run_shadow(
         secret=owner_secrets.getter({name: substitute(value) for name, value in secrets.items()}),
         lines=shadow.lines,
     )
-    with interruptible(left, attempt.run.key.run_id, attempt.run.key.attempt):
+    with interruptible(left, attempt.run.key.run_id, attempt.run.key.attempt, asked_at=asked_at):
         return implementation.run(shadow.config, context)
 
 

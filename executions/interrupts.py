@@ -30,7 +30,7 @@ SLOTS = 1024
 _SLOT = struct.Struct("=iidd32s")
 # What the parent wants interrupted: attempt, run.
 _TARGET = struct.Struct("=i32s")
-# Of the worker's leases, both monotonic: when they were renewed, and when that went well again after an outage.
+# Of the worker's leases, both monotonic: when they were renewed, and since when that goes well.
 _LEASES = struct.Struct("=dd")
 _LEASES_AT = 8
 _SIZE = 128
@@ -50,7 +50,7 @@ class Doing(NamedTuple):
     """What a pool process does: with a `run_id`, that attempt's component; else, since `task_since`, what goes with it.
 
     `pid` is the thread's own id in a worker of threads. Times are of the monotonic clock, 0 where there is none.
-    What it holds it asked for after `task_since`, whether it is in a component or not.
+    What it holds in a component it asked for after `task_since`; while it records one, that is when this ended.
     """
 
     place: int
@@ -78,7 +78,7 @@ class Board:
 
     @property
     def leases(self) -> tuple[float, float]:
-        """(when they were renewed, when that went well again after an outage), both 0 where it was never."""
+        """(when they were renewed, since when that goes well), both 0 in what is no worker."""
         renewed_at, back_at = _LEASES.unpack_from(self._memory, _LEASES_AT)
         return renewed_at, back_at
 
@@ -196,22 +196,29 @@ def in_task() -> Iterator[None]:
 
 
 def asked_at() -> float:
-    """The monotonic time after which this process asked for what it holds; 0 outside of a task."""
+    """The monotonic time after which this process asked for the run that it has not begun; 0 outside of a task."""
     return _here.doing.task_since
 
 
 def asked_again(at: float) -> None:
-    """It has a new lease on what it holds, and asked for it at this monotonic time."""
-    _show(_here.doing._replace(task_since=at))
+    """What this process does counts from this monotonic time on, as if it had asked then; nothing outside of a task."""
+    if _here.doing.task_since:
+        _show(_here.doing._replace(task_since=at))
 
 
 @contextmanager
-def interruptible(timeout_seconds: float | None, run_id: str = "", attempt: int = 0) -> Iterator[None]:
-    """Let a deadline and an interrupt end the block. Raises DeadlineReached or Interrupted out of it."""
+def interruptible(
+    timeout_seconds: float | None, run_id: str = "", attempt: int = 0, *, asked_at: float = 0.0
+) -> Iterator[None]:
+    """Let a deadline and an interrupt end the block. Raises DeadlineReached or Interrupted out of it.
+
+    `asked_at` is when the run was asked for, if something else of it ran here before.
+    """
     timed = timeout_seconds is not None and threading.current_thread() is threading.main_thread()
     process = os.getpid()
     deadline = time.monotonic() + timeout_seconds if timeout_seconds is not None else 0.0
-    _show(_here.doing._replace(run_id=run_id, attempt=attempt, deadline=deadline))
+    task_since = asked_at or _here.doing.task_since
+    _show(_here.doing._replace(run_id=run_id, attempt=attempt, deadline=deadline, task_since=task_since))
     _here.inside = True
     try:
         if timed and timeout_seconds is not None:

@@ -66,9 +66,9 @@ _FAIRNESS_SECONDS = 0.025
 _LONGEST_PUT_OFF_SECONDS = 60.0
 _LONGEST_HELD_SECONDS = 2.0
 _MAX_LOST_TRIES = 12
-# How often a run that could not be recorded, PostgreSQL being away, is given up without counting it as a crash.
-_MAX_RELEASED = 10
 _MAX_LOST_TRIES_HELD = 300
+# How often a run is given up without a crash, whatever for, before one that cannot be recorded counts as one.
+_MAX_RELEASED = 10
 
 
 def run_component(run_id: str, attempt: int, holder: Holder) -> None:

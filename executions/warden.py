@@ -55,7 +55,8 @@ class Warden(threading.Thread):
         super().__init__(name="warden", daemon=True)
         self.stopping = threading.Event()
         self.verdicts: dict[int, Killed] = {}
-        board.leases = time.monotonic(), 0.0
+        # What started in an outage cannot know of it.
+        board.leases = time.monotonic(), time.monotonic()
         self.has_renewed = False
         self._board = board
         self._keeper: threading.Thread | None = None
@@ -116,7 +117,7 @@ class Warden(threading.Thread):
         """
         before = time.monotonic() - 2 * settings.ENGINE["LEASE_SECONDS"]
         for pid, killed in list(self.verdicts.items()):
-            if pid not in holding and killed.at < before:
+            if pid not in holding and max(killed.at, self._board.leases[1]) < before:
                 del self.verdicts[pid]
 
     def capacity(self) -> int:
@@ -170,6 +171,8 @@ class Warden(threading.Thread):
         if not doing.run_id:
             # While PostgreSQL is away, there is nothing else that it could do.
             if now > max(doing.task_since, self._board.leases[1]) + settings.ENGINE["STUCK_SECONDS"]:
+                if self._board.read(doing.place) != doing:
+                    return None
                 # Left to the keeper without a verdict, so it counts as a crash: it must not go on for ever.
                 logger.error("Ending %s: it is stuck outside of a component", doing.pid)
                 self._end(doing)

@@ -74,11 +74,11 @@ def backup(make_platform: MakePlatform) -> Iterator[Backup]:
             run_block(BLOCKS["dump"], {**environment, "DATABASE_URL": source.database_url})
         made.under_way = [execute(api, make_workflow(api, "calls", [call])) for _ in range(1)]
         made.under_way += [execute(api, make_workflow(api, "pauses", [pause]))]
-        eventually(lambda: service.seen)
+        eventually(lambda: service.seen, timeout=60)
         # From here on the pause is a row that waits, and no worker's.
         with source.database() as database:
             status = "SELECT status FROM executions_componentrun WHERE component_id = 'pause'"
-            eventually(lambda: database.execute(status).fetchone() == ("waiting",))
+            eventually(lambda: database.execute(status).fetchone() == ("waiting",), timeout=60)
 
         accepted: list[str] = []
 

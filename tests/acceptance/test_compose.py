@@ -103,7 +103,7 @@ def test_an_execution_ends_and_every_service_is_healthy(platform: Platform, proc
     workflow_id = make_workflow(client, "light", LIGHT)
     found = ended(client, execute(client, workflow_id))
     assert (found["status"], found["results"]) == ("completed", 2)
-    assert all(platform.is_healthy(process) for process in processes.values())
+    eventually(lambda: all(platform.is_healthy(process) for process in processes.values()), timeout=60)
     # A worker's own check says that it goes round; its first heartbeat, which health counts, follows within a tick.
     # And a database that takes its time over the probe makes one answer of health a bad one.
     eventually(client.is_up, timeout=60)
@@ -140,10 +140,10 @@ def test_sigterm_lets_a_worker_finish_what_it_runs_and_it_ends_with_0(
         each for each in platform.running if each.service.name.startswith("worker") and each.popen.poll() is None
     ]
     execution_id = execute(client, make_workflow(client, "drained", [waits, *LIGHT]))
-    eventually(lambda: service.seen)
+    eventually(lambda: service.seen, timeout=60)
     for each in workers:
         each.popen.terminate()
-        eventually(lambda each=each: "Warm shutdown" in each.log.read_text())  # type: ignore[misc]
+        eventually(lambda each=each: "Warm shutdown" in each.log.read_text(), timeout=60)  # type: ignore[misc]
     answers.may_answer.set()
     assert [each.exit_code() for each in workers] == [0] * len(workers)
     with platform.database() as database:

@@ -1,5 +1,6 @@
 """Everything through PgBouncer that pools transactions, with fewer connections than there are clients."""
 
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -32,13 +33,21 @@ def platform(make_platform: MakePlatform) -> Iterator[Platform]:
 
 
 # What is said where Valkey, which is not behind PgBouncer, takes its time.
-OF_VALKEY = ("Bells are silent: ", "Messages not sent, the sweep will ring again: ", "Metrics wait for Redis: ")
+OF_VALKEY = (
+    "Bells are silent: ", "Messages not sent, the sweep will ring again: ", "Metrics wait for Redis: ",
+    "Rates are counted by this process alone: ", "celery.beat [-] Message Error: ",
+)  # fmt: skip
 
 
 def errors(platform: Platform) -> list[str]:
+    """Records of the logs, each with its traceback, that tell of an error."""
+    records = [
+        record for process in platform.running
+        for record in re.split(r"^(?=\d{4}-\d\d-\d\d \d\d:)", process.log.read_text(), flags=re.MULTILINE)
+    ]  # fmt: skip
     return [
-        line for process in platform.running for line in process.log.read_text().splitlines()
-        if ("ERROR" in line or "Error" in line) and not any(message in line for message in OF_VALKEY)
+        record for record in records
+        if ("ERROR" in record or "Error" in record) and not any(message in record for message in OF_VALKEY)
     ]  # fmt: skip
 
 

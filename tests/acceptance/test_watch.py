@@ -224,7 +224,7 @@ def test_a_collector_that_is_away_or_hangs_hurts_nobody(token: str, tmp_path: Pa
             execution_id = run(web, token, far_end.url)
             eventually(ended(execution_id), timeout=60)
             started["worker"].send_signal(signal.SIGTERM)
-            assert started["worker"].wait(15) == 0
+            assert started["worker"].wait(30) == 0
     finally:
         let_go.set()
         server.shutdown()

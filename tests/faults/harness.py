@@ -280,6 +280,11 @@ class Servers:
         return f"{query['host'][0]}/.s.PGSQL.5432"
 
 
+# For a worker whose components are to be ended by what is tested alone: a machine that stands still for some seconds
+# costs it no lease.
+UNHURRIED = {"APG_LEASE_SECONDS": "60"}
+
+
 @dataclass
 class World:
     """One test's account, what it was promised, and the processes that it started."""
@@ -490,7 +495,7 @@ class World:
 
 def connect(servers: Servers) -> "psycopg.Connection[Any]":
     """A connection of the suite's own, beside Django's."""
-    return psycopg.connect(servers.database_url, autocommit=True, connect_timeout=5)
+    return psycopg.connect(servers.database_url, autocommit=True, connect_timeout=60)
 
 
 @dataclass

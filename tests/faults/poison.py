@@ -96,7 +96,9 @@ def _sleep_in_c(config: JSONObject, context: Context) -> Outcome:
 
 
 def _sleep(config: JSONObject, context: Context) -> Outcome:
-    time.sleep(config.get("seconds", 1))
+    """For `seconds`; if there are `again_seconds`, only at the first attempt, and for these at the others."""
+    again = context.attempt > 1 and "again_seconds" in config
+    time.sleep(config["again_seconds"] if again else config.get("seconds", 1))
     return Completed({"attempt": context.attempt})
 
 

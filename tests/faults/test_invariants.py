@@ -124,7 +124,7 @@ def restored(world: World) -> Iterator[None]:
 
 
 def test_without_the_lease_sweep_a_lost_run_never_ends(world: World, restored: None) -> None:
-    broken = {"APG_FAILPOINTS": "sweep_rescue_expired=raise", "APG_LEASE_SECONDS": "3"}
+    broken = {"APG_FAILPOINTS": "sweep_rescue_expired=raise", "APG_LEASE_SECONDS": "15"}
     victim = world.worker(1, **broken)
     world.execute(world.effects(1, seconds=8))
     run = eventually(lambda: ComponentRun.objects.filter(execution__created_by=world.user, status="running").first())
@@ -133,7 +133,7 @@ def test_without_the_lease_sweep_a_lost_run_never_ends(world: World, restored: N
     other = world.worker(1, **broken)
     with connection_of(world) as own:
         query = "SELECT lease_until < now() - interval '3 seconds' FROM executions_componentrun WHERE id = %s::uuid"
-        eventually(lambda: own.execute(query, [str(to_uuid(run.pk))]).fetchone() == (True,), timeout=20)
+        eventually(lambda: own.execute(query, [str(to_uuid(run.pk))]).fetchone() == (True,), timeout=60)
     # Somebody has looked for it since: a whole sweep, which is the second of those that end from now on.
     before = sweeps_that_failed(other)
     world.eventually(lambda: sweeps_that_failed(other) >= before + 2, timeout=60)

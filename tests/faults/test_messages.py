@@ -13,7 +13,7 @@ from executions.dispatch import RUN_COMPONENT, ring
 from executions.models import ComponentRun
 from executions.transitions.statements import QueuedRun
 from tests.eventually import eventually
-from tests.faults.harness import World
+from tests.faults.harness import UNHURRIED, World
 
 
 def message(args: object, **changes: Any) -> bytes:
@@ -42,7 +42,7 @@ def test_f30_doubled_and_replayed_messages_invoke_nothing_again(world: World) ->
     first = execution.runs.get(component_id="c0")
     for _ in range(20):
         ring([QueuedRun(first.pk, 1, 5)])
-    world.worker(2)
+    world.worker(2, **UNHURRIED)
     world.settle()
     runs = list(ComponentRun.objects.filter(execution=execution))
     for run in runs:
@@ -53,7 +53,7 @@ def test_f30_doubled_and_replayed_messages_invoke_nothing_again(world: World) ->
 
 
 def test_f31_forged_messages_are_dropped_and_the_worker_goes_on(world: World) -> None:
-    worker = world.worker(2)
+    worker = world.worker(2, **UNHURRIED)
     redis = world.servers.redis()
     queue = settings.CELERY_TASK_DEFAULT_QUEUE
     unknown_task = {"lang": "py", "task": "os.system", "id": new_id(), "root_id": None, "parent_id": None}

@@ -12,7 +12,7 @@ from executions.interventions import cancel_execution
 from executions.models import ComponentRun, Execution
 from executions.states import RunStatus
 from tests.eventually import eventually
-from tests.faults.harness import Process, World
+from tests.faults.harness import UNHURRIED, Process, World
 
 # mode: the run's end, and a part of its error's message.
 TABLE: dict[str, tuple[str, str]] = {
@@ -67,7 +67,8 @@ def resident_mb(worker: Process) -> float:
 
 
 def test_f32_f35_f36_f37_each_misbehaviour_is_recorded_once_and_harms_nobody(world: World) -> None:
-    worker = world.worker(2, APG_COMPONENT_MEMORY_MB="512", APG_COMPONENT_OPEN_FILES="256", APG_WORKER_MEMORY_MB="400")
+    worker = world.worker(2, APG_COMPONENT_MEMORY_MB="512", APG_COMPONENT_OPEN_FILES="256", APG_WORKER_MEMORY_MB="400",
+                          **UNHURRIED)  # fmt: skip
     executions = {mode: world.execute(world.workflow(world.poison(mode))) for mode in TABLE}
     bystander = world.execute(world.effects(3))
     # Some take all that they are given.
@@ -88,16 +89,16 @@ def test_f32_f35_f36_f37_each_misbehaviour_is_recorded_once_and_harms_nobody(wor
     last = lines.order_by("-sequence").first()
     assert last is not None
     assert last.data["message"] == "999000 more log lines were dropped"
-    eventually(lambda: not sleepers(world), timeout=5)
+    eventually(lambda: not sleepers(world), timeout=30)
     # The swollen and the leaking were replaced, so the worker is as it was.
-    eventually(lambda: resident_mb(worker) < 400, timeout=20)
+    eventually(lambda: resident_mb(worker) < 400, timeout=60)
     leaked = (the_run(executions["leak"]).output or {})["pid"]
-    eventually(lambda: leaked not in worker.pool(), timeout=10)
+    eventually(lambda: leaked not in worker.pool(), timeout=60)
 
 
 @pytest.mark.parametrize("mode", ["segfault", "exit", "kill"])
 def test_f33_three_deaths_of_its_process_fail_the_component(world: World, mode: str) -> None:
-    world.worker(2)
+    world.worker(2, **UNHURRIED)
     execution = world.execute(world.workflow(world.poison(mode)))
     bystander = world.execute(world.effects(3))
     world.check()
@@ -108,7 +109,7 @@ def test_f33_three_deaths_of_its_process_fail_the_component(world: World, mode: 
 
 
 def test_f34_what_ignores_its_deadline_is_killed_and_timed_out(world: World) -> None:
-    world.worker(2)
+    world.worker(2, **UNHURRIED)
     modes = {"loop": {}, "swallow": {}, "sleep_in_c": {}, "grandchildren": {"seconds": 60}}
     executions = {
         mode: world.execute(world.workflow(world.poison(mode, config=config, timeout_seconds=1)))
@@ -126,18 +127,18 @@ def test_f34_what_ignores_its_deadline_is_killed_and_timed_out(world: World) -> 
         assert run.error["code"] == "TIMEOUT_ERROR", (mode, run.error)
     run = the_run(retried)
     assert (run.status, run.attempt, run.crashes, run.error["code"]) == ("failed", 2, 0, "TIMEOUT_ERROR")
-    eventually(lambda: not sleepers(world), timeout=5)
+    eventually(lambda: not sleepers(world), timeout=30)
 
 
 def test_f34_a_cancel_interrupts_and_then_kills(world: World) -> None:
-    world.worker(2)
+    world.worker(2, **UNHURRIED)
     gentle = world.execute(world.workflow(world.poison("sleep", config={"seconds": 60})))
     stubborn = world.execute(world.workflow(world.poison("swallow")))
     eventually(lambda: ComponentRun.objects.filter(execution__in=[gentle, stubborn], status="running").count() == 2)
     asked_at = time.monotonic()
     cancel_execution(gentle)
     cancel_execution(stubborn)
-    eventually(lambda: Execution.objects.get(pk=gentle.pk).status == "cancelled", timeout=8)
+    eventually(lambda: Execution.objects.get(pk=gentle.pk).status == "cancelled", timeout=30)
     gentle_seconds = time.monotonic() - asked_at
     eventually(lambda: Execution.objects.get(pk=stubborn.pk).status == "cancelled", timeout=30)
     assert time.monotonic() - asked_at > gentle_seconds
@@ -146,7 +147,7 @@ def test_f34_a_cancel_interrupts_and_then_kills(world: World) -> None:
 
 
 def test_f35_a_fork_bomb_is_ended_with_all_its_processes(world: World) -> None:
-    world.worker(2, APG_COMPONENT_PROCESSES="32")
+    world.worker(2, APG_COMPONENT_PROCESSES="32", **UNHURRIED)
     execution = world.execute(world.workflow(world.poison("fork_bomb")))
     bystander = world.execute(world.effects(3))
     world.check()
@@ -154,18 +155,18 @@ def test_f35_a_fork_bomb_is_ended_with_all_its_processes(world: World) -> None:
     assert (run.status, run.attempt, run.crashes) == ("failed", 1, 0)
     assert run.error["message"] == "The component started more than 32 processes"
     assert Execution.objects.get(pk=bystander.pk).status == "completed"
-    eventually(lambda: len(world.strays()) <= 4, timeout=10)
+    eventually(lambda: len(world.strays()) <= 4, timeout=60)
 
 
 def test_a_process_killed_with_its_component_leaves_none_behind(world: World) -> None:
-    world.worker(1)
+    world.worker(1, **UNHURRIED)
     execution = world.execute(world.workflow(world.poison("grandchildren", config={"seconds": 60})))
-    eventually(lambda: len(sleepers(world)) >= 3)
+    eventually(lambda: len(sleepers(world)) >= 3, timeout=30)
     run = the_run(execution)
     assert run.pid is not None
     assert psutil.pid_exists(run.pid)
     os.kill(run.pid, 9)
-    eventually(lambda: the_run(execution).attempt == 2, timeout=20)
+    eventually(lambda: the_run(execution).attempt == 2, timeout=60)
     cancel_execution(execution)
     world.check()
-    eventually(lambda: not sleepers(world), timeout=10)
+    eventually(lambda: not sleepers(world), timeout=30)

@@ -82,7 +82,7 @@ def test_f20_postgres_crashes_again_and_again(world: World, figure: Figure) -> N
 def test_f21_components_stop_before_leases_that_cannot_be_renewed_end(world: World) -> None:
     # Between a component's end, at two thirds of it, and its own lies time for PostgreSQL to thaw in.
     worker = world.worker(2, APG_LEASE_SECONDS="30")
-    execution = world.execute(world.workflow(world.poison("sleep", config={"seconds": 30})))
+    execution = world.execute(world.workflow(world.poison("sleep", config={"seconds": 60, "again_seconds": 1})))
     bystander = world.execute(world.effects(2))
     eventually(lambda: running(world) >= 1)
     run = execution.runs.get()
@@ -104,7 +104,7 @@ def test_f21_a_fleet_that_was_cut_off_for_longer_than_its_leases_counts_no_crash
     """Each worker knows why what it held ended, and comes before those who only see that leases passed."""
     workers = [world.worker(2, APG_LEASE_SECONDS="24") for _ in range(2)]
     for _ in range(4):
-        world.execute(world.workflow(world.poison("sleep", config={"seconds": 20})))
+        world.execute(world.workflow(world.poison("sleep", config={"seconds": 60, "again_seconds": 1})))
     eventually(lambda: running(world) == 4)
     pids = set(ComponentRun.objects.filter(execution__created_by=world.user).values_list("pid", flat=True))
     connection.close()

@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 from django.db import connection
 
+from executions.interventions import cancel_execution
 from executions.models import ComponentRun, Execution, Worker
 from executions.states import RunStatus
 from tests.eventually import START_SECONDS, eventually
-from tests.faults.harness import Process, World, percentiles, seed
+from tests.faults.harness import UNHURRIED, Process, World, percentiles, seed
 
 Figure = Callable[[str, str], None]
 
@@ -21,9 +22,9 @@ def running(world: World) -> list[ComponentRun]:
 
 
 def test_f2_a_killed_pool_process_gives_its_component_to_another(world: World) -> None:
-    world.worker()
+    world.worker(2, **UNHURRIED)
     # Long enough to be running still when it has been seen to run.
-    world.execute(world.effects(3, seconds=2))
+    world.execute(world.effects(3, seconds=4))
     run = eventually(lambda: next(iter(running(world)), None))
     assert run is not None
     assert run.pid is not None
@@ -35,12 +36,12 @@ def test_f2_a_killed_pool_process_gives_its_component_to_another(world: World) -
 
 def test_f6_sigterm_drains_without_a_crash_count(world: World) -> None:
     # The one ends well within the drain, and the other well after it.
-    worker = world.worker(2, APG_DRAIN_SECONDS="5")
-    quick = world.execute(world.workflow(world.poison("sleep", config={"seconds": 1})))
-    slow = world.execute(world.workflow(world.poison("sleep", config={"seconds": 12})))
+    worker = world.worker(2, APG_DRAIN_SECONDS="15", **UNHURRIED)
+    quick = world.execute(world.workflow(world.poison("sleep", config={"seconds": 6})))
+    slow = world.execute(world.workflow(world.poison("sleep", config={"seconds": 60, "again_seconds": 1})))
     eventually(lambda: len([run for run in running(world) if run.started_at]) == 2)
     worker.signal(signal.SIGTERM)
-    other = world.worker(1)
+    other = world.worker(1, **UNHURRIED)
     assert worker.popen.wait(60) == 0
     assert other.is_up()
     world.check()
@@ -106,8 +107,8 @@ def recoveries(world: World, killed: list[tuple[float, str]]) -> list[float]:
 
 
 def test_child_crash_recovery(world: World, figure: Figure) -> None:
-    world.worker(3)
-    workflow = world.workflow(world.poison("sleep", config={"seconds": 3}))
+    world.worker(3, **UNHURRIED)
+    workflow = world.workflow(world.poison("sleep", config={"seconds": 60}))
     took: list[float] = []
     for _ in range(8):
         execution = world.execute(workflow)
@@ -123,6 +124,7 @@ def test_child_crash_recovery(world: World, figure: Figure) -> None:
         os.kill(run.pid, signal.SIGKILL)
         eventually(lambda run=run: is_running(run) and run.attempt == 2, timeout=30, interval=0.01)  # type: ignore[misc]
         took.append(time.monotonic() - killed_at)
+        cancel_execution(execution)
     world.check()
     figure("SIGKILL of a pool process until the next attempt starts", percentiles(took))
 
@@ -148,7 +150,7 @@ def test_f3_f4_a_process_killed_at_a_named_place(world: World, place: str) -> No
 
 
 def test_f5_a_frozen_worker_is_fenced_and_stops_its_old_attempt(world: World) -> None:
-    frozen = world.worker(1, APG_LEASE_SECONDS="5")
+    frozen = world.worker(1, APG_LEASE_SECONDS="15")
     execution = world.execute(world.effects(2, seconds=4))
     eventually(lambda: len(running(world)) == 1)
     first = running(world)[0]
@@ -173,13 +175,13 @@ def test_f5_a_frozen_worker_is_fenced_and_stops_its_old_attempt(world: World) ->
     "signals", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGQUIT,), (signal.SIGTERM, signal.SIGQUIT)]
 )
 def test_f7_told_to_stop_twice_or_at_once(world: World, signals: tuple[int, ...]) -> None:
-    worker = world.worker(2)
+    worker = world.worker(2, **UNHURRIED)
     for _ in range(3):
-        world.execute(world.effects(2, seconds=1))
+        world.execute(world.effects(2, seconds=3))
     eventually(lambda: len(running(world)) == 2)
     for number in signals:
         worker.signal(number)
-    worker.popen.wait(30)
+    worker.popen.wait(60)
     world.worker(2)
     world.check()
     assert not ComponentRun.objects.filter(execution__created_by=world.user, crashes__gt=0).exists()
