@@ -224,3 +224,14 @@ def test_beat_s_tasks_are_on_the_board(doorbells: Doorbells, board: Board, task:
     task()  # type: ignore[operator]
     (doing,) = board.shown()
     assert doing.task_since == 0
+
+
+def test_a_shadow_s_lease_is_as_old_as_the_run_s_and_what_comes_after_is_not(board: Board) -> None:
+    with interrupts.in_task():
+        asked_at = interrupts.asked_at()
+        with interrupts.interruptible(None, "run", 1):
+            pass
+        between = interrupts.asked_at()
+        with interrupts.interruptible(None, "run", 1, asked_at=asked_at):
+            assert board.shown()[0].task_since == asked_at
+        assert asked_at < between <= board.shown()[0].task_since

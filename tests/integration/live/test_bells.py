@@ -1,5 +1,7 @@
 """Bells ring after the commit, and cost next to nothing, whatever Redis does."""
 
+import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -54,6 +56,20 @@ def test_what_is_rolled_back_rings_not(heard: Callable[[], list[str]]) -> None:
     last = new_id()
     bells.ring(last)
     eventually(lambda: heard() == [last])
+
+
+def test_a_process_that_is_forked_while_a_thread_rings_rings_too(heard: Callable[[], list[str]]) -> None:
+    subject = new_id()
+    with bells._line._lock:
+        child = os.fork()
+        if child == 0:
+            bells.ring(subject)
+            os._exit(0)
+    try:
+        eventually(lambda: heard() == [subject], timeout=30)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def ring_a_thousand(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
