@@ -5,6 +5,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.db import OperationalError
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -71,6 +72,9 @@ def patience() -> Iterator[None]:
         patch.setattr(system, "_PROBE_SECONDS", 30.0)
         for module, name in ((passes, "PASS_SECONDS"), (reactions, "_PASS_SECONDS"), (triggers, "_PASS_SECONDS")):
             patch.setattr(module, name, 60.0)
+        for name in ("socket_timeout", "socket_connect_timeout"):
+            patch.setitem(current_app.conf.broker_transport_options, name, 60)
+        patch.setitem(current_app.conf, "broker_connection_timeout", 60)
         yield
 
 

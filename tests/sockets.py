@@ -126,7 +126,7 @@ class RawSocket:
     def receive(self, seconds: float = SECONDS) -> dict[str, Any]:
         """The next message. Raises TimeoutError, after which nothing can be read any more."""
         self.socket.settimeout(seconds)
-        opcode, payload = next(self._frames())
+        opcode, payload = next(frame for frame in self._frames() if frame[0] not in {9, 10})
         assert opcode == 1
         found = json.loads(payload)
         assert isinstance(found, dict)

@@ -84,6 +84,8 @@ def worker(doorbells: Doorbells) -> Iterator[None]:
             while not stop.wait(0.02):
                 doorbells.work()
                 maintenance.wake_due()
+                # A message that Valkey did not take is sent again.
+                maintenance.ring_unclaimed()
         except BaseException as error:
             failed.append(error)
         finally:

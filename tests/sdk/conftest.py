@@ -14,6 +14,7 @@ from django.db import connection
 from accounts.api_keys import create_api_key
 from accounts.models import User
 from accounts.scopes import Scope
+from executions import maintenance
 from tests.conftest import PASSWORD
 from tests.integration.executions.conftest import Doorbells
 from tests.integration.live.conftest import be_at_rest, doorbells, only_legal_moves, web
@@ -72,6 +73,8 @@ def worker(doorbells: Doorbells) -> Iterator[None]:
         try:
             while not stop.wait(0.02):
                 doorbells.work()
+                # As a worker does: a message that Valkey did not take is sent again.
+                maintenance.ring_unclaimed()
         except BaseException as error:
             failed.append(error)
         finally:

@@ -19,6 +19,7 @@ import yaml
 
 from accounts.api_keys import create_api_key
 from accounts.models import User
+from executions import maintenance
 from tests.conftest import PASSWORD
 from tests.integration.executions.conftest import Doorbells
 from tests.integration.live.conftest import be_at_rest, doorbells, only_legal_moves
@@ -67,6 +68,7 @@ class Stage:
             try:
                 while reader.is_alive():
                     self._doorbells.work()
+                    maintenance.ring_unclaimed()
                     self._restart_where_asked()
                     reader.join(0.02)
             finally:

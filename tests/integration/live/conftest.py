@@ -26,11 +26,12 @@ __all__ = ["doorbells", "only_legal_moves"]
 
 Dial = Callable[..., SocketClient]
 TRUSTED = "https://app.example.com,https://*.pages.example"
-# Less patient than the product, so that tests need not be more so.
+# Less patient than the product, so that tests need not be more so; but with Valkey.
 QUICK = """
+from django.conf import settings
 from config import notices
+settings.REDIS_TIMEOUT_SECONDS = 30
 Hub.SLOW_SECONDS = 1.5
-web.PING_SECONDS = 2.5
 notices.ALERT_SECONDS = notices.ANNOUNCEMENT_SECONDS = 0.3
 notices._PROBE_SECONDS = 30
 """

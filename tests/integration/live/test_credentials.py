@@ -293,7 +293,7 @@ def test_a9_without_an_event_too_the_socket_is_closed_within_five_seconds(dial: 
 def test_w1_a_token_that_expires_while_open_is_closed(dial: Dial, alice: User) -> None:
     socket = dial(token=short_token(alice, 8))
     assert is_silent(socket)
-    assert socket.until_closed() == ([], UNAUTHENTICATED)
+    assert socket.until_closed(60) == ([], UNAUTHENTICATED)
 
 
 def test_a9_a_logout_over_the_api_ends_its_session_only(dial: Dial, alice: User) -> None:

@@ -155,14 +155,11 @@ def test_200_connections_cut_at_random_miss_nothing_and_hear_nothing_twice(
         id_ = chance.choice(list(told))
         with RawSocket(web.port, token) as socket:
             since = told[id_][-1] if told[id_] else 0
-            asked_at = time.monotonic()
             socket.say("subscribe", channel="execution", execution_id=id_, since=since)
             assert socket.receive()["type"] == "subscribed"
-            # As long as a page may take, however busy the machine is.
-            patience = max(0.03, 3 * (time.monotonic() - asked_at))
             with suppress(TimeoutError):
                 for _ in range(chance.randrange(16)):
-                    told[id_] += numbers([socket.receive(patience)])
+                    told[id_] += numbers([socket.receive(0.03)])
     heard_while_cutting = sum(map(len, told.values()))
     cuts.release(10_000)
     worker.join(60)
@@ -232,11 +229,11 @@ def test_a_valkey_that_dies_and_comes_back_loses_nothing(
         execution = start(alice, linear(log("a"), signal("first", "1"), log("b"), signal("second", "2"), log("c")))
         socket.subscribe("execution", execution.pk)
         doorbells.work()
-        found = [socket.until("component_waiting", 3)]
+        found = [socket.until("component_waiting", 30)]
         stop_valkey(folder)
         send(execution, alice, 1, "1")
         doorbells.work()
-        found.append(socket.until("component_waiting", 5))
+        found.append(socket.until("component_waiting", 30))
         assert start_valkey(folder) == url
         redis = Redis.from_url(url)
         eventually(lambda: redis.pubsub_numsub(bells.channel())[0][1] == 1)

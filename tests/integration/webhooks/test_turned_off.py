@@ -117,6 +117,13 @@ def test_an_attempt_that_failed_meanwhile_is_held(
     assert [got.delivery_id for got in receiver.got] == [delivery.delivery_id] * 2
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who tells waits for whoever turns off, however long this process takes over it."""
+    assert "'1s'" in transitions._KEEP_ON
+    monkeypatch.setattr(transitions, "_KEEP_ON", transitions._KEEP_ON.replace("'1s'", "'60s'"))
+
+
 @both_ways
 def test_events_are_not_told_to_one_that_is_being_turned_off(alice: User, hook: Hook, turn_off: TurnOff) -> None:
     webhook = hook()
