@@ -27,7 +27,10 @@ def ping() -> None:
         client.ping()
 
 
-def test_after_a_timeout_calls_are_refused_without_asking(hanging: socket.socket) -> None:
+def test_after_a_timeout_calls_are_refused_without_asking(
+    hanging: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "_PAUSE_SECONDS", 3600)
     with pytest.raises(RedisTimeoutError):
         ping()
     hanging.close()

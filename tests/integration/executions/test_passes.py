@@ -107,7 +107,10 @@ def test_an_account_that_is_held_keeps_no_other_from_its_slots(alice: User, bob:
     assert maintenance.sweep_one("admit_waiting") == 1
 
 
-def test_what_staff_cancel_passes_over_one_that_is_held(alice: User, admin: User, doorbells: Doorbells) -> None:
+def test_what_staff_cancel_passes_over_one_that_is_held(
+    alice: User, admin: User, doorbells: Doorbells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_cancel, "_SLICE_SECONDS", 60)
     one, *others = [start(alice, linear(log("a"))) for _ in range(3)]
     with held("executions_execution", one.pk), patient_for(0.1):
         selection, caller = Selection(), Caller(admin, frozenset(Scope), "admin")
