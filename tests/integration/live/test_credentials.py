@@ -1,6 +1,5 @@
 """Who may open a socket, and that it is silent and closed as soon as its token is none (W1, W2, A5, A9)."""
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -27,6 +26,7 @@ from tests.integration.executions.conftest import Doorbells, linear, log, start
 from tests.integration.executions.test_waits import send, signal
 from tests.integration.live.conftest import Dial, is_silent, token_of, told_until_end
 from tests.sockets import SocketClient
+from tests.stopwatch import Stopwatch
 from tests.web import Web, web_server
 from workflows.models import Role, Share, Workflow
 
@@ -40,6 +40,14 @@ def short_token(user: User, seconds: float) -> str:
     token = AccessToken(session_of(user)[0])  # type: ignore[arg-type]  # text is what it takes
     token.set_exp(lifetime=timedelta(seconds=seconds))
     return str(token)
+
+
+def closed_in_time(*sockets: SocketClient) -> list[tuple[list[Any], int | None]]:
+    """What each was told before its end, and its code; within five seconds (A9)."""
+    with Stopwatch() as watch:
+        found = [socket.until_closed(30) for socket in sockets]
+    assert watch.seconds < 5
+    return found
 
 
 def key_of(user: User, *permissions: str) -> str:
@@ -87,12 +95,10 @@ def test_w1_the_token_of_a_disabled_user_is_closed(dial: Dial, alice: User) -> N
 
 
 def test_w1_without_a_token_for_three_seconds_it_is_closed(dial: Dial) -> None:
-    began = time.monotonic()
-    socket, opened_at = dial(), time.monotonic()
-    assert socket.until_closed() == ([], UNAUTHENTICATED)
-    ended_at = time.monotonic()
-    assert ended_at - began > 2.9
-    assert ended_at - opened_at < 5
+    with Stopwatch() as watch:
+        assert dial().until_closed(30) == ([], UNAUTHENTICATED)
+    assert watch.total > 2.9
+    assert watch.seconds < 5
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +283,7 @@ def test_a9_after_a_credential_has_ended_nothing_is_told(
     socket.subscribe(channel, waiting.pk if channel == "execution" else waiting.workflow_id)
     end(alice)
     go_on(waiting, doorbells)
-    assert socket.until_closed(5) == ([], UNAUTHENTICATED)
+    assert closed_in_time(socket) == [([], UNAUTHENTICATED)]
 
 
 def test_a9_without_an_event_too_the_socket_is_closed_within_five_seconds(dial: Dial, alice: User) -> None:
@@ -285,9 +291,7 @@ def test_a9_without_an_event_too_the_socket_is_closed_within_five_seconds(dial: 
     for socket in sockets:
         assert is_silent(socket)
     _disable(alice)
-    ended_at = time.monotonic()
-    assert [socket.until_closed(5) for socket in sockets] == [([], UNAUTHENTICATED)] * 3
-    assert time.monotonic() - ended_at < 5
+    assert closed_in_time(*sockets) == [([], UNAUTHENTICATED)] * 3
 
 
 def test_w1_a_token_that_expires_while_open_is_closed(dial: Dial, alice: User) -> None:
@@ -300,7 +304,7 @@ def test_a9_a_logout_over_the_api_ends_its_session_only(dial: Dial, alice: User)
     access, refresh = session_of(alice)
     ends, stays = dial(token=access), dial(alice)
     Api(access).post("/api/v1/auth/logout", {"refresh_token": refresh})
-    assert ends.until_closed(5) == ([], UNAUTHENTICATED)
+    assert closed_in_time(ends) == [([], UNAUTHENTICATED)]
     assert is_silent(stays)
 
 
@@ -346,7 +350,9 @@ def test_a9_what_is_taken_back_is_told_no_more_and_the_rest_goes_on(
     take_back()
     if event:
         go_on(waiting, doorbells)
-    told = socket.receive(5)
+    with Stopwatch() as watch:
+        told = socket.receive(30)
+    assert watch.seconds < 5
     assert (told["type"], told["data"]["code"], told["data"]["channel"]) == ("error", "RESOURCE_NOT_FOUND", channel)
     assert told["data"][f"{channel}_id"] == subject
     go_on(own, doorbells)
@@ -359,7 +365,9 @@ def test_a_deleted_workflow_ends_the_views_of_its_executions(
     socket = dial(alice)
     socket.subscribe("execution", waiting.pk)
     waiting.workflow.delete()
-    assert socket.receive(5)["data"]["code"] == "RESOURCE_NOT_FOUND"
+    with Stopwatch() as watch:
+        assert socket.receive(30)["data"]["code"] == "RESOURCE_NOT_FOUND"
+    assert watch.seconds < 5
     assert is_silent(socket)
 
 
