@@ -8,6 +8,7 @@ from executions.models import Execution
 from tests.conftest import PASSWORD
 from tests.eventually import eventually
 from tests.faults.harness import World
+from tests.stopwatch import Stopwatch
 
 Figure = Callable[[str, str], None]
 
@@ -77,19 +78,16 @@ def test_health_answers_within_seconds_while_postgres_is_frozen(world: World, fi
     world.worker(1)
     eventually(lambda: client.call("GET", "/health")[1]["data"]["status"] == "healthy", timeout=30)
     took: list[float] = []
-    redis: set[str] = set()
     world.servers.freeze_postgres()
     try:
         for _ in range(3):
-            asked_at = time.monotonic()
-            status, answer = client.call("GET", "/health", timeout=30)
-            took.append(time.monotonic() - asked_at)
+            with Stopwatch() as watch:
+                status, answer = client.call("GET", "/health", timeout=30)
+            took.append(watch.seconds)
             assert (status, answer["data"]["status"]) == (503, "unhealthy")
-            redis.add(answer["data"]["components"]["redis"]["status"])
+            assert answer["data"]["components"]["redis"]["status"] == "healthy"
     finally:
         world.servers.thaw_postgres()
-    # A machine that stands still delays one of them; a probe without a limit all.
-    assert min(took) < 4
-    assert "healthy" in redis
+    assert max(took) < 4
     figure("health while PostgreSQL is frozen", f"slowest of {len(took)} answers {max(took):.1f} s")
     eventually(lambda: client.call("GET", "/health")[1]["data"]["status"] == "healthy", timeout=30)

@@ -92,6 +92,13 @@ def long_ago(board: Board) -> Iterator[None]:
         yield
 
 
+def claim(user: User) -> tuple[ComponentRun, Claimed]:
+    run = start(user, linear(log("a"))).runs.get()
+    claimed = running.claim(run.pk, 1, Holder("w", 7), registry.known_types(), jump=True)
+    assert claimed
+    return run, claimed
+
+
 def attempt_of(claimed: Claimed) -> Attempt:
     component = plans.compiled(claimed.execution["version_id"]).definition.by_id[claimed.run.component_id]
     return Attempt(claimed.run, component, {})
@@ -100,9 +107,7 @@ def attempt_of(claimed: Claimed) -> Attempt:
 def test_a_lease_is_renewed_before_a_component_begins_whose_claim_took_long(
     alice: User, doorbells: Doorbells, long_ago: None
 ) -> None:
-    run = start(alice, linear(log("a"))).runs.get()
-    claimed = running.claim(run.pk, 1, Holder("w", 7), registry.known_types(), jump=True)
-    assert claimed
+    run, claimed = claim(alice)
     ComponentRun.objects.filter(pk=run.pk).update(lease_until="2000-01-01T00:00:00Z")
     assert isinstance(run_attempt(attempt_of(claimed), {}), Completed)
     run.refresh_from_db()
@@ -114,9 +119,7 @@ def test_a_lease_is_renewed_before_a_component_begins_whose_claim_took_long(
 def test_nothing_begins_of_a_run_that_others_took_over_meanwhile(
     alice: User, doorbells: Doorbells, long_ago: None
 ) -> None:
-    run = start(alice, linear(log("a"))).runs.get()
-    claimed = running.claim(run.pk, 1, Holder("w", 7), registry.known_types(), jump=True)
-    assert claimed
+    run, claimed = claim(alice)
     waiting.release(claimed.run.key, "The worker process died; trying again", crash=True)
     assert isinstance(run_attempt(attempt_of(claimed), {}), CancelledAttempt)
     assert runner.Session(claimed, Holder("w", 7)).work(claimed.run) is None
@@ -124,9 +127,7 @@ def test_nothing_begins_of_a_run_that_others_took_over_meanwhile(
 
 
 def test_a_limit_that_passed_takes_nothing_from_who_has_the_run_by_now(alice: User, doorbells: Doorbells) -> None:
-    run = start(alice, linear(log("a"))).runs.get()
-    claimed = running.claim(run.pk, 1, Holder("w", 7), registry.known_types(), jump=True)
-    assert claimed
+    _, claimed = claim(alice)
     session = runner.Session(claimed, Holder("w", 7))
     assert waiting.release(claimed.run.key, "The worker process died; trying again", crash=True)
     assert isinstance(session._timed_out(attempt_of(claimed)), CancelledAttempt)
